@@ -1,0 +1,64 @@
+# make reports   set up what is needed and make the sample company's pages
+# make test      set up what is needed and run the tests
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_TEST := $(VENV)/.ready-test
+# The first Python of 3.11 or later that really runs; PYTHON=/path/to/python overrides.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+UV := $(shell command -v uv 2>/dev/null)
+SLOW ?= not slow
+
+ifdef UV
+INSTALL = UV_COMPILE_BYTECODE=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip install --quiet
+MAKE_VENV = uv venv --quiet --python "$(PYTHON)" $(VENV)
+else
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+MAKE_VENV = $(PYTHON) -m venv $(VENV)
+endif
+
+.PHONY: help reports test lint lab lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
+
+reports: $(READY)  ## make the sample company's pages; ends with the path of their index
+	$(BIN)/salesops report params/funnel.yml
+
+test: $(READY_TEST)  ## run the tests (SLOW="slow or not slow" runs the slow ones too)
+	$(BIN)/python -m pytest -q -m "$(SLOW)"
+
+lint: $(READY_TEST)  ## check style with ruff
+	$(BIN)/ruff check lib tests benchmarks notebooks
+	$(BIN)/ruff format --check lib tests benchmarks
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+lock:  ## renew the lock files after a change of pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+
+clean:  ## remove the environment, the cache and the generated pages
+	rm -rf $(VENV) .cache .pytest_cache .hypothesis .ruff_cache
+	find reports -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@test -n "$(PYTHON)" || { echo "SalesOps Playbook needs Python 3.11 or later; none was found"; exit 1; }
+	rm -rf $(VENV)
+	$(MAKE_VENV)
+
+$(READY): $(VENV)/pyvenv.cfg requirements.lock pyproject.toml
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(READY_TEST): $(READY) requirements-test.lock
+	$(INSTALL) --require-hashes -r requirements-test.lock
+	touch $@

@@ -1,0 +1,188 @@
+"""Prepared once, on import: the change log becomes intervals, kept as Parquet.
+
+`visits`  one row per stay of a deal in a stage, half-open [entered_at, left_at), sorted by deal and time.
+`states`  one row per span in which nothing tracked of a deal changed: stage, amount, expected close,
+          rep, forecast category; what was known on a day is one filter on it.
+
+Where the log does not begin with the deal, the first change's old value tells what was before. Where
+there is no log, dated stage columns serve, else the current stage alone (`history` of the book says).
+"""
+
+import json
+from pathlib import Path
+
+import ibis
+import pyarrow.parquet as pq
+from ibis import _
+
+from salesops.crm.tables import TABLES
+
+TRACKED = {
+    "amount_minor": ("amount", "int64"),
+    "expected_close_on": ("expected_close_on", "date"),
+    "rep_id": ("rep_id", "string"),
+    "forecast_category": ("forecast_category", "string"),
+}
+
+
+def prepare(folder: Path, about: dict) -> None:
+    """Derive `visits` and `states` from the canonical Parquet files in `folder`; write `book.json`.
+
+    Parameters
+    ----------
+    folder : holds `<table>.parquet` for deals, stages and whatever else there is, and
+        `stage_dates.parquet` (deal_id, stage, entered_at) where the source dates the stages of a deal.
+    about : what is known of the source (title, currency, refused rows, ...); completed here.
+    """
+    con = ibis.duckdb.connect()
+    for name, table in TABLES.items():
+        if not (folder / f"{name}.parquet").exists():
+            pq.write_table(table.schema.empty_table(), folder / f"{name}.parquet")
+    deals, stages, changes = (con.read_parquet(folder / f"{n}.parquet") for n in ("deals", "stages", "changes"))
+    changes = changes.mutate(line=ibis.row_number())
+    log = changes.filter(_.field == "stage", _.new_value.notnull())
+    log = log.select("deal_id", at=_.changed_at, stage=_.new_value, before=_.old_value, line=_.line)
+    dated = (folder / "stage_dates.parquet").exists()
+    if dated:
+        log = _dated(con.read_parquet(folder / "stage_dates.parquet"), deals, stages)
+    _write(_visits(deals, log, stages).order_by("deal_id", "seq"), folder / "visits.parquet")
+    visits = con.read_parquet(folder / "visits.parquet")
+    _write(_states(deals, visits, changes).order_by("deal_id", "entered_at"), folder / "states.parquet")
+    about = {**about, **_facts(con, folder, dated=dated)}
+    (folder / "book.json").write_text(json.dumps(about, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+
+
+def _write(expr: ibis.Table, path: Path) -> None:
+    expr.to_parquet(path, compression="zstd")
+
+
+def _dated(dated: ibis.Table, deals: ibis.Table, stages: ibis.Table) -> ibis.Table:
+    order = stages.select("pipeline", "stage", line=_.position)
+    placed = dated.join(deals.select("deal_id", "pipeline"), "deal_id").join(order, ["pipeline", "stage"])
+    return placed.select(
+        "deal_id", at=_.entered_at, stage=_.stage, before=ibis.null("string"), line=_.line.cast("int64")
+    )
+
+
+def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Table:
+    kinds = stages.select("pipeline", "stage", "position", "kind")
+    current = deals.left_join(kinds, ["pipeline", "stage"]).select(
+        "deal_id", "pipeline", "stage", "kind", "created_at", "closed_at"
+    )
+    ends = log.group_by("deal_id").agg(
+        first_at=_.at.min(),
+        last_at=_.at.max(),
+        before=_.before.argmin(_.line + _.at.epoch_seconds() * 2**30),
+        last_stage=_.stage.argmax(_.line + _.at.epoch_seconds() * 2**30),
+    )
+    seen = current.left_join(ends, "deal_id").drop("deal_id_right")
+    # Closed, but the log does not say so: the deal's own closing moment does.
+    closing = seen.filter(
+        _.kind.isin(["won", "lost"]),
+        _.closed_at.notnull(),
+        _.last_at.isnull() | ((_.last_stage != _.stage) & (_.closed_at >= _.last_at)),
+    ).select("deal_id", at=_.closed_at, stage=_.stage, line=ibis.literal(2**31))
+    logged = _.first_at.notnull()
+    closed_only = (~logged) & _.kind.isin(["won", "lost"]) & _.closed_at.notnull()
+    opening = seen.filter((~logged) | (_.before.notnull())).select(
+        "deal_id",
+        at=ibis.ifelse(logged, ibis.least(_.created_at.coalesce(_.first_at), _.first_at), 
+                       ibis.ifelse(closed_only, ibis.least(_.created_at, _.closed_at), _.created_at)),
+        stage=ibis.ifelse(logged, _.before, ibis.ifelse(closed_only, ibis.null("string"), _.stage)),
+        line=ibis.literal(-1),
+    )
+    rows = [part.mutate(line=_.line.cast("int64")) for part in (opening, log.drop("before"), closing)]
+    events = ibis.union(*rows)
+    order = [ibis.asc(events.at, nulls_first=True), events.line]
+    by_deal = ibis.window(group_by=events.deal_id, order_by=order)
+    moved = events.mutate(n=ibis.row_number().over(by_deal), prior=events.stage.lag().over(by_deal))
+    moved = moved.filter((_.n == 0) | ~_.stage.identical_to(_.prior)).drop("n", "prior")
+    placed = moved.join(deals.select("deal_id", "pipeline"), "deal_id").left_join(kinds, ["pipeline", "stage"])
+    placed = placed.select("deal_id", "at", "line", "pipeline", "stage", "position", kind=_.kind.coalesce("open"))
+    order = [ibis.asc(placed.at, nulls_first=True), placed.line]
+    by_deal = ibis.window(group_by=placed.deal_id, order_by=order)
+    stays = placed.mutate(
+        seq=ibis.row_number().over(by_deal),
+        left_at=placed.at.lead().over(by_deal),
+        prior=placed.position.lag().over(by_deal),
+        prior_kind=placed.kind.lag().over(by_deal),
+    )
+    entry = ibis.cases(
+        (stays.seq == 0, "new"),
+        (stays.kind != "open", "close"),
+        (stays.prior_kind != "open", "reopen"),
+        (stays.position > stays.prior + 1, "skip"),
+        (stays.position < stays.prior, "back"),
+        else_="advance",
+    )
+    return stays.select(
+        "deal_id", "seq", "pipeline", "stage", "position", "kind", "left_at", entered_at=_.at, entry_kind=entry
+    )
+
+
+def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.Table:
+    at_stage = visits.select(
+        "deal_id", at=_.entered_at, line=_.seq, field=ibis.literal("stage"), value=_.seq.cast("string")
+    )
+    names = [field for field, kind in TRACKED.values()]
+    tracked = changes.filter(changes.field.isin(names))
+    logged = tracked.select("deal_id", at=_.changed_at, line=_.line, field=_.field, value=_.new_value)
+    key = tracked.line + tracked.changed_at.epoch_seconds() * 2**30
+    first = tracked.group_by("deal_id", "field").agg(value=_.old_value.argmin(key))
+    begun = visits.filter(_.seq == 0).select("deal_id", at=_.entered_at)
+    opening = first.join(begun, "deal_id").select(
+        "deal_id", "at", line=ibis.literal(-1, "int64"), field=_.field, value=_.value
+    )
+    events = ibis.union(at_stage, logged, opening)
+    wide = events.group_by("deal_id", "at").agg(
+        **{f"has_{f}": (_.field == f).any() for f in ["stage", *names]},
+        **{f"new_{f}": _.value.argmax(_.line, where=_.field == f) for f in ["stage", *names]},
+    )
+    by_deal = ibis.window(group_by="deal_id", order_by=ibis.asc("at", nulls_first=True))
+    so_far = ibis.cumulative_window(group_by="deal_id", order_by=ibis.asc("at", nulls_first=True))
+    wide = wide.mutate(
+        left_at=_.at.lead().over(by_deal),
+        **{f"n_{f}": _[f"has_{f}"].cast("int64").sum().over(so_far) for f in ["stage", *names]},
+    )
+    filled = wide.mutate(
+        **{f: _[f"new_{f}"].max().over(ibis.window(group_by=["deal_id", f"n_{f}"])) for f in ["stage", *names]}
+    )
+    spans = filled.select(
+        "deal_id", "at", "left_at", *[f"n_{f}" for f in names], *names, seq=_.stage.cast("int64")
+    )
+    stays = visits.select("deal_id", "seq", "stage", "position", "kind", stage_entered_at=_.entered_at)
+    spans = spans.join(stays, ["deal_id", "seq"])
+    static = deals.select("deal_id", **{f"now_{name}": deals[name] for name in TRACKED})
+    spans = spans.join(static, "deal_id")
+    return spans.select(
+        "deal_id", "left_at", "seq", "stage", "position", "kind", "stage_entered_at",
+        entered_at=_.at,
+        **{
+            name: ibis.ifelse(_[f"n_{field}"] > 0, _[field].cast(kind), _[f"now_{name}"])
+            for name, (field, kind) in TRACKED.items()
+        },
+    )
+
+
+def _facts(con, folder: Path, *, dated: bool) -> dict:
+    read = {name: con.read_parquet(folder / f"{name}.parquet") for name in [*TABLES, "visits", "states"]}
+    deals, visits, changes = read["deals"], read["visits"], read["changes"]
+    n_stage_changes = int(changes.filter(_.field == "stage").count().execute())
+    moments = [deals.created_at, deals.closed_at, changes.changed_at, read["activities"].started_at]
+    spans = [(m.min().execute(), m.max().execute()) for m in moments]
+    firsts = [first for first, last in spans if first is not None and first == first]
+    lasts = [last for first, last in spans if last is not None and last == last]
+    logged = changes.field.nunique().execute() and set(changes.select("field").distinct().execute()["field"])
+    ended = visits.filter(_.left_at.isnull()).join(deals.select("deal_id", now=_.stage), "deal_id")
+    return {
+        "history": "changes" if n_stage_changes else "stage_dates" if dated else "current_stage",
+        "tracked": sorted(logged or []),
+        "first_moment": str(min(firsts)) if firsts else None,
+        "last_moment": str(max(lasts)) if lasts else None,
+        "n_rows": {name: int(table.count().execute()) for name, table in read.items()},
+        "notes": {
+            "created_unknown": int(deals.filter(_.created_at.isnull()).count().execute()),
+            "closed_before_created": int(deals.filter(_.closed_at < _.created_at).count().execute()),
+            "stage_not_as_logged": int(ended.filter(_.now.notnull(), _.now != _.stage).count().execute()),
+        },
+    }

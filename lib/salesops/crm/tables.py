@@ -1,0 +1,264 @@
+"""The canonical tables, declared once: type, unit, key, allowed values, meaning.
+
+Money is declared as `amount` and kept as integer minor units (cents) under `<name>_minor`; moments
+are kept as naive UTC timestamps, days as dates, ids always as text.
+"""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+ARROW = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "choice": pa.string(),
+    "money": pa.int64(),
+    "moment": pa.timestamp("us"),
+    "day": pa.date32(),
+    "share": pa.float64(),
+    "number": pa.float64(),
+    "count": pa.int64(),
+}
+ALLOWED = {
+    "money": "an amount of money",
+    "moment": "a date, or a date and time",
+    "day": "a date",
+    "share": "a share from 0 to 1",
+    "number": "a number",
+    "count": "a whole number",
+}
+
+
+class Column(NamedTuple):
+    name: str
+    kind: str  # a key of ARROW
+    meaning: str
+    needed: bool = False  # a row without it is refused
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> str:
+        """The column's name in a book."""
+        return f"{self.name}_minor" if self.kind == "money" else self.name
+
+    @property
+    def says(self) -> str:
+        """What is allowed, for a message."""
+        return f"allowed: {', '.join(self.allowed)}" if self.allowed else ALLOWED.get(self.kind, "text")
+
+
+class Table(NamedTuple):
+    name: str
+    row: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def __getitem__(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([(column.stored, ARROW[column.kind]) for column in self.columns])
+
+
+STATUSES = ("open", "won", "lost")
+FIELDS = ("created", "stage", "amount", "expected_close_on", "rep_id", "forecast_category")
+CATEGORIES = ("pipeline", "best_case", "most_likely", "commit", "closed", "omitted")
+C = Column
+
+TABLES = {
+    table.name: table
+    for table in (
+        Table(
+            "deals",
+            "a deal as the CRM shows it now",
+            ("deal_id",),
+            (
+                C("deal_id", "id", "the CRM's own id", needed=True),
+                C("name", "text", "what the rep called it"),
+                C("account_id", "id", "the account it is sold to"),
+                C("rep_id", "id", "its owner now"),
+                C("pipeline", "text", "the pipeline whose stages it passes"),
+                C("stage", "text", "its stage now"),
+                C("status", "choice", "follows from the stage's kind", allowed=STATUSES),
+                C("amount", "money", "expected or won revenue"),
+                C("currency", "text", "ISO 4217 code of the amount"),
+                C("list_amount", "money", "the amount at list prices"),
+                C("created_at", "moment", "when it was created"),
+                C("closed_at", "moment", "when it was won or lost"),
+                C("expected_close_on", "day", "the rep's expected closing day"),
+                C("deal_type", "choice", "what is sold", allowed=("new", "expansion", "renewal")),
+                C("source", "text", "where it came from"),
+                C("segment", "text", "segment of the customer"),
+                C("region", "text", "sales region"),
+                C("product", "text", "main product"),
+                C("forecast_category", "choice", "the rep's category", allowed=CATEGORIES),
+                C("lost_reason", "text", "why it was lost"),
+                C("next_step", "text", "what the rep will do next"),
+                C("last_activity_at", "moment", "the last logged activity"),
+            ),
+        ),
+        Table(
+            "changes",
+            "one field of one deal changing",
+            (),
+            (
+                C("deal_id", "id", "the deal", needed=True),
+                C("changed_at", "moment", "when", needed=True),
+                C("field", "choice", "what changed", needed=True, allowed=FIELDS),
+                C("old_value", "text", "before"),
+                C("new_value", "text", "after"),
+                C("changed_by", "id", "who changed it"),
+            ),
+        ),
+        Table(
+            "stages",
+            "a stage of a pipeline",
+            ("pipeline", "stage"),
+            (
+                C("pipeline", "text", "the pipeline", needed=True),
+                C("stage", "text", "the stage", needed=True),
+                C("position", "count", "1 for the first stage of the pipeline", needed=True),
+                C("kind", "choice", "what being there means", needed=True, allowed=STATUSES),
+                C("probability", "share", "the CRM's own chance of winning from here"),
+                C("forecast_category", "choice", "its category", allowed=CATEGORIES),
+            ),
+        ),
+        Table(
+            "accounts",
+            "an account",
+            ("account_id",),
+            (
+                C("account_id", "id", "the CRM's own id", needed=True),
+                C("name", "text", "the customer's name"),
+                C("segment", "text", "segment of the customer"),
+                C("industry", "text", "industry"),
+                C("region", "text", "sales region"),
+                C("country", "text", "country"),
+            ),
+        ),
+        Table(
+            "reps",
+            "a rep for a span of time",
+            ("rep_id", "valid_from"),
+            (
+                C("rep_id", "id", "the CRM's own id", needed=True),
+                C("name", "text", "the rep's name"),
+                C("manager_id", "id", "whom the rep reports to"),
+                C("team", "text", "team"),
+                C("region", "text", "sales region"),
+                C("role", "text", "role"),
+                C("hired_on", "day", "first day"),
+                C("left_on", "day", "last day; blank while employed"),
+                C("valid_from", "day", "first day this row holds; blank: from the beginning"),
+                C("valid_to", "day", "last day this row holds; blank: still"),
+            ),
+        ),
+        Table(
+            "quotas",
+            "the quota of a rep in a period",
+            ("rep_id", "period", "kind"),
+            (
+                C("rep_id", "id", "the rep", needed=True),
+                C("period", "text", "2026-10, 2026-Q4 or 2026", needed=True),
+                C("amount", "money", "the quota", needed=True),
+                C("currency", "text", "ISO 4217 code"),
+                C("kind", "choice", "what counts", allowed=("bookings", "revenue")),
+            ),
+        ),
+        Table(
+            "forecast_calls",
+            "who called what, when",
+            ("rep_id", "period", "category", "called_at"),
+            (
+                C("rep_id", "id", "the caller", needed=True),
+                C("period", "text", "the period called", needed=True),
+                C("category", "choice", "the category called", allowed=CATEGORIES),
+                C("amount", "money", "the amount called", needed=True),
+                C("currency", "text", "ISO 4217 code"),
+                C("called_at", "moment", "when", needed=True),
+            ),
+        ),
+        Table(
+            "leads",
+            "a lead",
+            ("lead_id",),
+            (
+                C("lead_id", "id", "the CRM's own id", needed=True),
+                C("created_at", "moment", "when it came in", needed=True),
+                C("source", "text", "where it came from"),
+                C("region", "text", "sales region"),
+                C("rep_id", "id", "who works it"),
+                C("first_response_at", "moment", "the first answer by a person"),
+                C("mql_at", "moment", "when marketing qualified it"),
+                C("sql_at", "moment", "when sales accepted it"),
+                C("deal_id", "id", "the deal it became"),
+            ),
+        ),
+        Table(
+            "activities",
+            "an activity",
+            ("activity_id",),
+            (
+                C("activity_id", "id", "the CRM's own id", needed=True),
+                C("rep_id", "id", "who did it"),
+                C("deal_id", "id", "the deal it was for"),
+                C("kind", "choice", "what", allowed=("call", "meeting", "email", "internal", "admin")),
+                C("started_at", "moment", "when", needed=True),
+                C("minutes", "number", "how long, in minutes"),
+                C("outcome", "text", "held, no_show, answered, ..."),
+            ),
+        ),
+        Table(
+            "revenue",
+            "money of an account in a month",
+            ("account_id", "month_on", "kind"),
+            (
+                C("account_id", "id", "the account", needed=True),
+                C("month_on", "day", "first day of the month", needed=True),
+                C("kind", "choice", "what kind", needed=True, allowed=("recurring", "one_off")),
+                C("amount", "money", "revenue of the month", needed=True),
+                C("currency", "text", "ISO 4217 code"),
+            ),
+        ),
+        Table(
+            "lines",
+            "a product on a deal",
+            ("deal_id", "product"),
+            (
+                C("deal_id", "id", "the deal", needed=True),
+                C("product", "text", "the product", needed=True),
+                C("quantity", "number", "how many"),
+                C("list_price", "money", "list price of one"),
+                C("net_amount", "money", "amount of the line after discount"),
+            ),
+        ),
+        Table(
+            "splits",
+            "a share of the credit for a deal",
+            ("deal_id", "rep_id"),
+            (
+                C("deal_id", "id", "the deal", needed=True),
+                C("rep_id", "id", "who is credited", needed=True),
+                C("share", "share", "share of the deal's amount", needed=True),
+            ),
+        ),
+        Table(
+            "payments",
+            "cash in",
+            ("payment_id",),
+            (
+                C("payment_id", "id", "the payment's id", needed=True),
+                C("account_id", "id", "who paid"),
+                C("deal_id", "id", "for which deal"),
+                C("amount", "money", "how much", needed=True),
+                C("currency", "text", "ISO 4217 code"),
+                C("paid_at", "moment", "when", needed=True),
+            ),
+        ),
+    )
+}

@@ -1,0 +1,43 @@
+"""What is wrong with the user's files: every problem at once, each with its place."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+SHOWN = 40
+WIDEST = 60
+
+
+class Problem(NamedTuple):
+    """One thing to mend: where it is, what came, what is allowed."""
+
+    file: str
+    row: int | None  # the header is row 1; None: the whole file
+    column: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        place = [self.file]
+        if self.row is not None:
+            place.append(f"row {self.row}")
+        if self.column:
+            place.append(printable(self.column))
+        came = f"got {printable(self.value)!r}, " if self.value else ""
+        return f"{', '.join(place)}: {came}{self.allowed}"
+
+
+class BadInput(ValueError):
+    """The user's data, mapping or parameters cannot be used; `problems` lists everything to mend."""
+
+    def __init__(self, what: str, problems: Sequence[Problem | str]):
+        self.what, self.problems = what, list(problems)
+        shown = [f"  {problem}" for problem in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            shown.append(f"  ... and {len(self.problems) - SHOWN} more")
+        super().__init__("\n".join([f"{what}:", *shown]))
+
+
+def printable(value: object) -> str:
+    """Text fit for a terminal or a log: one line, no control characters, at most `WIDEST` long."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

@@ -1,0 +1,99 @@
+"""Parameters as typed, checked data: what may be set, with meaning, unit and limits.
+
+A schema has no defaults: it says *what*, the parameter file says *which*, and the notebook's own
+parameters cell holds the values for opening it by hand. A test keeps the three in step.
+"""
+
+import datetime as dt
+import difflib
+from collections.abc import Mapping
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from salesops import periods
+from salesops.problems import BadInput, printable
+
+LANGUAGES = ("en", "ru")
+
+
+def option(meaning: str, *, unit: str = "", **limits):
+    """A parameter of an analysis: its meaning, its unit, and pydantic's limits (ge, le, pattern, ...)."""
+    return Field(description=meaning, json_schema_extra={"unit": unit}, **limits)
+
+
+class Params(BaseModel):
+    """What every analysis can be told. Subclasses add their own options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = option("the book: sample, a mapping's name with its folder, or a folder", min_length=1)
+    period: str = option(f"the period reported: {periods.FORMS}")
+    as_of: str = option("the last day known, as 2026-10-31; blank is the last day of the period")
+    year_starts: int = option("first month of the fiscal year", unit="month, 1 to 12", ge=1, le=12)
+    lang: str = option("language of the page: en or ru", pattern="^(en|ru)$")
+
+    @classmethod
+    def check(cls, values: Mapping[str, object], *, where: str):
+        """The checked parameters.
+
+        Raises
+        ------
+        BadInput
+            With every unknown name, missing name, wrong type and broken limit at once.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = [_explain(cls, one) for one in error.errors()]
+            raise BadInput(f"{where}: parameters cannot be used", problems) from None
+
+    @field_validator("period", mode="before")
+    @classmethod
+    def _a_year_is_text(cls, value):
+        return str(value) if type(value) is int else value
+
+    @field_validator("as_of")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        if value:
+            try:
+                dt.datetime.strptime(value, "%Y-%m-%d")
+            except ValueError:
+                raise ValueError("write a day as 2026-10-31, or leave it blank") from None
+        return value
+
+    @model_validator(mode="after")
+    def _is_a_period(self):
+        parsed = periods.parse(self.period, year_starts=self.year_starts)
+        if self.as_of and self.last_known_on < parsed.first_on:
+            raise ValueError(f"as_of {self.as_of} is before the period {self.period} begins")
+        return self
+
+    @cached_property
+    def reported(self) -> periods.Period:
+        return periods.parse(self.period, year_starts=self.year_starts)
+
+    @property
+    def last_known_on(self) -> dt.date:
+        """The last day whose end the report knows."""
+        return dt.date.fromisoformat(self.as_of) if self.as_of else self.reported.last_on
+
+
+def _explain(schema: type[Params], error: dict) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    came = printable(error["input"])
+    match error["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(name, schema.model_fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(schema.model_fields)}"
+            return f"{printable(name)}: unknown, {hint}"
+        case "missing":
+            return f"{name}: missing ({schema.model_fields[name].description})"
+        case "value_error":
+            return f"{name + ': ' if name else ''}{error['ctx']['error']}"
+        case "string_type":
+            return f"{name}: expected text, got {came!r} (put it in quotes)"
+        case _:
+            meaning = schema.model_fields[name].description if name in schema.model_fields else ""
+            return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, got {came!r} ({meaning})"
