@@ -5,6 +5,7 @@ A period belongs to the day it starts. `as_of` is inclusive. Money is integer mi
 """
 
 from salesops.crm.book import Book, open
-from salesops.crm.tables import TABLES
+from salesops.crm.dimensions import with_group
+from salesops.crm.tables import DIMENSIONS, TABLES
 
-__all__ = ["TABLES", "Book", "open"]
+__all__ = ["DIMENSIONS", "TABLES", "Book", "open", "with_group"]

@@ -68,6 +68,7 @@ class Table(NamedTuple):
 STATUSES = ("open", "won", "lost")
 FIELDS = ("created", "stage", "amount", "expected_close_on", "rep_id", "forecast_category")
 CATEGORIES = ("pipeline", "best_case", "most_likely", "commit", "closed", "omitted")
+DIMENSIONS = ("none", "segment", "region", "source", "product", "deal_type", "industry", "country", "team")
 C = Column
 
 TABLES = {

@@ -1,0 +1,132 @@
+"""The playbook's languages: one gettext catalogue, and numbers, dates and money as Babel writes them.
+
+English is the source; `locale/<language>/LC_MESSAGES/salesops.po` holds the others. A sentence is
+marked with `_()` where it is written; `ngettext()` chooses the plural form.
+"""
+
+import datetime as dt
+import gettext
+import io
+import math
+from functools import lru_cache
+
+from babel import Locale, dates, numbers
+from babel.messages import mofile, pofile
+
+from salesops import periods
+from salesops.project import PACKAGE
+
+LANGUAGES = ("en", "ru")
+NONE = "—"  # an em dash: a number that is absent; its reason stands beside it
+_current = "en"
+
+
+def use(language: str) -> None:
+    """Speak this language from now on (in this process)."""
+    global _current
+    if language not in LANGUAGES:
+        raise ValueError(f"{language!r} is not a language of the playbook: {', '.join(LANGUAGES)}")
+    _current = language
+
+
+def current() -> str:
+    return _current
+
+
+@lru_cache
+def catalogue(language: str) -> gettext.NullTranslations:
+    """The translations into a language; compiled in memory from its .po file."""
+    path = PACKAGE / "locale" / language / "LC_MESSAGES" / "salesops.po"
+    if not path.is_file():
+        return gettext.NullTranslations()
+    with path.open("rb") as source:
+        messages = pofile.read_po(source, locale=language)
+    compiled = io.BytesIO()
+    mofile.write_mo(compiled, messages)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def _(text: str) -> str:
+    return catalogue(_current).gettext(text)
+
+
+def ngettext(one: str, many: str, n: int) -> str:
+    return catalogue(_current).ngettext(one, many, n)
+
+
+def locale() -> Locale:
+    return Locale.parse({"en": "en_US"}.get(_current, _current))
+
+
+def count(n: float) -> str:
+    return numbers.format_decimal(int(n), locale=locale())
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    if not known(share):
+        return NONE
+    return numbers.format_percent(share, format="0" + ("." + "0" * digits if digits else "") + _percent_sign(), locale=locale())
+
+
+def _percent_sign() -> str:
+    return "\N{NO-BREAK SPACE}%" if _current == "ru" else "%"
+
+
+def between(low: float, high: float) -> str:
+    """The limits of a share: 55–67%."""
+    return f"{numbers.format_decimal(low * 100, format='0', locale=locale())}–{percent(high)}"
+
+
+def points(change: float, *, signed: bool = False) -> str:
+    """A difference of two shares in percentage points, without the word."""
+    text = numbers.format_decimal(abs(change) * 100, format="0", locale=locale())
+    sign = "\N{MINUS SIGN}" if change < 0 else "+"
+    return f"{sign}{text}" if signed and text != "0" else text
+
+
+def decimal(value: float | None, digits: int = 1) -> str:
+    if not known(value):
+        return NONE
+    return numbers.format_decimal(value, format="#,##0" + ("." + "0" * digits if digits else ""), locale=locale())
+
+
+def days(value: float | None) -> str:
+    """A number of days: one decimal below ten, none above."""
+    return decimal(value, 1 if known(value) and value < 10 else 0)
+
+
+def money(amount: float | None, currency: str, *, compact: bool = False) -> str:
+    """An amount in whole units of its currency; `compact` is $1.2M."""
+    if not known(amount):
+        return NONE
+    if compact:
+        digits = 1 if abs(amount) >= 1e6 else 0
+        return numbers.format_compact_currency(amount, currency, locale=locale(), fraction_digits=digits)
+    return numbers.format_currency(amount, currency, locale=locale(), currency_digits=False, format=_whole())
+
+
+def _whole() -> str:
+    return locale().currency_formats["standard"].pattern.replace("0.00", "0")
+
+
+def day(value: dt.date) -> str:
+    return dates.format_date(value, format="d MMM y", locale=locale())
+
+
+def period(span: periods.Period) -> str:
+    """A period as people say it: October 2026; May – October 2026."""
+    if span.n_months == 1:
+        return month(span.first_on)
+    if span.first_on.year == span.last_on.year:
+        first = dates.format_date(span.first_on, format="LLLL", locale=locale())
+        return f"{first} – {month(span.last_on)}"
+    return f"{month(span.first_on)} – {month(span.last_on)}"
+
+
+def month(value: dt.date) -> str:
+    return dates.format_date(value, format="LLLL y", locale=locale())
+
+
+def known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,1 @@
+"""From notebook to page: run, render, index, manifest. Knows no analysis."""

@@ -1,0 +1,184 @@
+"""What a notebook calls to put things on its page. All text is escaped here, once, for every analysis.
+
+Beside the HTML that JupyterLab and the page show, findings and the page's own facts are emitted as
+data under MIME types of ours, so that the index and the delivery need not read HTML.
+"""
+
+import html
+import io
+import re
+from collections.abc import Sequence
+
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from salesops import crm, lang, settings, theme
+from salesops.findings import Finding, Table, Tile
+from salesops.lang import _, ngettext
+
+FINDINGS = "application/vnd.salesops.findings+json"
+PAGE = "application/vnd.salesops.page+json"
+MARKS = {"good": "●", "bad": "▼", "warn": "▲", "plain": "–"}
+_n_figures = 0
+
+
+def start(params: settings.Params, book: crm.Book, *, title: str, facts: Sequence[str] = ()) -> None:
+    """Begin a page: set the look, and say what the page is about."""
+    global _n_figures
+    _n_figures = 0
+    theme.apply()
+    about = {
+        "title": title,
+        "company": book.title,
+        "period": lang.period(params.reported),
+        "as_of": lang.day(book.as_of),
+        "facts": list(facts),
+        "data": book.about["sha256"],
+    }
+    deck = " · ".join([title, book.title, about["period"], *facts])
+    _emit(f"<p>{_e(deck)}</p>", **{PAGE: about})
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """The findings, most important first; the first is the title of the page."""
+    rows = [
+        f'<li class="{f.tone}"><span class="mark" aria-hidden="true">{MARKS[f.tone]}</span>'
+        f"<p><strong>{_e(f.headline)}.</strong> {_e(f.detail)}</p></li>"
+        for f in found
+    ]
+    _emit(f'<ul class="findings">{"".join(rows)}</ul>', **{FINDINGS: [f._asdict() for f in found]})
+
+
+def tiles(shown: Sequence[Tile]) -> None:
+    """The headline numbers in a row."""
+    cells = [
+        f'<li class="{t.tone}"><span class="name">{_e(t.name)}</span><span class="value">{_e(t.value)}</span>'
+        f'<span class="change">{_e(f"{t.against}: {t.change}" if t.change and t.against else " ")}</span>'
+        f'<span class="note">{_e(t.note)}</span></li>'
+        for t in shown
+    ]
+    _emit(f'<ul class="tiles">{"".join(cells)}</ul>')
+
+
+def table(shown: Table | None) -> None:
+    """A table with its caption, headers and notes; nothing where there is no table."""
+    if shown is None:
+        return
+    kind = ["n" if numeric else "t" for numeric in shown.numeric]
+    head = "".join(f'<th scope="col" class="{k}">{_e(c)}</th>' for k, c in zip(kind, shown.columns, strict=True))
+    body = []
+    for row, hot in zip(shown.rows, shown.hot or [False] * len(shown.rows), strict=True):
+        first = f'<th scope="row" class="{kind[0]}">{_e(row[0])}</th>'
+        cells = "".join(f'<td class="{k}">{_e(c)}</td>' for k, c in zip(kind[1:], row[1:], strict=True))
+        mark = ' class="hot"' if hot else ""
+        body.append(f"<tr{mark}>{first}{cells}</tr>")
+    notes = "".join(f'<p class="note">{_e(note)}</p>' for note in shown.notes)
+    _emit(
+        f'<div class="table" role="region" tabindex="0" aria-label="{_e(shown.caption)}"><table>'
+        f"<caption>{_e(shown.caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table></div>{notes}"
+    )
+
+
+def figures(*shown: tuple[Figure, str], caption: str) -> None:
+    """One or more pictures side by side, each with its alternative text, under one caption."""
+    pictures = "".join(_svg(figure, alt) for figure, alt in shown)
+    _emit(f'<figure class="of{len(shown)}"><div>{pictures}</div><figcaption>{_e(caption)}</figcaption></figure>')
+
+
+def text(sentence: str) -> None:
+    """A paragraph of finished text."""
+    _emit(f"<p>{_e(sentence)}</p>")
+
+
+def sources(book: crm.Book) -> None:
+    """Where the numbers come from, and what was refused, mended or left out on the way."""
+    about = book.about
+    history = {
+        "changes": _("the CRM's change log"),
+        "stage_dates": _("dated stage columns; the source keeps no change log"),
+        "current_stage": _("the current stage alone; the source keeps no history"),
+    }[about["history"]]
+    rows = [
+        (_("Source"), book.title),
+        (_("Known up to"), _("{day}, end of day, {zone}").format(day=lang.day(book.as_of), zone=book.time_zone)),
+        (_("Data end on"), lang.day(book.last_on)),
+        (_("Stage history from"), history),
+        (_("Rows"), ", ".join(f"{name} {lang.count(n)}" for name, n in about["n_rows"].items() if n)),
+        *_mended(about),
+    ]
+    if about["history"] == "changes":
+        missing = [name for name in ("amount", "expected_close_on", "rep_id") if name not in about["tracked"]]
+        if missing:
+            text_ = _("{fields}: no log, so earlier days show today's values")
+            rows.append((_("Not historised"), text_.format(fields=", ".join(missing))))
+    _emit(f"<dl>{''.join(f'<dt>{_e(name)}</dt><dd>{_e(value)}</dd>' for name, value in rows)}</dl>")
+    _refused(about)
+
+
+def _mended(about: dict) -> list[tuple[str, str]]:
+    rows = []
+    for repair in about["repairs"]:
+        text_ = ngettext(
+            "{table}.{column}: {came} → {became}, {n} row", "{table}.{column}: {came} → {became}, {n} rows", repair["n_rows"]
+        )
+        words = {name: repair[name] for name in ("table", "column", "came", "became")}
+        rows.append((_("Repaired"), text_.format(n=lang.count(repair["n_rows"]), **words)))
+    for table_, n in about["n_left_out"].items():
+        text_ = ngettext("{table}: {n} row that is no stage of a deal", "{table}: {n} rows that are no stage of a deal", n)
+        rows.append((_("Left out by the mapping"), text_.format(table=table_, n=lang.count(n))))
+    notes = {
+        "closed_before_created": _("Closed before they were created; their age counts as 0"),
+        "stage_not_as_logged": _("Current stage differs from the change log, which was followed"),
+        "created_unknown": _("Deals without a creation date"),
+    }
+    rows += [(notes[name], lang.count(n)) for name, n in about["notes"].items() if n]
+    refused = sum(about["n_refused"].values())
+    rows.append((_("Refused rows"), lang.count(refused) if refused else _("none")))
+    return rows
+
+
+def _refused(about: dict) -> None:
+    if not about["refused"]:
+        return
+    columns = [_("File"), _("Row"), _("Column"), _("Value"), _("Allowed")]
+    rows = [[str(p[k]) if p[k] is not None else "" for k in ("file", "row", "column", "value", "allowed")] for p in about["refused"]]
+    caption = _("Refused rows, the first {n}").format(n=len(rows))
+    table(Table(caption, columns, rows, [False, True, False, False, False]))
+
+
+def parameters(params: settings.Params) -> None:
+    """Every parameter of this run with its meaning and unit."""
+    fields = type(params).model_fields
+    rows = [
+        [name, str(getattr(params, name)) or _("(blank)"), _(field.description), _(field.json_schema_extra["unit"] or " ").strip()]
+        for name, field in fields.items()
+    ]
+    columns = [_("Parameter"), _("Value"), _("Meaning"), _("Unit")]
+    table(Table(_("What this run was told"), columns, rows, [False] * 4))
+
+
+def _svg(figure: Figure, alt: str) -> str:
+    """A figure as inline SVG: no clock, ids of its own, its alternative text as the title."""
+    global _n_figures
+    _n_figures += 1
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<style[^>]*>.*?</style>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns:xlink="[^"]*"', "", svg).replace("xlink:href", "href")
+    prefix = f"f{_n_figures}-"
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
+    width, height = (float(number) for number in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
+    head = f'<svg role="img" aria-labelledby="{prefix}title" viewBox="0 0 {width:g} {height:g}" xmlns="http://www.w3.org/2000/svg">'
+    return f'{head}<title id="{prefix}title">{_e(alt)}</title>{svg[svg.index(">") + 1 :]}'
+
+
+def _emit(markup: str, **data) -> None:
+    display({"text/html": markup, **data}, raw=True)
+
+
+def _e(text_: str) -> str:
+    return html.escape(str(text_))

@@ -1,0 +1,102 @@
+"""Rates with intervals: one rate, a share of a sum, the difference of two rates, many comparisons."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A number with its interval at `LEVEL`, and how many cases it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def wilson(n_yes: int, n: int) -> Estimate:
+    """The share `n_yes / n` with Wilson's score interval.
+
+    Raises
+    ------
+    ValueError
+        If `n` is 0 or `n_yes` is not between 0 and `n`: there is no such rate.
+
+    References
+    ----------
+    Newcombe (1998), Statistics in Medicine 17, 857-872, method 3.
+    """
+    if not 0 <= n_yes <= n or n == 0:
+        raise ValueError(f"no rate of {n_yes} in {n}")
+    low, high = proportion_confint(n_yes, n, alpha=1 - LEVEL, method="wilson")
+    return Estimate(n_yes / n, max(float(low), 0.0), min(float(high), 1.0), n)
+
+
+def ratio_of_sums(sum_yes: float, sum_no: float, squares_yes: float, squares_no: float, n: int) -> Estimate:
+    """The share of a sum, such as won money in closed money, when each case brings its own amount.
+
+    Parameters
+    ----------
+    sum_yes, sum_no : sums of the amounts of the cases that do and do not count.
+    squares_yes, squares_no : sums of the squares of those amounts.
+    n : number of cases.
+
+    Returns
+    -------
+    Estimate
+        The interval is the linearised (delta-method) one, taken on the logit scale so that it stays
+        within 0 and 1; it is 0 to 1 where all or none of the money counts, since the cases then say
+        nothing of their spread.
+
+    Raises
+    ------
+    ValueError
+        If there is no money at all.
+
+    References
+    ----------
+    Cochran (1977), Sampling Techniques, 3rd ed., section 6.4 (variance of a ratio).
+    """
+    total = sum_yes + sum_no
+    if total <= 0 or n == 0:
+        raise ValueError("no share of a sum of nothing")
+    share = sum_yes / total
+    if share in (0.0, 1.0):
+        return Estimate(share, 0.0, 1.0, n)
+    variance = (squares_yes * (1 - share) ** 2 + squares_no * share**2) / total**2
+    half = norm.ppf(0.5 + LEVEL / 2) * np.sqrt(variance) / (share * (1 - share))
+    return Estimate(share, float(expit(logit(share) - half)), float(expit(logit(share) + half)), n)
+
+
+def difference(new: Estimate, old: Estimate) -> Estimate:
+    """`new` minus `old`, two independent rates, from their own intervals (square and add).
+
+    With Wilson intervals this is Newcombe's method 10; it holds for any two estimates with intervals,
+    such as Aalen-Johansen ones (the method of variance estimates recovery).
+
+    References
+    ----------
+    Newcombe (1998), Statistics in Medicine 17, 873-890, method 10. Zou, Donner (2008), Statistics in
+    Medicine 27, 1693-1702.
+    """
+    change = new.value - old.value
+    low = change - np.hypot(new.value - new.low, old.high - old.value)
+    high = change + np.hypot(new.high - new.value, old.value - old.low)
+    return Estimate(change, float(low), float(high), new.n + old.n)
+
+
+def adjust_for_many(p_values: Sequence[float]) -> np.ndarray:
+    """Benjamini-Hochberg adjusted p-values of one declared family of comparisons, in the same order.
+
+    References
+    ----------
+    Benjamini, Hochberg (1995), J. of the Royal Statistical Society B 57, 289-300.
+    """
+    return multipletests(np.asarray(p_values, dtype=float), method="fdr_bh")[1] if len(p_values) else np.array([])

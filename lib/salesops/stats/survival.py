@@ -1,0 +1,187 @@
+"""Time to an end while some cases are still open: Kaplan-Meier and Aalen-Johansen on counts.
+
+Both take a table of counts by age, which is what the engine returns, so that a million deals cost
+what a thousand cost. An open case is censored: it counts for the time it has been watched. At one
+age, ends come before censorings.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from salesops.stats.proportions import LEVEL, Estimate
+
+_Z = norm.ppf(0.5 + LEVEL / 2)
+
+
+class Survival(NamedTuple):
+    """The share not yet ended, just after each age at which something ended."""
+
+    age: np.ndarray
+    share: np.ndarray
+    low: np.ndarray  # log(-log) limits
+    high: np.ndarray
+    n: int
+    n_ended: int
+
+    def quantile(self, share: float) -> Estimate | None:
+        """The age by which `share` have ended, with its interval; None where too few have yet.
+
+        The first age at which the survival is at or below 1 - share. A limit that the data do not
+        reach is infinite.
+
+        References
+        ----------
+        Brookmeyer, Crowley (1982), Biometrics 38, 29-41, with log(-log) limits.
+        """
+        ages = [self._first_below(curve, 1 - share) for curve in (self.share, self.low, self.high)]
+        return None if np.isinf(ages[0]) else Estimate(ages[0], ages[1], ages[2], self.n)
+
+    def _first_below(self, curve: np.ndarray, level: float) -> float:
+        below = np.flatnonzero(curve <= level + 1e-12)
+        return float(self.age[below[0]]) if len(below) else np.inf
+
+
+class Incidence(NamedTuple):
+    """Cumulative incidence of each cause, just after each age at which something ended."""
+
+    age: np.ndarray
+    share: dict[str, np.ndarray]  # by cause
+    se: dict[str, np.ndarray]
+    n_at_risk: np.ndarray  # just before each age
+    n: int
+
+    @property
+    def still_open(self) -> np.ndarray:
+        return 1 - sum(self.share.values())
+
+    def at(self, cause: str, age: float) -> Estimate:
+        """The share ended by `cause` up to and with `age`, with a log(-log) interval.
+
+        Where nobody or everybody has ended so, the spread cannot be estimated; the limits are then
+        Wilson's for all `n` cases, a rate of 0 or 1 in n.
+        """
+        before = np.searchsorted(self.age, age, side="right")
+        if before == 0:
+            return Estimate(0.0, *_extreme(0.0, self.n), self.n)
+        share, se = float(self.share[cause][before - 1]), float(self.se[cause][before - 1])
+        if share <= 0 or share >= 1 or se == 0:
+            return Estimate(share, *_extreme(share, self.n), self.n)
+        low, high = _log_log(np.array([1 - share]), np.array([se]))
+        return Estimate(share, float(1 - high[0]), float(1 - low[0]), self.n)
+
+    def se_at(self, cause: str, age: float) -> float:
+        before = np.searchsorted(self.age, age, side="right")
+        return float(self.se[cause][before - 1]) if before else 0.0
+
+
+def kaplan_meier(counts: pd.DataFrame) -> Survival:
+    """The share not yet ended by age.
+
+    Parameters
+    ----------
+    counts : columns age (any unit, 0 or more), n_ended, n_open; ages may repeat, in any order.
+
+    Raises
+    ------
+    ValueError
+        If there is no case, or an age is negative.
+
+    References
+    ----------
+    Kaplan, Meier (1958), J. of the American Statistical Association 53, 457-481; variance by
+    Greenwood (1926).
+    """
+    table = _by_age(counts, ["n_ended", "n_open"])
+    at_risk = _at_risk(table[["n_ended", "n_open"]].sum(axis=1).to_numpy())
+    ended = table["n_ended"].to_numpy()
+    here = ended > 0
+    d, n = ended[here], at_risk[here]
+    share = np.cumprod(1 - d / n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        se = share * np.sqrt(np.cumsum(d / (n * (n - d))))
+    low, high = _log_log(share, se)
+    return Survival(table.index.to_numpy()[here], share, low, high, int(at_risk[0]), int(ended.sum()))
+
+
+def aalen_johansen(counts: pd.DataFrame, causes: Mapping[str, str]) -> Incidence:
+    """Cumulative incidence of competing ends, with open cases censored.
+
+    Parameters
+    ----------
+    counts : columns age, n_open, and one with the number ended for each cause.
+    causes : cause -> its column of `counts`.
+
+    Returns
+    -------
+    Incidence
+        At every age the shares of all causes and of what is still open sum to 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no case, or an age is negative.
+
+    References
+    ----------
+    Aalen, Johansen (1978), Scandinavian J. of Statistics 5, 141-150. Variance: the delta-method
+    estimator of Marubini and Valsecchi (1995), as in R's cmprsk and in statsmodels.
+    """
+    columns = list(causes.values())
+    table = _by_age(counts, [*columns, "n_open"])
+    ended = table[columns].to_numpy()
+    at_risk = _at_risk(ended.sum(axis=1) + table["n_open"].to_numpy())
+    here = ended.sum(axis=1) > 0
+    d, n = ended[here], at_risk[here]
+    total = d.sum(axis=1)
+    open_after = np.cumprod(1 - total / n)
+    open_before = np.concatenate([[1.0], open_after[:-1]])[: len(open_after)]
+    share = {cause: np.cumsum(open_before * d[:, k] / n) for k, cause in enumerate(causes)}
+    se = {cause: _incidence_se(share[cause], d[:, k], total, n, open_before) for k, cause in enumerate(causes)}
+    return Incidence(table.index.to_numpy()[here], share, se, n, int(at_risk[0]))
+
+
+def _incidence_se(share, d, total, n, open_before) -> np.ndarray:
+    """Delta-method standard error, in one pass: sums over earlier ages of 1, share and share squared."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.where(n > total, total / (n * (n - total)), 0.0)
+        own = open_before**2 * d * (n - d) / n**3
+        cross = open_before * d / n**2
+    variance = (
+        share**2 * np.cumsum(spread)
+        - 2 * share * np.cumsum(share * spread)
+        + np.cumsum(share**2 * spread)
+        + np.cumsum(own)
+        - 2 * (share * np.cumsum(cross) - np.cumsum(share * cross))
+    )
+    return np.sqrt(np.clip(variance, 0, None))
+
+
+def _by_age(counts: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    table = counts.groupby("age")[columns].sum().sort_index()
+    if table.empty or table.to_numpy().sum() == 0:
+        raise ValueError("no case to follow")
+    if table.index[0] < 0:
+        raise ValueError(f"an age cannot be negative, got {table.index[0]}")
+    return table
+
+
+def _at_risk(leaving: np.ndarray) -> np.ndarray:
+    return leaving[::-1].cumsum()[::-1]
+
+
+def _log_log(share: np.ndarray, se: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of a survival on the log(-log) scale; 0 to 0 where nothing is left."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = _Z * se / (share * np.abs(np.log(share)))
+        low, high = share ** np.exp(width), share ** np.exp(-width)
+    return np.where(share > 0, low, 0.0), np.where(share > 0, high, 0.0)
+
+
+def _extreme(share: float, n: int) -> tuple[float, float]:
+    """Wilson's limits for none or all of `n`."""
+    edge = _Z**2 / (n + _Z**2)
+    return (0.0, edge) if share < 0.5 else (1 - edge, 1.0)

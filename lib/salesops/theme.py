@@ -1,0 +1,44 @@
+"""How every picture of the playbook looks: one palette, one size of type, quiet axes."""
+
+import matplotlib
+import seaborn as sns
+from matplotlib.figure import Figure
+
+INK, MUTED, LINE = "#1b2733", "#5b6a78", "#dfe5ea"
+ACCENT, PALE, ORANGE, PALE_ORANGE, GREY = "#1f5fa8", "#a9c6ea", "#c9610b", "#f3c9a5", "#9aa7b3"
+
+_SETTINGS = {
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 10,
+    "axes.titlecolor": MUTED,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "axes.titlepad": 10,
+    "figure.dpi": 72,
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine lays out the same
+    "font.size": 10,
+    "grid.color": LINE,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "salesops",  # the same picture has the same ids
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "xtick.color": MUTED,
+    "xtick.labelcolor": MUTED,
+    "xtick.labelsize": 9.5,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 10,
+}
+
+
+def apply() -> None:
+    """Set the look; whatever the user's own matplotlib settings are."""
+    matplotlib.rcdefaults()
+    sns.set_theme(style="white", palette=[ACCENT, ORANGE, PALE, GREY, INK], rc=_SETTINGS)
+
+
+def figure(height: float) -> Figure:
+    """A figure of the one width that fits a column on a screen and the whole of a telephone; inches."""
+    return matplotlib.figure.Figure(figsize=(5.6, height))
