@@ -92,7 +92,9 @@ def decimal(value: float | None, digits: int = 1) -> str:
 
 
 def days(value: float | None) -> str:
-    """A number of days: one decimal below ten, none above."""
+    """A number of days: one decimal below ten, none above; very short ones as below a tenth."""
+    if known(value) and 0 <= value < 0.05:
+        return f"<\N{NO-BREAK SPACE}{decimal(0.1)}"
     return decimal(value, 1 if known(value) and value < 10 else 0)
 
 

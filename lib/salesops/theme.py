@@ -41,4 +41,4 @@ def apply() -> None:
 
 def figure(height: float) -> Figure:
     """A figure of the one width that fits a column on a screen and the whole of a telephone; inches."""
-    return matplotlib.figure.Figure(figsize=(5.6, height))
+    return Figure(figsize=(5.2, height), layout="constrained")

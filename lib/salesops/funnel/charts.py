@@ -18,7 +18,8 @@ DRAWN = 240  # points of a curve; more cannot be seen
 def plot_reached(names: Sequence[str], counts: Sequence[int], *, ax: Axes) -> Axes:
     """How many deals reached each stage; the last bar is won."""
     colours = [theme.PALE] * (len(names) - 1) + [theme.ACCENT]
-    sns.barplot(x=list(counts), y=list(names), hue=list(names), palette=colours, width=0.58, legend=False, ax=ax)
+    sns.barplot(x=list(counts), y=list(names), hue=list(names), palette=colours, width=0.58, saturation=1,
+                legend=False, ax=ax)  # fmt: skip
     top = max(counts)
     for row, count in enumerate(counts):
         ax.text(count + top * 0.015, row, lang.count(count), va="center", weight="bold")
@@ -69,7 +70,7 @@ def plot_won_by_age(now: Incidence, before: Incidence | None, horizon_days: int,
         old = np.array([before.at("won", age * DAY_HOURS).value for age in ages])
         ax.plot(ages, old, color=theme.INK, lw=1.2, ls=(0, (4, 3)))
         labels.append((old[-1], _("won before"), theme.INK))
-    _label_ends(ax, end, labels)
+    _label_ends(ax, labels)
     ax.set(xlim=(0, end), ylim=(0, 1), xlabel=_("days since the deal was created"), ylabel="")
     ax.set_title(_("Share of deals won and lost, by age"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _position: lang.percent(share)))
@@ -77,14 +78,13 @@ def plot_won_by_age(now: Incidence, before: Incidence | None, horizon_days: int,
     return _quiet(ax)
 
 
-def _label_ends(ax: Axes, end: float, labels: list[tuple[float, str, str]]) -> None:
+def _label_ends(ax: Axes, labels: list[tuple[float, str, str]]) -> None:
     """A name at the end of each line, pushed apart where they would overlap."""
     least, at = 0.06, -1.0
     for value, name, colour in sorted(labels):
         at = max(value, at + least)
         text = f"{name} {lang.percent(value)}"
-        ax.annotate(text, (end, at), xytext=(6, 0), textcoords="offset points", color=colour, va="center", weight="bold",
-                    annotation_clip=False)  # fmt: skip
+        ax.text(1.015, at, text, transform=ax.get_yaxis_transform(), color=colour, va="center", weight="bold")
 
 
 def _quiet(ax: Axes) -> Axes:

@@ -53,8 +53,8 @@ def _one_change(funnel: Funnel, row) -> Finding:
     else:
         headline = ngettext("{step} rose {points} point to {now}", "{step} rose {points} points to {now}", points)
     detail = _(
-        "It was {before} for deals created in {period}. The 95% interval of the change is {low} to {high} points, "
-        "after correcting for {n} comparisons (adjusted p = {p}); n = {n_deals} deals that reached the stage, "
+        "It was {before} for deals created in {period}. The 95% interval of the change is {low} to {high} points; it "
+        "stands out after correcting for {n} comparisons (adjusted p = {p}). Deals that reached the stage: {n_deals}, "
         "followed for {age} days."
     ).format(
         before=lang.percent(row.rate_before.value), period=lang.period(funnel.scope.cohorts["before"]),
@@ -161,6 +161,15 @@ def tiles(funnel: Funnel, currency: str) -> list[Tile]:
     ]  # fmt: skip
 
 
+def tiles_note(funnel: Funnel) -> str:
+    """What "before" is, and what the months are."""
+    now = lang.period(funnel.scope.cohorts["now"])
+    if "before" not in funnel.scope.cohorts:
+        return _("Deals created, or closed, in {now}.").format(now=now)
+    before = lang.period(funnel.scope.cohorts["before"])
+    return _("Deals created, or closed, in {now}; before: in {before}.").format(now=now, before=before)
+
+
 def _share_tile(name: str, rates: list[Estimate | None], against: str) -> Tile:
     now, before = rates
     if now is None:
@@ -173,20 +182,22 @@ def stage_table(funnel: Funnel) -> Table:
     """One row per stage: how many reached it, what became of them, the share that goes further."""
     now, before = _steps(funnel, "now"), _steps(funnel, "before")
     together = funnel.changes[funnel.changes["group"] == ALL].set_index("step")
+    compared = "before" in funnel.scope.cohorts
     rows, hot, notes = [], [], []
     for row in now.itertuples():
         change = together.loc[row.step] if row.step in together.index else None
         older = before[before["step"] == row.step] if before is not None else None
         rows.append([
             step_name(funnel, row.step), *(lang.count(n) for n in (row.n_reached, row.n_moved, row.n_lost, row.n_open)),
-            *_rate_cells(row.rate), _cell(older, "rate"), *_change_cells(change),
+            *_rate_cells(row.rate), *([_cell(older, "rate"), *_change_cells(change)] if compared else []),
         ])  # fmt: skip
         hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
         notes += _reason(funnel, row)
-    columns = [_("Stage"), _("Reached"), _("Went further"), _("Lost"), _("Still there"), _("Share further"),
-               _("95% interval"), _("Before"), _("Change, points"), _("95% interval of the change")]  # fmt: skip
+    columns = [_("Stage"), _("Reached"), _("Went further"), _("Lost"), _("Still there"), _("Share further"), _("95% interval")]
+    if compared:
+        columns += [_("Before"), _("Change, points"), _("95% interval of the change")]
     caption = _("What became of deals created in {window}").format(window=lang.period(funnel.scope.cohorts["now"]))
-    return Table(caption, columns, rows, [False] + [True] * 9, hot, notes)
+    return Table(caption, columns, rows, [False] + [True] * (len(columns) - 1), hot, notes)
 
 
 def _reason(funnel: Funnel, row) -> list[str]:
@@ -218,19 +229,20 @@ def group_table(funnel: Funnel, dimension: str) -> Table | None:
         win = closing["by_count"] if closing is not None else None
         win = win if win is not None and win.n >= funnel.scope.min_deals else None
         rows.append([group_name(row.group), lang.count(row.n), lang.count(row.n_open), *_rate_cells(row.rate),
-                     lang.days(row.age_days), *_rate_cells(win), *_group_change(change)])  # fmt: skip
+                     lang.days(row.age_days), *_rate_cells(win), *([] if focus is None else _group_change(change))])  # fmt: skip
         hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
-    step = "" if focus is None else step_name(funnel, focus)
     columns = [dimension_name(dimension), _("Deals"), _("Open"), _("Won"), _("95% interval"), _("by day"),
-               _("Win rate of closed"), _("95% interval"), _("{step}: now").format(step=step), _("before"),
-               _("Change, points"), _("95% interval of the change")]  # fmt: skip
+               _("Win rate of closed"), _("95% interval")]  # fmt: skip
+    if focus is not None:
+        now_title = _("{step}: now").format(step=step_name(funnel, focus))
+        columns += [now_title, _("before"), _("Change, points"), _("95% interval of the change")]
     notes = [_("A dash: fewer than {least} deals, too few for a rate.").format(least=funnel.scope.min_deals)]
     n_left = len(now) - len(shown)
     if n_left:
         text = ngettext("{n} smaller group is not shown.", "{n} smaller groups are not shown.", n_left)
         notes.append(text.format(n=n_left))
     caption = _("By {dimension}").format(dimension=dimension_name(dimension).lower())
-    return Table(caption, columns, rows, [False] + [True] * 11, hot, notes)
+    return Table(caption, columns, rows, [False] + [True] * (len(columns) - 1), hot, notes)
 
 
 def _focus(funnel: Funnel) -> int | None:
@@ -259,6 +271,8 @@ def time_table(funnel: Funnel) -> Table:
 
 
 def _no_median(row, least: int) -> str:
+    if row.n == 0:
+        return _("the source dates no visit to this stage.")
     if row.n < least:
         return _too_few(row.n, least)
     return _("fewer than half of the visits have ended, so the median is not known yet.")
@@ -268,22 +282,23 @@ def rate_table(funnel: Funnel, currency: str) -> Table:
     """The win rate by every definition on this page, each with its definition."""
     life, closing = _life(funnel, "now"), _closing(funnel, "now")
     n, n_won, n_closed = life["n"], life["n_won"], life["n_won"] + life["n_lost"]
-    rows = [[_("Won within {days} days").format(days=lang.days(life["age_days"])), *_rate_cells(life["rate"]), lang.count(n),
+    rows = [[_("Won within {days} days").format(days=lang.days(life["age_days"])), *_rate_cells(life["rate"], 2), lang.count(n),
              _("Of deals created in the period, the share won by that age; open deals are censored (Aalen–Johansen).")]]  # fmt: skip
     by_count = closing["by_count"] if closing is not None else None
-    rows.append([_("Win rate, by count"), *_rate_cells(by_count), lang.count(by_count.n if by_count else 0),
+    rows.append([_("Win rate, by count"), *_rate_cells(by_count, 2), lang.count(by_count.n if by_count else 0),
                  _("Won ÷ (won + lost) among deals closed in the period, whenever they were created (Wilson).")])  # fmt: skip
     by_value = closing["by_value"] if closing is not None else None
     reason = "" if by_value else " " + _("Not known here: the source keeps no amount for a tenth or more of them.")
-    rows.append([_("Win rate, by value"), *_rate_cells(by_value), lang.count(by_value.n if by_value else 0),
+    rows.append([_("Win rate, by value"), *_rate_cells(by_value, 2), lang.count(by_value.n if by_value else 0),
                  _("Won amount ÷ (won + lost amount), {currency}, among the same deals.").format(currency=currency) + reason])  # fmt: skip
-    rows.append([_("Won so far ÷ created"), lang.percent(n_won / n, 1), lang.NONE, lang.count(n),
+    rows.append([_("Won so far ÷ created"), lang.percent(n_won / n, 2), lang.NONE, lang.count(n),
                  _("Too low by construction while deals are open; shown because other systems print it.")])  # fmt: skip
-    resolved = lang.percent(n_won / n_closed, 1) if n_closed else lang.NONE
+    resolved = lang.percent(n_won / n_closed, 2) if n_closed else lang.NONE
     rows.append([_("Won ÷ closed so far, same deals"), resolved, lang.NONE, lang.count(n_closed),
                  _("Of the deals created in the period, those already closed; the quick ones weigh too much.")])  # fmt: skip
     columns = [_("Definition"), _("Rate"), _("95% interval"), _("Deals"), _("How it is counted")]
-    return Table(_("One win rate, five definitions"), columns, rows, [False, True, True, True, False])
+    notes = [_("A dash instead of an interval: a rate that is biased, so an interval around it would mislead.")]
+    return Table(_("One win rate, five definitions"), columns, rows, [False, True, True, True, False], notes=notes)
 
 
 def standing_table(funnel: Funnel, currency: str) -> Table:
@@ -436,8 +451,8 @@ def _cell(table: pd.DataFrame | None, column: str) -> str:
     return lang.NONE if rate is None else lang.percent(rate.value)
 
 
-def _rate_cells(rate: Estimate | None) -> list[str]:
-    return [lang.NONE] * 2 if rate is None else [lang.percent(rate.value, 1), lang.between(rate.low, rate.high)]
+def _rate_cells(rate: Estimate | None, digits: int = 1) -> list[str]:
+    return [lang.NONE] * 2 if rate is None else [lang.percent(rate.value, digits), lang.between(rate.low, rate.high)]
 
 
 def _change_cells(change) -> list[str]:

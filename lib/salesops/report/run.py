@@ -6,6 +6,7 @@ analysis `funnel`, whose notebook is `notebooks/funnel.ipynb` and whose schema `
 
 import importlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -152,10 +153,11 @@ def execute(job: Job, draft: Path, progress: Progress):
     output = str(draft / "run.ipynb").replace("{", "{{").replace("}", "}}")  # papermill formats paths
     done = iter(range(1, total + 10))
     try:
-        with _private_profile(draft):
+        with _private_profile(draft), _private_channels() as channels:
             notebook = papermill.execute_notebook(
                 source, output, parameters=job.params.model_dump(), kernel_name="python3", cwd=job.root,
                 progress_bar=False, on_cell_complete=lambda cell, cell_index: _count(cell, done, total, progress),
+                **channels,
             )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise RunFailed(_first_line(error)) from None
@@ -189,6 +191,23 @@ def _private_profile(draft: Path) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def _private_channels() -> Iterator[dict]:
+    """Unix sockets in a folder of the kernel's own, where there are such: no ports to race for, nothing on TCP."""
+    if os.name != "posix":
+        yield {}
+        return
+    from jupyter_client.manager import AsyncKernelManager
+
+    with tempfile.TemporaryDirectory(prefix="salesops-") as folder:  # short: a socket's path has 107 bytes
+
+        class PrivateKernelManager(AsyncKernelManager):
+            def __init__(self, **kwargs):
+                super().__init__(transport="ipc", ip=f"{folder}/k", **kwargs)
+
+        yield {"kernel_manager_class": PrivateKernelManager}
 
 
 def _cell_seconds(notebook) -> list[float]:

@@ -86,9 +86,9 @@ def figures(*shown: tuple[Figure, str], caption: str) -> None:
     _emit(f'<figure class="of{len(shown)}"><div>{pictures}</div><figcaption>{_e(caption)}</figcaption></figure>')
 
 
-def text(sentence: str) -> None:
-    """A paragraph of finished text."""
-    _emit(f"<p>{_e(sentence)}</p>")
+def note(sentence: str) -> None:
+    """A small line of finished text under what it explains."""
+    _emit(f'<p class="note">{_e(sentence)}</p>')
 
 
 def sources(book: crm.Book) -> None:
@@ -104,7 +104,7 @@ def sources(book: crm.Book) -> None:
         (_("Known up to"), _("{day}, end of day, {zone}").format(day=lang.day(book.as_of), zone=book.time_zone)),
         (_("Data end on"), lang.day(book.last_on)),
         (_("Stage history from"), history),
-        (_("Rows"), ", ".join(f"{name} {lang.count(n)}" for name, n in about["n_rows"].items() if n)),
+        (_("Rows"), ", ".join(f"{name} {lang.count(n)}" for name, n in about["n_rows"].items() if n and name in crm.TABLES)),
         *_mended(about),
     ]
     if about["history"] == "changes":
@@ -149,11 +149,11 @@ def _refused(about: dict) -> None:
 
 def parameters(params: settings.Params) -> None:
     """Every parameter of this run with its meaning and unit."""
-    fields = type(params).model_fields
-    rows = [
-        [name, str(getattr(params, name)) or _("(blank)"), _(field.description), _(field.json_schema_extra["unit"] or " ").strip()]
-        for name, field in fields.items()
-    ]
+    rows = []
+    for name, field in type(params).model_fields.items():
+        unit = field.json_schema_extra["unit"]
+        value = str(getattr(params, name)) or _("(blank)")
+        rows.append([name, value, _(field.description), _(unit) if unit else ""])
     columns = [_("Parameter"), _("Value"), _("Meaning"), _("Unit")]
     table(Table(_("What this run was told"), columns, rows, [False] * 4))
 
