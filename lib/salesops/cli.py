@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from salesops import __version__
+from salesops import __version__, periods
 from salesops.problems import BadInput
 
 FAILED, REFUSED = 1, 2
@@ -54,12 +54,11 @@ def report(params_files, pairs, period, lang, out) -> None:
 
 
 def _resolved(period: str | None) -> str | None:
-    from salesops import periods
-
+    """The period meant; last-month is that of the machine's own time zone."""
     if period != "last-month":
         return period
-    now = dt.datetime.now().astimezone()
-    return f"{periods.add_months(now.date().replace(day=1), -1):%Y-%m}"
+    today = dt.datetime.now().astimezone().date()
+    return periods.month_before(today)
 
 
 def _run(job) -> bool:

@@ -52,7 +52,7 @@ def _(text: str) -> str:
 
 
 def ngettext(one: str, many: str, n: int) -> str:
-    return catalogue(_current).ngettext(one, many, n)
+    return catalogue(_current).ngettext(one, many, int(n))
 
 
 def locale() -> Locale:

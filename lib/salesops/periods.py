@@ -74,9 +74,8 @@ def year_ago(period: Period) -> Period:
     return _span(add_months(period.first_on, -12), period.n_months)
 
 
-def last_month(now: dt.datetime, time_zone: str) -> str:
-    """The name of the last month that has ended at the moment `now` (aware) in `time_zone`."""
-    today = now.astimezone(ZoneInfo(time_zone)).date()
+def month_before(today: dt.date) -> str:
+    """The name of the last month that has ended on a day."""
     return f"{add_months(today.replace(day=1), -1):%Y-%m}"
 
 

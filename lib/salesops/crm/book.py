@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ibis import _
 
 from salesops import periods, project
-from salesops.crm import mapping, prepare, sample
+from salesops.crm import engine, mapping, prepare, sample
 from salesops.crm.read import read
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
@@ -40,7 +40,7 @@ class Book:
         self.as_of = min(as_of, last_on) if as_of else last_on
         self.cut = periods.end_of(self.as_of, self.time_zone)
         self.complete = self.as_of == last_on
-        self._con = ibis.duckdb.connect()
+        self._con = engine.connect()
 
     def __repr__(self) -> str:
         return f"<Book {self.title}, as of {self.as_of}: {self.about['n_rows']['deals']} deals>"

@@ -9,12 +9,14 @@ there is no log, dated stage columns serve, else the current stage alone (`histo
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import ibis
 import pyarrow.parquet as pq
 from ibis import _
 
+from salesops.crm import engine
 from salesops.crm.tables import TABLES
 
 TRACKED = {
@@ -34,7 +36,7 @@ def prepare(folder: Path, about: dict) -> None:
         `stage_dates.parquet` (deal_id, stage, entered_at) where the source dates the stages of a deal.
     about : what is known of the source (title, currency, refused rows, ...); completed here.
     """
-    con = ibis.duckdb.connect()
+    con = engine.connect(scratch=folder / "scratch")
     for name, table in TABLES.items():
         if not (folder / f"{name}.parquet").exists():
             pq.write_table(table.schema.empty_table(), folder / f"{name}.parquet")
@@ -49,6 +51,8 @@ def prepare(folder: Path, about: dict) -> None:
     visits = con.read_parquet(folder / "visits.parquet")
     _write(_states(deals, visits, changes).order_by("deal_id", "entered_at"), folder / "states.parquet")
     about = {**about, **_facts(con, folder, dated=dated)}
+    con.disconnect()
+    shutil.rmtree(folder / "scratch", ignore_errors=True)
     (folder / "book.json").write_text(json.dumps(about, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
 
 

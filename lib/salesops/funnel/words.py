@@ -6,6 +6,7 @@ import pandas as pd
 from salesops import lang
 from salesops.findings import Finding, Table, Tile
 from salesops.funnel.compute import ALL, Funnel
+from salesops.funnel.counts import NOT_KNOWN
 from salesops.lang import _, ngettext
 from salesops.stats import Estimate
 
@@ -410,7 +411,7 @@ def step_name(funnel: Funnel, step: int) -> str:
 
 
 def group_name(group: str) -> str:
-    return _("not known") if group == "?" else group
+    return _("not known") if group == NOT_KNOWN else group
 
 
 def dimension_name(dimension: str) -> str:

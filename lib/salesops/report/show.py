@@ -43,7 +43,7 @@ def findings(found: Sequence[Finding]) -> None:
     """The findings, most important first; the first is the title of the page."""
     rows = [
         f'<li class="{f.tone}"><span class="mark" aria-hidden="true">{MARKS[f.tone]}</span>'
-        f"<p><strong>{_e(f.headline)}.</strong> {_e(f.detail)}</p></li>"
+        f"<p><strong>{_e(f.headline.rstrip('.'))}.</strong> {_e(f.detail)}</p></li>"
         for f in found
     ]
     _emit(f'<ul class="findings">{"".join(rows)}</ul>', **{FINDINGS: [f._asdict() for f in found]})

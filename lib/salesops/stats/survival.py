@@ -22,6 +22,7 @@ class Survival(NamedTuple):
 
     age: np.ndarray
     share: np.ndarray
+    se: np.ndarray  # Greenwood's
     low: np.ndarray  # log(-log) limits
     high: np.ndarray
     n: int
@@ -51,8 +52,23 @@ class Incidence(NamedTuple):
     age: np.ndarray
     share: dict[str, np.ndarray]  # by cause
     se: dict[str, np.ndarray]
-    n_at_risk: np.ndarray  # just before each age
     n: int
+    open_age: np.ndarray  # ages at which the watching of open cases stopped
+    kept: np.ndarray  # share of the watching that goes on after each of those (Kaplan-Meier of censoring)
+
+    def watched_until(self, n_least: int) -> float:
+        """The age up to which at least `n_least` of the `n` cases would have been watched, had they not
+        ended before; infinite where no case is open.
+
+        References
+        ----------
+        Schemper, Smith (1996), Controlled Clinical Trials 17, 343-346: follow-up by the Kaplan-Meier
+        estimate of censoring.
+        """
+        short = np.flatnonzero(self.n * self.kept < n_least)
+        if self.n < n_least:
+            return 0.0
+        return float(self.open_age[short[0]]) if len(short) else np.inf
 
     @property
     def still_open(self) -> np.ndarray:
@@ -104,7 +120,7 @@ def kaplan_meier(counts: pd.DataFrame) -> Survival:
     with np.errstate(divide="ignore", invalid="ignore"):
         se = share * np.sqrt(np.cumsum(d / (n * (n - d))))
     low, high = _log_log(share, se)
-    return Survival(table.index.to_numpy()[here], share, low, high, int(at_risk[0]), int(ended.sum()))
+    return Survival(table.index.to_numpy()[here], share, se, low, high, int(at_risk[0]), int(ended.sum()))
 
 
 def aalen_johansen(counts: pd.DataFrame, causes: Mapping[str, str]) -> Incidence:
@@ -141,7 +157,10 @@ def aalen_johansen(counts: pd.DataFrame, causes: Mapping[str, str]) -> Incidence
     open_before = np.concatenate([[1.0], open_after[:-1]])[: len(open_after)]
     share = {cause: np.cumsum(open_before * d[:, k] / n) for k, cause in enumerate(causes)}
     se = {cause: _incidence_se(share[cause], d[:, k], total, n, open_before) for k, cause in enumerate(causes)}
-    return Incidence(table.index.to_numpy()[here], share, se, n, int(at_risk[0]))
+    n_open, ages = table["n_open"].to_numpy(), table.index.to_numpy()
+    stopped = n_open > 0
+    kept = np.cumprod(1 - n_open[stopped] / (at_risk - ended.sum(axis=1))[stopped])
+    return Incidence(ages[here], share, se, int(at_risk[0]), ages[stopped], kept)
 
 
 def _incidence_se(share, d, total, n, open_before) -> np.ndarray:

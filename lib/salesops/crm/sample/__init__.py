@@ -19,6 +19,7 @@ from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
 LEAST, MOST = 2_000, 5_000_000
+DIVISION = 250_000  # deals made at once; a larger company has several divisions
 
 
 class Size(NamedTuple):
@@ -52,19 +53,24 @@ def parse_size(text: str) -> Size:
 
 
 def write(folder: Path, size: Size) -> None:
-    """Make the company's book in `folder`."""
+    """Make the company's book in `folder`; a large one division by division, so that memory stays small."""
     plan = truth.Plan() if size.planted else truth.NOTHING
-    rng = np.random.default_rng(size.seed)
-    made = {"reps": people.reps(size.deals, rng), "accounts": people.accounts(size.deals, rng)}
-    created = deals.create(size.deals, made["reps"], made["accounts"], plan, rng)
-    log = deals.live(created, plan, rng)
-    made["deals"], made["changes"], dirty = deals.tables(created, log, made["reps"], plan, rng)
-    made["leads"], made["activities"] = people.leads(created, rng), people.activities(created, made["deals"], rng)
-    made |= money.tables(made["deals"], made["reps"], plan, rng)
-    made["stages"] = deals.stages()
-    for name, frame in made.items():
-        _write(folder, name, frame)
-    facts = {"size": size._asdict(), "plan": plan._asdict(), "dirty": dirty, **money.callers(made["reps"])}
+    n_divisions = -(-size.deals // DIVISION)
+    sizes = np.full(n_divisions, size.deals // n_divisions)
+    sizes[: size.deals % n_divisions] += 1
+    writers: dict[str, pq.ParquetWriter] = {}
+    dirty: dict[str, int] = {}
+    callers: dict[str, str] = {}
+    for number, (n, seed) in enumerate(zip(sizes, np.random.SeedSequence(size.seed).spawn(n_divisions), strict=True)):
+        made, found = _division(int(n), plan, np.random.default_rng(seed))
+        dirty = {kind: dirty.get(kind, 0) + count for kind, count in found.items()}
+        callers = callers or money.callers(made["reps"])
+        for name, frame in made.items():
+            _append(folder, writers, name, _numbered(frame, number if n_divisions > 1 else None))
+    for writer in writers.values():
+        writer.close()
+    pq.write_table(pa.Table.from_pandas(deals.stages(), schema=TABLES["stages"].schema), folder / "stages.parquet")
+    facts = {"size": size._asdict(), "plan": plan._asdict(), "dirty": dirty, **callers}
     facts["conversion"] = {f"{p} / {s}": truth.conversion(plan, p, s) for p, s in truth.MOVES}
     (folder / "truth.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     about = {
@@ -81,11 +87,32 @@ def write(folder: Path, size: Size) -> None:
     prepare.prepare(folder, about)
 
 
-def _write(folder: Path, name: str, frame: pd.DataFrame) -> None:
+def _division(n: int, plan: truth.Plan, rng: np.random.Generator) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """All tables of one division, and its dirty records by kind."""
+    made = {"reps": people.reps(n, rng), "accounts": people.accounts(n, rng)}
+    created = deals.create(n, made["reps"], made["accounts"], plan, rng)
+    log = deals.live(created, plan, rng)
+    made["deals"], made["changes"], dirty = deals.tables(created, log, made["reps"], plan, rng)
+    made["leads"], made["activities"] = people.leads(created, rng), people.activities(created, made["deals"], rng)
+    return made | money.tables(made["deals"], made["reps"], plan, rng), dirty
+
+
+def _numbered(frame: pd.DataFrame, division: int | None) -> pd.DataFrame:
+    """Ids that are one in the whole company: those of a division begin with its number."""
+    if division is None:
+        return frame
+    names = [name for name in frame if name.endswith("_id") or name == "changed_by"]
+    renamed = {name: (f"{division:02}-" + frame[name].astype("str")).where(frame[name].notna()) for name in names}
+    if "field" in frame:  # owners stand in the log as values
+        owner = frame["field"] == "rep_id"
+        renamed |= {side: frame[side].mask(owner, f"{division:02}-" + frame[side].astype("str")) for side in ("old_value", "new_value")}
+    return frame.assign(**renamed)
+
+
+def _append(folder: Path, writers: dict[str, pq.ParquetWriter], name: str, frame: pd.DataFrame) -> None:
     schema = TABLES[name].schema
-    for column in schema.names:
-        if column not in frame:
-            frame[column] = None
-    pq.write_table(
-        pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False), folder / f"{name}.parquet"
-    )
+    missing = {column: None for column in schema.names if column not in frame}
+    table = pa.Table.from_pandas(frame.assign(**missing)[schema.names], schema=schema, preserve_index=False)
+    if name not in writers:
+        writers[name] = pq.ParquetWriter(folder / f"{name}.parquet", schema)
+    writers[name].write_table(table)

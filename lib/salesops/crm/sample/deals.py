@@ -170,11 +170,11 @@ def _drop(created: pd.DataFrame, plan: Plan) -> dict:
 
 
 def _rush(leaves: np.ndarray, entered: np.ndarray, won: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Quarter-end rush: four in ten wins due in a quarter's first fortnight are signed in its last days."""
-    month_start = (START.to_period("M").start_time + pd.to_timedelta(leaves, unit="s")).to_period("Q").start_time
-    quarter = (month_start - START).total_seconds().to_numpy()
+    """Quarter-end rush: six in ten wins due in a quarter's first three weeks are signed in the last days before it."""
+    began = (START + pd.to_timedelta(leaves, unit="s")).to_period("Q").start_time
+    quarter = (began - START).total_seconds().to_numpy()
     early = quarter - rng.uniform(0, 4, len(leaves)) * DAY
-    pulled = won & (leaves - quarter < 14 * DAY) & (early > entered) & (rng.random(len(leaves)) < 0.4)
+    pulled = won & (leaves - quarter < 21 * DAY) & (early > entered) & (rng.random(len(leaves)) < 0.6)
     return np.where(pulled, early, leaves)
 
 

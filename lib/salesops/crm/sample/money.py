@@ -19,11 +19,10 @@ def callers(reps: pd.DataFrame) -> dict:
 
 def tables(deals: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> dict:
     booked = _booked(deals)
-    revenue, starts = _revenue(deals, plan, rng)
     return {
         "quotas": _quotas(booked, reps, rng),
         "forecast_calls": _calls(booked, reps, plan, rng),
-        "revenue": revenue,
+        "revenue": _revenue(deals, plan, rng),
         "payments": _payments(deals, rng),
     }
 
@@ -74,8 +73,8 @@ def _calls(booked: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.
     return pd.concat(rows, ignore_index=True)
 
 
-def _revenue(deals: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Series]:
-    """Monthly recurring revenue of the accounts won: expansion, contraction, churn, and the price rise.
+def _revenue(deals: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
+    """Monthly recurring revenue of the accounts won, from the month after: expansion, contraction, churn.
 
     The cohort of `price_rise_cohort` pays `price_rise` more from its thirteenth month, and for the four
     months from then on churns `price_rise_churn_factor` times as often.
@@ -83,10 +82,10 @@ def _revenue(deals: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> tuple
     won = deals[(deals["status"] == "won") & (deals["pipeline"] == "New business")]
     won = won.sort_values("closed_at", kind="stable").drop_duplicates("account_id")
     start = ((won["closed_at"].dt.year - START.year) * 12 + won["closed_at"].dt.month - START.month + 1).to_numpy()
-    rise = (_quarter(won["closed_at"]) == plan.price_rise_cohort).to_numpy()
+    month_on = [(START + pd.DateOffset(months=m)).date() for m in range(MONTHS + 1)]
+    rise = (_quarter(pd.to_datetime(pd.Series(month_on))) == plan.price_rise_cohort).to_numpy()[start]
     rent = np.round(won["amount_minor"].astype("float").to_numpy() / 12)
     alive, rows = np.ones(len(won), dtype=bool), []
-    month_on = [(START + pd.DateOffset(months=m)).date() for m in range(MONTHS)]
     for m in range(MONTHS):
         age = m - start
         hot = rise & (age >= 12) & (age < 16)
@@ -97,7 +96,7 @@ def _revenue(deals: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> tuple
         here = alive & (age >= 0)
         rows.append(pd.DataFrame({"account_id": won["account_id"].to_numpy()[here], "month_on": month_on[m],
                                   "kind": "recurring", "amount_minor": rent[here].astype("int64"), "currency": "USD"}))  # fmt: skip
-    return pd.concat(rows, ignore_index=True), pd.Series(start, index=won["account_id"])
+    return pd.concat(rows, ignore_index=True)
 
 
 def _payments(deals: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

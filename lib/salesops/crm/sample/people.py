@@ -38,9 +38,10 @@ def reps(n_deals: int, rng: np.random.Generator) -> pd.DataFrame:
     name = [f"{FIRST[i % 25]} {LAST[(i * 7 + i // 25) % 25]}" + (f" {i // 625 + 1}" if i >= 625 else "") for i in number]
     region = np.array(REGIONS)[number % 4]
     team = pd.Series(region) + " " + pd.Series(number // 4 // 6 + 1).astype("str")
-    late = rng.random(n) < 0.4
+    steady = number < 8  # two in each region are there all the time
+    late = (rng.random(n) < 0.4) & ~steady
     hired = np.where(late, rng.integers(0, 30 * 30, n), -rng.integers(100, 1500, n))
-    left = np.where((rng.random(n) < 0.15) & (number > 7), hired.clip(0) + rng.integers(240, 700, n), 10**6)
+    left = np.where((rng.random(n) < 0.15) & ~steady, hired.clip(0) + rng.integers(240, 700, n), 10**6)
     end_day = (END - START).days
     hired_on = (START + pd.to_timedelta(pd.Series(hired), unit="D")).dt.date
     left_on = (START + pd.to_timedelta(pd.Series(left).where(left < end_day), unit="D")).dt.date

@@ -1,0 +1,75 @@
+"""What the tests share: the project, one cache of books for the session, and what may be missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+matplotlib.use("Agg")
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("SALESOPS_REAL_DATA", ROOT.parent / "shared" / "data"))
+
+
+def pytest_collection_modifyitems(items):
+    missing = {
+        "real_data": None if DATA.is_dir() else "the folder of public data sets is not here",
+        "browser": None if shutil.which("chromedriver") and shutil.which("chromium") else "Chromium is not installed",
+    }
+    for item in items:
+        for name, reason in missing.items():
+            if reason and name in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Books prepared by the tests stay out of the project."""
+    os.environ["SALESOPS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def salesops():
+    """Run the command `salesops` as a user would; gives the finished process."""
+
+    def run(*arguments, **options) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "salesops", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, **{"cwd": ROOT, **options})
+
+    return run
+
+
+@pytest.fixture
+def project_copy(tmp_path) -> Path:
+    """A project of one's own: the notebooks and parameters, to add mappings and data to."""
+    for name in ("notebooks", "params"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    return tmp_path
+
+
+FUNNEL = {
+    "source": "sample", "period": "2026-10", "as_of": "", "year_starts": 1, "lang": "en", "months": 6,
+    "compare_to": "previous", "pipeline": "", "segment_by": "segment", "horizon_days": 90, "min_deals": 20,
+}  # fmt: skip
+
+
+@pytest.fixture
+def funnel_params():
+    """Parameters of the funnel, with some changed."""
+    from salesops.funnel import Params
+
+    return lambda **changed: Params.check({**FUNNEL, **changed}, where="test")

@@ -1,0 +1,158 @@
+"""Books as known on a day: the rebuilt past equals a replay of the log in plain Python."""
+
+import datetime as dt
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from salesops import crm
+from salesops.crm import prepare
+from salesops.crm.tables import TABLES
+from salesops.problems import BadInput
+
+START = dt.datetime(2026, 1, 1)
+STAGES = [("", "Lead", 1, "open"), ("", "Offer", 2, "open"), ("", "Talks", 3, "open"), ("", "Won", 4, "won"), ("", "Lost", 5, "lost")]
+ABOUT = {"title": "t", "currency": "USD", "minor_digits": 2, "time_zone": "UTC", "exported_on": "2026-03-01", "n_refused": {},
+         "refused": [], "n_left_out": {}, "repairs": [], "sha256": "0"}  # fmt: skip
+
+
+def write(folder, deals: list[dict], changes: list[dict], about=ABOUT) -> crm.Book:
+    folder.mkdir(parents=True, exist_ok=True)
+    stages = [dict(zip(("pipeline", "stage", "position", "kind"), row, strict=True)) for row in STAGES]
+    for name, rows in (("deals", deals), ("changes", changes), ("stages", stages)):
+        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name].schema), folder / f"{name}.parquet")
+    prepare.prepare(folder, about)
+    return crm.Book(folder)
+
+
+EVENT = st.tuples(st.integers(0, 50), st.sampled_from(["stage", "amount"]), st.integers(0, 4))
+LIVES = st.lists(st.tuples(st.integers(0, 30), st.lists(EVENT, max_size=8)), min_size=1, max_size=8)
+
+
+def history(lives) -> tuple[list[dict], list[dict]]:
+    """Deals as they are at last, and their log; the first values of each deal are Lead and 100."""
+    deals, changes = [], []
+    for number, (created, events) in enumerate(lives):
+        now = {"stage": "Lead", "amount": 100}
+        for day, field, value in sorted(events, key=lambda event: event[0]):
+            new = STAGES[value][1] if field == "stage" else (value + 1) * 100
+            at = START + dt.timedelta(days=created + 1 + day, hours=number)
+            changes.append({"deal_id": f"d{number}", "changed_at": at, "field": field, "old_value": str(now[field]), "new_value": str(new)})
+            now[field] = new
+        deals.append({"deal_id": f"d{number}", "pipeline": "", "stage": now["stage"], "amount_minor": now["amount"],
+                      "currency": "USD", "created_at": START + dt.timedelta(days=created, hours=number)})  # fmt: skip
+    return deals, changes
+
+
+def replay(deals, changes, day: dt.date) -> dict:
+    """What was known at the end of a day: deal -> (stage, amount, status, closed at)."""
+    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time())
+    kinds = {stage: kind for _, stage, _, kind in STAGES}
+    known = {}
+    for deal in deals:
+        if deal["created_at"] >= end:
+            continue
+        now, since = {"stage": "Lead", "amount": "100"}, deal["created_at"]
+        for change in changes:
+            if change["deal_id"] == deal["deal_id"] and change["changed_at"] < end:
+                if change["field"] == "stage" and change["new_value"] != now["stage"]:
+                    since = change["changed_at"]
+                now[change["field"]] = change["new_value"]
+        kind = kinds[now["stage"]]
+        known[deal["deal_id"]] = (now["stage"], int(now["amount"]), kind, None if kind == "open" else since)
+    return known
+
+
+@given(LIVES, st.integers(0, 59))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_day_in_the_past_is_what_a_replay_of_the_log_gives(tmp_path_factory, lives, day):
+    deals, changes = history(lives)
+    folder = tmp_path_factory.mktemp("book")
+    write(folder, deals, changes)
+    as_of = START.date() + dt.timedelta(days=day)
+    rows = crm.Book(folder, as_of).deals.execute()
+    found = {
+        row.deal_id: (row.stage, row.amount_minor, row.status, None if pd.isna(row.closed_at) else row.closed_at.to_pydatetime())
+        for row in rows.itertuples()
+    }
+    assert found == replay(deals, changes, as_of)
+
+
+@given(LIVES)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_visits_follow_each_other_without_gap_or_overlap(tmp_path_factory, lives):
+    visits = write(tmp_path_factory.mktemp("book"), *history(lives)).visits.execute().sort_values(["deal_id", "seq"])
+    for _, own in visits.groupby("deal_id"):
+        assert own["seq"].tolist() == list(range(len(own)))
+        assert own["left_at"].iloc[:-1].tolist() == own["entered_at"].iloc[1:].tolist()
+        assert pd.isna(own["left_at"].iloc[-1])
+        assert (own["stage"].iloc[1:].to_numpy() != own["stage"].iloc[:-1].to_numpy()).all()
+
+
+def test_what_happens_after_the_day_changes_nothing_known_on_it(tmp_path):
+    lives = [(0, [(5, "stage", 1), (20, "stage", 3)]), (3, [(2, "amount", 4), (30, "stage", 4)]), (40, [])]
+    changed = [(0, [(5, "stage", 1), (20, "stage", 4), (21, "amount", 3)]), (3, [(2, "amount", 4), (39, "stage", 2)]), (45, [])]
+    seen = []
+    for name, version in (("one", lives), ("two", changed)):
+        write(tmp_path / name, *history(version))
+        known = crm.Book(tmp_path / name, START.date() + dt.timedelta(days=15))
+        seen.append((known.deals.order_by("deal_id").execute(), known.visits.order_by("deal_id", "seq").execute()))
+    for one, two in zip(*seen, strict=True):
+        pd.testing.assert_frame_equal(one, two)
+
+
+def test_moves_are_named(tmp_path):
+    lives = [(0, [(1, "stage", 2), (2, "stage", 1), (3, "stage", 2), (4, "stage", 4), (5, "stage", 2), (6, "stage", 3)])]
+    visits = write(tmp_path / "b", *history(lives)).visits.order_by("seq").execute()
+    assert visits["entry_kind"].tolist() == ["new", "skip", "back", "advance", "close", "reopen", "close"]
+
+
+def test_as_of_never_runs_past_the_data_and_a_day_belongs_to_its_time_zone(tmp_path):
+    deals, changes = history([(0, [])])
+    write(tmp_path / "b", deals, changes, {**ABOUT, "time_zone": "Asia/Tokyo"})
+    assert crm.Book(tmp_path / "b", dt.date(2030, 1, 1)).as_of == dt.date(2026, 3, 1)
+    known = crm.Book(tmp_path / "b", dt.date(2026, 1, 1))
+    assert known.cut == dt.datetime(2026, 1, 1, 15)  # midnight in Tokyo
+    assert crm.Book(tmp_path / "b", dt.date(2025, 12, 31)).deals.count().execute() == 0
+
+
+def test_a_source_without_history_says_so(tmp_path):
+    deals = [
+        {"deal_id": "a", "pipeline": "", "stage": "Offer", "created_at": START},
+        {"deal_id": "b", "pipeline": "", "stage": "Won", "created_at": START, "closed_at": START + dt.timedelta(days=9)},
+        {"deal_id": "c", "pipeline": "", "stage": "Lost", "created_at": START, "closed_at": START - dt.timedelta(days=2)},
+        {"deal_id": "d", "pipeline": "", "stage": "Lead", "created_at": None},
+    ]
+    book = write(tmp_path / "b", deals, [])
+    assert book.about["history"] == "current_stage"
+    assert book.about["notes"] == {"created_unknown": 1, "closed_before_created": 1, "stage_not_as_logged": 0}
+    early = crm.Book(tmp_path / "b", START.date() + dt.timedelta(days=3)).deals.execute().set_index("deal_id")
+    assert early.loc["b", "status"] == "open" and pd.isna(early.loc["b", "stage"])
+    assert "d" not in early.index  # without a date it is known with the last day only
+    assert book.deals.execute().set_index("deal_id")["status"].to_dict() == {"a": "open", "b": "won", "c": "lost", "d": "open"}
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("nowhere", "allowed: sample, bpic2012:<folder>, maven:<folder>, a book's folder"),
+        ("maven:nowhere", "there is no folder"),
+        ("sample:deals=10", "deals=10: allowed are 2,000 to 5,000,000"),
+        ("sample:deals=3e3,sead=1", "'sead=1': write deals=20000"),
+    ],
+)  # fmt: skip
+def test_a_source_that_cannot_be_read_is_refused(source, says):
+    with pytest.raises(BadInput) as error:
+        crm.open(source)
+    assert says in str(error.value)
+
+
+def test_every_table_is_declared_and_reachable():
+    assert all(hasattr(crm.Book, name) for name in TABLES)
+    for table in TABLES.values():
+        assert all(column.meaning for column in table.columns)
+        assert set(table.key) <= set(table.names)

@@ -1,0 +1,153 @@
+"""Reading through a mapping: values, repairs, and every problem at once with its place."""
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from salesops import yamlfile
+from salesops.crm import mapping
+from salesops.crm.mapping import Mapping
+from salesops.crm.parse import Conventions
+from salesops.crm.read import read
+from salesops.problems import BadInput
+
+SPEC = {
+    "title": "A test export",
+    "currency": "EUR",
+    "time_zone": "Europe/Berlin",
+    "delimiter": ";",
+    "decimal": ",",
+    "thousands": ".",
+    "dates": ["%d.%m.%Y", "%d.%m.%Y %H:%M"],
+    "stages": [
+        {"stage": "Lead", "kind": "open"},
+        {"stage": "Offer", "kind": "open"},
+        {"stage": "Won", "kind": "won"},
+        {"stage": "Lost", "kind": "lost"},
+    ],
+    "tables": {
+        "deals": {
+            "file": "deals.csv",
+            "columns": {"deal_id": "Nr", "name": "Name", "stage": "Stufe", "created_at": "Angelegt", "amount": "Betrag"},
+            "values": {"stage": {"Angebot": "Offer"}},
+            "repairs": {"name": {"Acme Gmbh": "Acme GmbH"}},
+            "blanks": {"amount": ["k.A."]},
+        }
+    },
+}
+GOOD = """Nr;Name;Stufe;Angelegt;Betrag
+0000000000000000001;Acme Gmbh;Lead;31.03.2024 02:30;1.234,56
+0000000000000000002;Beta;Angebot;01.01.2024;k.A.
+0000000000000000003;"Gamma; Söhne";Won;27.10.2024 02:30;-5
+"""
+
+
+def book(folder: Path, text: str, *, encoding: str = "utf-8", **changes):
+    (folder / "deals.csv").write_bytes(text.encode(encoding))
+    return read(folder, Mapping(**{**SPEC, **changes}))
+
+
+def test_values_are_what_the_file_means(tmp_path):
+    got = book(tmp_path, GOOD)
+    deals = got.tables["deals"].to_pandas()
+    assert deals["deal_id"].tolist() == [f"{n:019}" for n in (1, 2, 3)]
+    assert deals["name"].tolist() == ["Acme GmbH", "Beta", "Gamma; Söhne"]
+    assert deals["stage"].tolist() == ["Lead", "Offer", "Won"]
+    assert deals["amount_minor"].fillna(-1).tolist() == [123456, -1, -500]
+    # an hour that is not there is moved forward; of an hour that is there twice the first is meant
+    utc = ["2024-03-31 01:00", "2023-12-31 23:00", "2024-10-27 00:30"]
+    assert deals["created_at"].tolist() == [pd.Timestamp(moment) for moment in utc]
+    assert [(r.column, r.came, r.became, r.n_rows) for r in got.repairs] == [("name", "Acme Gmbh", "Acme GmbH", 1)]
+    assert not got.refused and not got.n_refused
+
+
+def test_every_bad_row_is_listed_with_file_row_column_value_and_what_is_allowed(tmp_path):
+    bad = GOOD + '4;X;Lead;2024-01-01;1\n5;X;Nirvana;01.01.2024;1\n6;X;Lead;01.01.2024;1.23,4\n;X;Lead;01.01.2024;1\n'
+    bad += "0000000000000000003;twice;Lead;01.01.2024;1\n8;short;Lead\n"
+    got = book(tmp_path, bad, max_refused=1)
+    listed = {(p.file, p.row, p.column, p.value) for p in got.refused}
+    assert listed == {
+        ("deals.csv", 5, "Angelegt", "2024-01-01"),
+        ("deals.csv", 6, "stage", "Nirvana"),
+        ("deals.csv", 7, "Betrag", "1.23,4"),
+        ("deals.csv", 8, "Nr", ""),
+        ("deals.csv", 9, "deal_id", "0000000000000000003"),
+        ("deals.csv", 10, "", "3 fields"),
+    }
+    assert all(p.allowed for p in got.refused)
+    assert got.n_refused == {"deals": 6}
+    assert got.tables["deals"].num_rows == 3
+    with pytest.raises(BadInput, match=r"6 of 9 rows; 5% of a table's rows may be refused(.|\n)*row 6, stage: got 'Nirvana'"):
+        book(tmp_path, bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "says"),
+    [
+        ("", "utf-8", "the file is empty"),
+        ("Nr;Name\n1;a\n", "utf-8", "Angelegt: no such column; the file has Nr, Name"),
+        ("Nr;Name;Nr;Angelegt;Betrag\n", "utf-8", "got 'Nr', each name once"),
+        (GOOD, "cp1252", "text in utf-8-sig; say another encoding"),
+        (GOOD, "utf-16", "text in utf-8-sig"),
+        (GOOD + '4;"open', "utf-8", "row 5: not readable as CSV"),
+        ("Nr;Name;Stufe;Angelegt;Betrag\n", "utf-8", "no deals"),
+        ("Nr;Name;Stufe;Angelegt;Betrag\n1;a;Lead;01.01.2024;" + "9" * 30 + "\n", "utf-8", "an amount of money"),
+    ],
+    ids=["empty", "columns", "twice", "cp1252", "utf-16", "quote", "no rows", "overflow"],
+)  # fmt: skip
+def test_a_file_that_is_not_as_declared_is_refused_with_one_message(tmp_path, text, encoding, says):
+    with pytest.raises(BadInput) as error:
+        book(tmp_path, text, encoding=encoding)
+    assert says in str(error.value)
+
+
+def test_missing_files_are_all_named(tmp_path):
+    tables = {**SPEC["tables"], "reps": {"file": "reps.csv", "columns": {"rep_id": "id"}}}
+    with pytest.raises(BadInput, match=r"deals.csv: no such file(.|\n)*reps.csv: no such file"):
+        read(tmp_path, Mapping(**{**SPEC, "tables": tables}))
+
+
+def test_a_mapping_names_all_its_mistakes(tmp_path):
+    wrong = {**SPEC, "currency": "EURO", "time_zone": "Berlin", "colour": "red"}
+    path = tmp_path / "wrong.yml"
+    path.write_text(yaml.safe_dump(wrong))
+    with pytest.raises(BadInput) as error:
+        mapping.load(path)
+    assert all(name in str(error.value) for name in ("currency", "time_zone", "colour"))
+    path.write_text(yaml.safe_dump({**SPEC, "tables": {"deals": {"file": "../../etc/passwd", "columns": {"nme": "x"}}}}))
+    with pytest.raises(BadInput, match="must be a path below"):
+        mapping.load(path)
+    path.write_text(yaml.safe_dump({**SPEC, "tables": {"deal": {"file": "d", "columns": {}}, "deals": {"file": "x", "columns": {"nme": "x"}}}}))
+    with pytest.raises(BadInput, match=r"tables.deal: no such canonical table(.|\n)*tables.deals.columns.nme"):
+        mapping.load(path)
+
+
+@given(st.integers(-(10**15), 10**15))
+@settings(max_examples=200)
+def test_money_survives_being_written_with_marks(minor):
+    how = Conventions(Mapping(**SPEC), typed=False)
+    whole, cents = divmod(abs(minor), 100)
+    text = f"{'-' * (minor < 0)}{whole:,}".replace(",", ".") + f",{cents:02}"
+    assert how.money(pd.Series([text])).tolist() == [minor]
+
+
+@given(st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2100, 1, 1)))
+def test_moments_with_an_offset_are_that_moment(moment):
+    how = Conventions(Mapping(**{**SPEC, "dates": ["iso"]}), typed=False)
+    text = moment.replace(microsecond=0).isoformat() + "+03:00"
+    assert how.moments(pd.Series([text])).tolist() == [pd.Timestamp(moment.replace(microsecond=0)) - pd.Timedelta(hours=3)]
+
+
+def test_yaml_means_what_people_mean(tmp_path):
+    path = tmp_path / "a.yml"
+    path.write_text("country: NO\nday: 2026-10-31\ncode: 010\nn: 3\nyes: true\n")
+    assert yamlfile.load(path) == {"country": "NO", "day": "2026-10-31", "code": "010", "n": 3, "yes": True}
+    for text, says in (("a: 1\na: 2\n", "stands twice"), ("- a\n", "name: value"), ("a: [\n", "expected"), ("a: !!python/name:os\n", "python/name")):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=says):
+            yamlfile.load(path)
