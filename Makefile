@@ -30,11 +30,11 @@ reports: $(READY)  ## make the sample company's pages; ends with the path of the
 	$(BIN)/salesops report params/funnel.yml
 
 test: $(READY_TEST)  ## run the tests (SLOW="slow or not slow" runs the slow ones too)
-	$(BIN)/python -m pytest -q -m "$(SLOW)"
+	$(BIN)/python -m pytest -q -n 2 -m "$(SLOW)"
 
 lint: $(READY_TEST)  ## check style with ruff
-	$(BIN)/ruff check lib tests benchmarks notebooks
-	$(BIN)/ruff format --check lib tests benchmarks
+	$(BIN)/ruff check lib tests notebooks
+	$(BIN)/ruff format --check lib tests
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. notebooks

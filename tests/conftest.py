@@ -62,9 +62,18 @@ def project_copy(tmp_path) -> Path:
 
 
 FUNNEL = {
-    "source": "sample", "period": "2026-10", "as_of": "", "year_starts": 1, "lang": "en", "months": 6,
-    "compare_to": "previous", "pipeline": "", "segment_by": "segment", "horizon_days": 90, "min_deals": 20,
-}  # fmt: skip
+    "source": "sample",
+    "period": "2026-10",
+    "as_of": "",
+    "year_starts": 1,
+    "lang": "en",
+    "months": 6,
+    "compare_to": "previous",
+    "pipeline": "",
+    "segment_by": "segment",
+    "horizon_days": 90,
+    "min_deals": 20,
+}
 
 
 @pytest.fixture

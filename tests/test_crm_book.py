@@ -8,16 +8,31 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from salesops import crm
 from salesops.crm import prepare
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
 START = dt.datetime(2026, 1, 1)
-STAGES = [("", "Lead", 1, "open"), ("", "Offer", 2, "open"), ("", "Talks", 3, "open"), ("", "Won", 4, "won"), ("", "Lost", 5, "lost")]
-ABOUT = {"title": "t", "currency": "USD", "minor_digits": 2, "time_zone": "UTC", "exported_on": "2026-03-01", "n_refused": {},
-         "refused": [], "n_left_out": {}, "repairs": [], "sha256": "0"}  # fmt: skip
+STAGES = [
+    ("", "Lead", 1, "open"),
+    ("", "Offer", 2, "open"),
+    ("", "Talks", 3, "open"),
+    ("", "Won", 4, "won"),
+    ("", "Lost", 5, "lost"),
+]
+ABOUT = {
+    "title": "t",
+    "currency": "USD",
+    "minor_digits": 2,
+    "time_zone": "UTC",
+    "exported_on": "2026-03-01",
+    "n_refused": {},
+    "refused": [],
+    "n_left_out": {},
+    "repairs": [],
+    "sha256": "0",
+}
 
 
 def write(folder, deals: list[dict], changes: list[dict], about=ABOUT) -> crm.Book:
@@ -41,10 +56,26 @@ def history(lives) -> tuple[list[dict], list[dict]]:
         for day, field, value in sorted(events, key=lambda event: event[0]):
             new = STAGES[value][1] if field == "stage" else (value + 1) * 100
             at = START + dt.timedelta(days=created + 1 + day, hours=number)
-            changes.append({"deal_id": f"d{number}", "changed_at": at, "field": field, "old_value": str(now[field]), "new_value": str(new)})
+            changes.append(
+                {
+                    "deal_id": f"d{number}",
+                    "changed_at": at,
+                    "field": field,
+                    "old_value": str(now[field]),
+                    "new_value": str(new),
+                }
+            )
             now[field] = new
-        deals.append({"deal_id": f"d{number}", "pipeline": "", "stage": now["stage"], "amount_minor": now["amount"],
-                      "currency": "USD", "created_at": START + dt.timedelta(days=created, hours=number)})  # fmt: skip
+        deals.append(
+            {
+                "deal_id": f"d{number}",
+                "pipeline": "",
+                "stage": now["stage"],
+                "amount_minor": now["amount"],
+                "currency": "USD",
+                "created_at": START + dt.timedelta(days=created, hours=number),
+            }
+        )
     return deals, changes
 
 
@@ -76,7 +107,12 @@ def test_a_day_in_the_past_is_what_a_replay_of_the_log_gives(tmp_path_factory, l
     as_of = START.date() + dt.timedelta(days=day)
     rows = crm.Book(folder, as_of).deals.execute()
     found = {
-        row.deal_id: (row.stage, row.amount_minor, row.status, None if pd.isna(row.closed_at) else row.closed_at.to_pydatetime())
+        row.deal_id: (
+            row.stage,
+            row.amount_minor,
+            row.status,
+            None if pd.isna(row.closed_at) else row.closed_at.to_pydatetime(),
+        )
         for row in rows.itertuples()
     }
     assert found == replay(deals, changes, as_of)
@@ -95,7 +131,11 @@ def test_visits_follow_each_other_without_gap_or_overlap(tmp_path_factory, lives
 
 def test_what_happens_after_the_day_changes_nothing_known_on_it(tmp_path):
     lives = [(0, [(5, "stage", 1), (20, "stage", 3)]), (3, [(2, "amount", 4), (30, "stage", 4)]), (40, [])]
-    changed = [(0, [(5, "stage", 1), (20, "stage", 4), (21, "amount", 3)]), (3, [(2, "amount", 4), (39, "stage", 2)]), (45, [])]
+    changed = [
+        (0, [(5, "stage", 1), (20, "stage", 4), (21, "amount", 3)]),
+        (3, [(2, "amount", 4), (39, "stage", 2)]),
+        (45, []),
+    ]
     seen = []
     for name, version in (("one", lives), ("two", changed)):
         write(tmp_path / name, *history(version))
@@ -106,7 +146,9 @@ def test_what_happens_after_the_day_changes_nothing_known_on_it(tmp_path):
 
 
 def test_moves_are_named(tmp_path):
-    lives = [(0, [(1, "stage", 2), (2, "stage", 1), (3, "stage", 2), (4, "stage", 4), (5, "stage", 2), (6, "stage", 3)])]
+    lives = [
+        (0, [(1, "stage", 2), (2, "stage", 1), (3, "stage", 2), (4, "stage", 4), (5, "stage", 2), (6, "stage", 3)])
+    ]
     visits = write(tmp_path / "b", *history(lives)).visits.order_by("seq").execute()
     assert visits["entry_kind"].tolist() == ["new", "skip", "back", "advance", "close", "reopen", "close"]
 
@@ -123,8 +165,20 @@ def test_as_of_never_runs_past_the_data_and_a_day_belongs_to_its_time_zone(tmp_p
 def test_a_source_without_history_says_so(tmp_path):
     deals = [
         {"deal_id": "a", "pipeline": "", "stage": "Offer", "created_at": START},
-        {"deal_id": "b", "pipeline": "", "stage": "Won", "created_at": START, "closed_at": START + dt.timedelta(days=9)},
-        {"deal_id": "c", "pipeline": "", "stage": "Lost", "created_at": START, "closed_at": START - dt.timedelta(days=2)},
+        {
+            "deal_id": "b",
+            "pipeline": "",
+            "stage": "Won",
+            "created_at": START,
+            "closed_at": START + dt.timedelta(days=9),
+        },
+        {
+            "deal_id": "c",
+            "pipeline": "",
+            "stage": "Lost",
+            "created_at": START,
+            "closed_at": START - dt.timedelta(days=2),
+        },
         {"deal_id": "d", "pipeline": "", "stage": "Lead", "created_at": None},
     ]
     book = write(tmp_path / "b", deals, [])
@@ -133,7 +187,12 @@ def test_a_source_without_history_says_so(tmp_path):
     early = crm.Book(tmp_path / "b", START.date() + dt.timedelta(days=3)).deals.execute().set_index("deal_id")
     assert early.loc["b", "status"] == "open" and pd.isna(early.loc["b", "stage"])
     assert "d" not in early.index  # without a date it is known with the last day only
-    assert book.deals.execute().set_index("deal_id")["status"].to_dict() == {"a": "open", "b": "won", "c": "lost", "d": "open"}
+    assert book.deals.execute().set_index("deal_id")["status"].to_dict() == {
+        "a": "open",
+        "b": "won",
+        "c": "lost",
+        "d": "open",
+    }
 
 
 @pytest.mark.parametrize(
@@ -144,7 +203,7 @@ def test_a_source_without_history_says_so(tmp_path):
         ("sample:deals=10", "deals=10: allowed are 2,000 to 5,000,000"),
         ("sample:deals=3e3,sead=1", "'sead=1': write deals=20000"),
     ],
-)  # fmt: skip
+)
 def test_a_source_that_cannot_be_read_is_refused(source, says):
     with pytest.raises(BadInput) as error:
         crm.open(source)

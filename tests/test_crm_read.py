@@ -8,7 +8,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from salesops import yamlfile
 from salesops.crm import mapping
 from salesops.crm.mapping import Mapping
@@ -33,7 +32,13 @@ SPEC = {
     "tables": {
         "deals": {
             "file": "deals.csv",
-            "columns": {"deal_id": "Nr", "name": "Name", "stage": "Stufe", "created_at": "Angelegt", "amount": "Betrag"},
+            "columns": {
+                "deal_id": "Nr",
+                "name": "Name",
+                "stage": "Stufe",
+                "created_at": "Angelegt",
+                "amount": "Betrag",
+            },
             "values": {"stage": {"Angebot": "Offer"}},
             "repairs": {"name": {"Acme Gmbh": "Acme GmbH"}},
             "blanks": {"amount": ["k.A."]},
@@ -67,7 +72,7 @@ def test_values_are_what_the_file_means(tmp_path):
 
 
 def test_every_bad_row_is_listed_with_file_row_column_value_and_what_is_allowed(tmp_path):
-    bad = GOOD + '4;X;Lead;2024-01-01;1\n5;X;Nirvana;01.01.2024;1\n6;X;Lead;01.01.2024;1.23,4\n;X;Lead;01.01.2024;1\n'
+    bad = GOOD + "4;X;Lead;2024-01-01;1\n5;X;Nirvana;01.01.2024;1\n6;X;Lead;01.01.2024;1.23,4\n;X;Lead;01.01.2024;1\n"
     bad += "0000000000000000003;twice;Lead;01.01.2024;1\n8;short;Lead\n"
     got = book(tmp_path, bad, max_refused=1)
     listed = {(p.file, p.row, p.column, p.value) for p in got.refused}
@@ -82,7 +87,9 @@ def test_every_bad_row_is_listed_with_file_row_column_value_and_what_is_allowed(
     assert all(p.allowed for p in got.refused)
     assert got.n_refused == {"deals": 6}
     assert got.tables["deals"].num_rows == 3
-    with pytest.raises(BadInput, match=r"6 of 9 rows; 5% of a table's rows may be refused(.|\n)*row 6, stage: got 'Nirvana'"):
+    with pytest.raises(
+        BadInput, match=r"6 of 9 rows; 5% of a table's rows may be refused(.|\n)*row 6, stage: got 'Nirvana'"
+    ):
         book(tmp_path, bad)
 
 
@@ -99,7 +106,7 @@ def test_every_bad_row_is_listed_with_file_row_column_value_and_what_is_allowed(
         ("Nr;Name;Stufe;Angelegt;Betrag\n1;a;Lead;01.01.2024;" + "9" * 30 + "\n", "utf-8", "an amount of money"),
     ],
     ids=["empty", "columns", "twice", "cp1252", "utf-16", "quote", "no rows", "overflow"],
-)  # fmt: skip
+)
 def test_a_file_that_is_not_as_declared_is_refused_with_one_message(tmp_path, text, encoding, says):
     with pytest.raises(BadInput) as error:
         book(tmp_path, text, encoding=encoding)
@@ -119,10 +126,16 @@ def test_a_mapping_names_all_its_mistakes(tmp_path):
     with pytest.raises(BadInput) as error:
         mapping.load(path)
     assert all(name in str(error.value) for name in ("currency", "time_zone", "colour"))
-    path.write_text(yaml.safe_dump({**SPEC, "tables": {"deals": {"file": "../../etc/passwd", "columns": {"nme": "x"}}}}))
+    path.write_text(
+        yaml.safe_dump({**SPEC, "tables": {"deals": {"file": "../../etc/passwd", "columns": {"nme": "x"}}}})
+    )
     with pytest.raises(BadInput, match="must be a path below"):
         mapping.load(path)
-    path.write_text(yaml.safe_dump({**SPEC, "tables": {"deal": {"file": "d", "columns": {}}, "deals": {"file": "x", "columns": {"nme": "x"}}}}))
+    path.write_text(
+        yaml.safe_dump(
+            {**SPEC, "tables": {"deal": {"file": "d", "columns": {}}, "deals": {"file": "x", "columns": {"nme": "x"}}}}
+        )
+    )
     with pytest.raises(BadInput, match=r"tables.deal: no such canonical table(.|\n)*tables.deals.columns.nme"):
         mapping.load(path)
 
@@ -140,14 +153,21 @@ def test_money_survives_being_written_with_marks(minor):
 def test_moments_with_an_offset_are_that_moment(moment):
     how = Conventions(Mapping(**{**SPEC, "dates": ["iso"]}), typed=False)
     text = moment.replace(microsecond=0).isoformat() + "+03:00"
-    assert how.moments(pd.Series([text])).tolist() == [pd.Timestamp(moment.replace(microsecond=0)) - pd.Timedelta(hours=3)]
+    assert how.moments(pd.Series([text])).tolist() == [
+        pd.Timestamp(moment.replace(microsecond=0)) - pd.Timedelta(hours=3)
+    ]
 
 
 def test_yaml_means_what_people_mean(tmp_path):
     path = tmp_path / "a.yml"
     path.write_text("country: NO\nday: 2026-10-31\ncode: 010\nn: 3\nyes: true\n")
     assert yamlfile.load(path) == {"country": "NO", "day": "2026-10-31", "code": "010", "n": 3, "yes": True}
-    for text, says in (("a: 1\na: 2\n", "stands twice"), ("- a\n", "name: value"), ("a: [\n", "expected"), ("a: !!python/name:os\n", "python/name")):
+    for text, says in (
+        ("a: 1\na: 2\n", "stands twice"),
+        ("- a\n", "name: value"),
+        ("a: [\n", "expected"),
+        ("a: !!python/name:os\n", "python/name"),
+    ):
         path.write_text(text)
         with pytest.raises(BadInput, match=says):
             yamlfile.load(path)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-
 from salesops import crm, lang, stats
 from salesops.crm.sample import truth
 from salesops.funnel import charts, compute, counts, measure, words
@@ -40,7 +39,10 @@ def test_mature_deals_recover_the_true_stage_conversions_within_their_intervals(
         true = truth.conversion(truth.Plan(), "New business", segment)
         for step, row in steps(found, group=segment).iterrows():
             inside.append(row["rate"].low <= true[step] <= row["rate"].high)
-            assert abs(row["rate"].value - true[step]) < 4 * (row["rate"].high - row["rate"].low) / 3.92, (segment, step)
+            assert abs(row["rate"].value - true[step]) < 4 * (row["rate"].high - row["rate"].low) / 3.92, (
+                segment,
+                step,
+            )
     assert len(inside) == 12 and sum(inside) >= 10
 
 
@@ -118,13 +120,18 @@ def test_counts_hold_together(book, funnel_params):
         assert groups.groupby("step")["n_reached"].sum().tolist() == mine["n_reached"].tolist()
         assert found.lives.query("cohort == @cohort and group == @ALL")["n"].item() == mine["n_reached"].iloc[0]
     closed = found.closings.query("cohort == 'now'")
-    assert closed.loc[closed["group"] != ALL, ["n_won", "n_lost"]].sum().tolist() == closed.loc[closed["group"] == ALL, ["n_won", "n_lost"]].sum().tolist()
+    assert (
+        closed.loc[closed["group"] != ALL, ["n_won", "n_lost"]].sum().tolist()
+        == closed.loc[closed["group"] == ALL, ["n_won", "n_lost"]].sum().tolist()
+    )
 
 
 def test_what_is_learned_later_does_not_change_an_earlier_page(funnel_params):
     """The page as of July, from the book that ends in October and from one whose later months are different."""
     params = funnel_params(period="2026-07")
-    early = [measure(crm.open(f"sample:{size}", as_of="2026-07-31"), params) for size in ("seed=1", "seed=1,deals=12000")]
+    early = [
+        measure(crm.open(f"sample:{size}", as_of="2026-07-31"), params) for size in ("seed=1", "seed=1,deals=12000")
+    ]
     late = measure(crm.open("sample", as_of="2026-07-31"), params)
     for one in early:
         assert steps(one)["n_reached"].tolist() == steps(late)["n_reached"].tolist()
@@ -160,10 +167,20 @@ def test_what_the_book_cannot_answer_is_refused(book, funnel_params, changed, sa
 
 def test_parameters_are_refused_all_at_once(funnel_params):
     with pytest.raises(BadInput) as error:
-        funnel_params(perod="x", min_deals="many", segment_by="shoe size", horizon_days=0, as_of="31.10.2026", lang="fr")
+        funnel_params(
+            perod="x", min_deals="many", segment_by="shoe size", horizon_days=0, as_of="31.10.2026", lang="fr"
+        )
     message = str(error.value)
-    for part in ("perod: unknown, did you mean period?", "min_deals", "'many'", "segment_by", "'shoe size'", "horizon_days",
-                 "write a day as 2026-10-31", "lang"):  # fmt: skip
+    for part in (
+        "perod: unknown, did you mean period?",
+        "min_deals",
+        "'many'",
+        "segment_by",
+        "'shoe size'",
+        "horizon_days",
+        "write a day as 2026-10-31",
+        "lang",
+    ):
         assert part in message
     with pytest.raises(BadInput, match="compare_to.*'last summer': write previous, year_ago, none"):
         funnel_params(compare_to="last summer")
@@ -210,8 +227,12 @@ def test_the_way_on_is_wilson_where_complete_and_censored_where_not():
 
 def test_a_rate_stops_at_the_age_that_enough_deals_were_watched():
     scope = counts.Scope("", (), {}, 90, 20)
-    some_open = pd.DataFrame({"outcome": ["moved", "lost", "open", "open"], "age": [24, 50, 60, 900], "n": [30, 30, 85, 5]})
-    assert compute._rate(some_open, "moved", scope)["age_days"] == 2  # after hour 60 only 8 in 150 would still be watched
+    some_open = pd.DataFrame(
+        {"outcome": ["moved", "lost", "open", "open"], "age": [24, 50, 60, 900], "n": [30, 30, 85, 5]}
+    )
+    assert (
+        compute._rate(some_open, "moved", scope)["age_days"] == 2
+    )  # after hour 60 only 8 in 150 would still be watched
     all_ended = pd.DataFrame({"outcome": ["moved", "lost", "moved"], "age": [24, 50, 900], "n": [30, 30, 2]})
     assert compute._rate(all_ended, "moved", scope)["age_days"] == 90  # few are left because they ended, not unwatched
 
@@ -222,7 +243,9 @@ def test_charts_draw_what_they_are_given():
     charts.plot_reached(["a", "b", "Won"], [30, 20, 10], ax=axes[0])
     assert [round(bar.get_width()) for bar in axes[0].patches] == [30, 20, 10]
     charts.plot_conversion(["a", "b"], rates, [None, stats.wilson(1, 2)], [True, False], ax=axes[1])
-    assert "60%" in [text.get_text() for text in axes[1].texts] and "not known" in [text.get_text() for text in axes[1].texts]
+    assert "60%" in [text.get_text() for text in axes[1].texts] and "not known" in [
+        text.get_text() for text in axes[1].texts
+    ]
     counts_ = pd.DataFrame({"age": [24, 48], "n_won": [1, 1], "n_lost": [1, 1], "n_open": [0, 6]})
     curve = stats.aalen_johansen(counts_, {"won": "n_won", "lost": "n_lost"})
     charts.plot_won_by_age(curve, None, 10, ax=axes[2])
@@ -236,10 +259,21 @@ def test_words_hold_in_every_shape_of_result(book, funnel_params):
     for compare_to, segment_by, language in shapes:
         lang.use(language)
         found = measure(book, funnel_params(compare_to=compare_to, segment_by=segment_by, lang=language))
-        tables = [words.stage_table(found), words.group_table(found, segment_by), words.time_table(found),
-                  words.rate_table(found, "USD"), words.standing_table(found, "USD"), words.longest_table(found, "USD")]  # fmt: skip
+        tables = [
+            words.stage_table(found),
+            words.group_table(found, segment_by),
+            words.time_table(found),
+            words.rate_table(found, "USD"),
+            words.standing_table(found, "USD"),
+            words.longest_table(found, "USD"),
+        ]
         text = [part for made in (*words.findings(found), *words.tiles(found, "USD")) for part in made]
         text += [cell for t in tables if t for row in ([t.caption], t.columns, t.notes, *t.rows) for cell in row]
-        text += [words.conversion_caption(found), words.age_caption(found), words.reached_alt(found), words.conversion_alt(found)]
+        text += [
+            words.conversion_caption(found),
+            words.age_caption(found),
+            words.reached_alt(found),
+            words.conversion_alt(found),
+        ]
         assert not [part for part in text if re.search(r"[{}]|\b(nan|None|inf)\b", part)]
         assert all(len(row) == len(t.columns) == len(t.numeric) for t in tables if t for row in t.rows)

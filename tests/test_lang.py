@@ -4,8 +4,8 @@ import datetime as dt
 import string
 
 import pytest
-
 from salesops import lang, messages, periods
+
 from tests.conftest import ROOT
 
 
@@ -40,16 +40,35 @@ def test_numbers_dates_and_money_are_written_as_each_language_does():
     space = "\N{NO-BREAK SPACE}"
     written = {
         "en": ["1,234", "61%", "55–67%", "−3", "$1.2M", "$1,235", "31 Oct 2026", "October 2026", "July – October 2026"],
-        "ru": [f"1{space}234", f"61{space}%", f"55–67{space}%", "−3", f"1,2{space}млн{space}$", f"1{space}235{space}$", "31 окт. 2026",
-               "октябрь 2026", "июль – октябрь 2026"],
-    }  # fmt: skip
+        "ru": [
+            f"1{space}234",
+            f"61{space}%",
+            f"55–67{space}%",
+            "−3",
+            f"1,2{space}млн{space}$",
+            f"1{space}235{space}$",
+            "31 окт. 2026",
+            "октябрь 2026",
+            "июль – октябрь 2026",
+        ],
+    }
     span = periods.parse("2026-07..2026-10")
     for language, expected in written.items():
         lang.use(language)
-        assert [lang.count(1234), lang.percent(0.614), lang.between(0.55, 0.67), lang.points(-0.03, signed=True),
-                lang.money(1_234_567, "USD", compact=True), lang.money(1234.6, "USD"), lang.day(dt.date(2026, 10, 31)),
-                lang.month(dt.date(2026, 10, 1)), lang.period(span)] == expected  # fmt: skip
+        assert [
+            lang.count(1234),
+            lang.percent(0.614),
+            lang.between(0.55, 0.67),
+            lang.points(-0.03, signed=True),
+            lang.money(1_234_567, "USD", compact=True),
+            lang.money(1234.6, "USD"),
+            lang.day(dt.date(2026, 10, 31)),
+            lang.month(dt.date(2026, 10, 1)),
+            lang.period(span),
+        ] == expected
 
 
 def test_a_number_that_is_absent_is_a_dash():
-    assert [lang.percent(None), lang.days(float("nan")), lang.money(None, "USD"), lang.decimal(float("inf"))] == ["—"] * 4
+    assert [lang.percent(None), lang.days(float("nan")), lang.money(None, "USD"), lang.decimal(float("inf"))] == [
+        "—"
+    ] * 4

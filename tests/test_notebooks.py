@@ -6,9 +6,9 @@ import re
 
 import nbformat
 import pytest
-
 from salesops import yamlfile
 from salesops.report import run
+
 from tests.conftest import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -5,7 +5,6 @@ import datetime as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from salesops import periods
 
 D = dt.date
@@ -26,7 +25,9 @@ def test_forms(text, starts, first, last):
     assert periods.parse(text, year_starts=starts) == (text, first, last)
 
 
-@pytest.mark.parametrize("text", ["", "2026-13", "2026-Q5", "26-10", "2026-10..2026-09", "last month", "../2026", "2026-10\n", "9999"])
+@pytest.mark.parametrize(
+    "text", ["", "2026-13", "2026-Q5", "26-10", "2026-10..2026-09", "last month", "../2026", "2026-10\n", "9999"]
+)
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError, match="is not a period"):
         periods.parse(text)
@@ -42,7 +43,9 @@ def test_spans_touch(year, month, n):
     assert periods.year_ago(period).first_on == periods.add_months(period.first_on, -12)
 
 
-@pytest.mark.parametrize(("day", "name"), [(D(2026, 1, 1), "2025-12"), (D(2026, 3, 31), "2026-02"), (D(2026, 12, 31), "2026-11")])
+@pytest.mark.parametrize(
+    ("day", "name"), [(D(2026, 1, 1), "2025-12"), (D(2026, 3, 31), "2026-02"), (D(2026, 12, 31), "2026-11")]
+)
 def test_the_month_before_a_day(day, name):
     assert periods.month_before(day) == name
 

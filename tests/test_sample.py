@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-
 from salesops import crm
 from salesops.crm.sample import truth
 
@@ -31,7 +30,19 @@ def test_the_same_seed_gives_the_same_bytes(book, tmp_path, monkeypatch):
 
 
 def test_every_table_has_rows_and_its_key_is_one(book):
-    for name in ("deals", "changes", "stages", "accounts", "reps", "quotas", "forecast_calls", "leads", "activities", "revenue", "payments"):
+    for name in (
+        "deals",
+        "changes",
+        "stages",
+        "accounts",
+        "reps",
+        "quotas",
+        "forecast_calls",
+        "leads",
+        "activities",
+        "revenue",
+        "payments",
+    ):
         table = getattr(book, name)
         assert table.count().execute() > 0, name
         key = list(crm.TABLES[name].key)
@@ -54,7 +65,11 @@ def test_the_book_knows_what_real_books_know(book):
 def test_the_planted_drop_is_in_the_log(book, planted):
     plan = planted["plan"]
     visits = book.visits.execute().merge(book.deals.select("deal_id", "segment").execute(), on="deal_id")
-    here = visits[(visits["pipeline"] == plan["drop_pipeline"]) & (visits["stage"] == plan["drop_stage"]) & visits["left_at"].notna()]
+    here = visits[
+        (visits["pipeline"] == plan["drop_pipeline"])
+        & (visits["stage"] == plan["drop_stage"])
+        & visits["left_at"].notna()
+    ]
     nxt = visits[["deal_id", "seq", "position"]].assign(seq=visits["seq"] - 1).rename(columns={"position": "to"})
     here = here.merge(nxt, on=["deal_id", "seq"])
     advanced = here["to"].isin([here["position"].iloc[0] + 1])

@@ -8,13 +8,34 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
-
 from salesops import stats
+from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
 PUBLISHED = Path(__file__).parent / "published"
 CAUSES = {"won": "n_won", "lost": "n_lost"}
-FREIREICH = "6 6 6 6+ 7 9+ 10 10+ 11+ 13 16 17+ 19+ 20+ 22 23 25+ 32+ 32+ 34+ 35+".split()
+FREIREICH = [
+    "6",
+    "6",
+    "6",
+    "6+",
+    "7",
+    "9+",
+    "10",
+    "10+",
+    "11+",
+    "13",
+    "16",
+    "17+",
+    "19+",
+    "20+",
+    "22",
+    "23",
+    "25+",
+    "32+",
+    "32+",
+    "34+",
+    "35+",
+]
 
 
 def published(name: str) -> pd.DataFrame:
@@ -125,20 +146,25 @@ def test_an_undefeated_rep_has_a_hundred_percent_with_an_interval():
 def test_share_of_a_sum_has_the_delta_method_interval():
     rng = np.random.default_rng(3)
     amount, won = rng.lognormal(10, 0.8, 400), rng.random(400) < 0.3
-    found = stats.ratio_of_sums(amount[won].sum(), amount[~won].sum(), (amount[won] ** 2).sum(), (amount[~won] ** 2).sum(), 400)
+    found = stats.ratio_of_sums(
+        amount[won].sum(), amount[~won].sum(), (amount[won] ** 2).sum(), (amount[~won] ** 2).sum(), 400
+    )
     draws = [rng.integers(0, 400, 400) for _ in range(4_000)]
     bootstrap = [amount[d][won[d]].sum() / amount[d].sum() for d in draws]
     assert (found.low, found.high) == pytest.approx(np.quantile(bootstrap, [0.025, 0.975]), abs=0.015)
 
 
-@pytest.mark.parametrize("case", [
-    lambda: stats.wilson(0, 0),
-    lambda: stats.wilson(3, 2),
-    lambda: stats.ratio_of_sums(0, 0, 0, 0, 0),
-    lambda: stats.kaplan_meier(pd.DataFrame({"age": [], "n_ended": [], "n_open": []})),
-    lambda: stats.kaplan_meier(pd.DataFrame({"age": [-1], "n_ended": [1], "n_open": [0]})),
-    lambda: stats.aalen_johansen(deals([], []), CAUSES),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        lambda: stats.wilson(0, 0),
+        lambda: stats.wilson(3, 2),
+        lambda: stats.ratio_of_sums(0, 0, 0, 0, 0),
+        lambda: stats.kaplan_meier(pd.DataFrame({"age": [], "n_ended": [], "n_open": []})),
+        lambda: stats.kaplan_meier(pd.DataFrame({"age": [-1], "n_ended": [1], "n_open": [0]})),
+        lambda: stats.aalen_johansen(deals([], []), CAUSES),
+    ],
+)
 def test_what_has_no_answer_is_refused(case):
     with pytest.raises(ValueError, match=r"no rate|no share|no case|negative"):
         case()

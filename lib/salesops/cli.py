@@ -23,9 +23,13 @@ def main() -> None:
 @main.command()
 @click.argument("params_files", nargs=-1, required=True, metavar="PARAMS...", type=click.Path(path_type=Path))
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
-@click.option("--period", help="Month, quarter, year or span (2026-10, 2026-Q3, 2026, 2026-01..2026-06), or last-month.")
+@click.option(
+    "--period", help="Month, quarter, year or span (2026-10, 2026-Q3, 2026, 2026-01..2026-06), or last-month."
+)
 @click.option("--lang", help="Language of the page: en or ru.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the reports; by default reports/ of the project.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the reports; by default reports/ of the project."
+)
 def report(params_files, pairs, period, lang, out) -> None:
     """Make the page of each parameter file, such as params/funnel.yml.
 

@@ -66,7 +66,9 @@ def count(n: float) -> str:
 def percent(share: float | None, digits: int = 0) -> str:
     if not known(share):
         return NONE
-    return numbers.format_percent(share, format="0" + ("." + "0" * digits if digits else "") + _percent_sign(), locale=locale())
+    return numbers.format_percent(
+        share, format="0" + ("." + "0" * digits if digits else "") + _percent_sign(), locale=locale()
+    )
 
 
 def _percent_sign() -> str:

@@ -57,7 +57,9 @@ def renew(root: Path, language: str) -> None:
     written = io.BytesIO()
     pofile.write_po(written, new, width=110, omit_header=True, no_location=True)
     forms = f'"Plural-Forms: {new.plural_forms}\\n"'
-    header = f'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n"Language: {language}\\n"\n{forms}\n\n'
+    header = (
+        f'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n"Language: {language}\\n"\n{forms}\n\n'
+    )
     catalogue_path(language).parent.mkdir(parents=True, exist_ok=True)
     catalogue_path(language).write_text(header + written.getvalue().decode("utf-8"), "utf-8")
 

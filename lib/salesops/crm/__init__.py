@@ -4,8 +4,14 @@ A period belongs to the day it starts. `as_of` is inclusive. Money is integer mi
 `<name>_minor`; moments are naive UTC; ids are text.
 """
 
-from salesops.crm.book import Book, open
-from salesops.crm.dimensions import with_group
-from salesops.crm.tables import DIMENSIONS, TABLES
+import lazy_loader
 
-__all__ = ["DIMENSIONS", "TABLES", "Book", "open", "with_group"]
+# Parameters are checked before anything heavy is imported, and they know the names of the dimensions.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "book": ["Book", "open"],
+        "dimensions": ["with_group"],
+        "tables": ["DIMENSIONS", "TABLES"],
+    },
+)

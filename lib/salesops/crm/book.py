@@ -3,7 +3,6 @@
 import datetime as dt
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from ibis import _
 from salesops import periods, project
 from salesops.crm import engine, mapping, prepare, sample
 from salesops.crm.read import read
-from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
 LISTED = 200
@@ -90,7 +88,7 @@ class Book:
 
     @property
     def visits(self) -> ibis.Table:
-        """Stays of deals in stages: deal_id, seq, pipeline, stage, position, kind, entry_kind, [entered_at, left_at)."""
+        """Stays of deals in stages: seq, stage, position, kind, entry_kind, half-open [entered_at, left_at)."""
         return self._until_cut(self._read("visits"))
 
     def _until_cut(self, spans: ibis.Table) -> ibis.Table:
@@ -175,7 +173,7 @@ class Book:
         return self._read("splits")
 
 
-def open(source: str | Path, *, as_of: dt.date | str | None = None) -> Book:  # noqa: A001
+def open(source: str | Path, *, as_of: dt.date | str | None = None) -> Book:
     """The book of a source as known at the end of a day.
 
     Parameters
@@ -262,7 +260,7 @@ def _cached(name: str, content: bytes, make: Callable[[Path], None]) -> Path:
         about["sha256"] = code.hexdigest()
         (draft / "book.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", "utf-8")
         try:
-            os.rename(draft, folder)
+            draft.rename(folder)
         except OSError:  # another run made the same book first
             if not (folder / "book.json").is_file():
                 raise

@@ -13,7 +13,9 @@ def connect(scratch: Path | None = None) -> ibis.BaseBackend:
     With `scratch`, work that is larger than a few gigabytes goes to files in that folder.
     """
     con = ibis.duckdb.connect()
-    with contextlib.suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets there is no bar to forbid
+    with contextlib.suppress(
+        duckdb.InvalidInputException
+    ):  # in a notebook without ipywidgets there is no bar to forbid
         con.raw_sql("SET enable_progress_bar = false")
     if scratch is not None:
         folder = str(scratch).replace("'", "''")

@@ -90,8 +90,11 @@ def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Tabl
     closed_only = (~logged) & _.kind.isin(["won", "lost"]) & _.closed_at.notnull()
     opening = seen.filter((~logged) | (_.before.notnull())).select(
         "deal_id",
-        at=ibis.ifelse(logged, ibis.least(_.created_at.coalesce(_.first_at), _.first_at), 
-                       ibis.ifelse(closed_only, ibis.least(_.created_at, _.closed_at), _.created_at)),
+        at=ibis.ifelse(
+            logged,
+            ibis.least(_.created_at.coalesce(_.first_at), _.first_at),
+            ibis.ifelse(closed_only, ibis.least(_.created_at, _.closed_at), _.created_at),
+        ),
         stage=ibis.ifelse(logged, _.before, ibis.ifelse(closed_only, ibis.null("string"), _.stage)),
         line=ibis.literal(-1),
     )
@@ -151,15 +154,19 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
     filled = wide.mutate(
         **{f: _[f"new_{f}"].max().over(ibis.window(group_by=["deal_id", f"n_{f}"])) for f in ["stage", *names]}
     )
-    spans = filled.select(
-        "deal_id", "at", "left_at", *[f"n_{f}" for f in names], *names, seq=_.stage.cast("int64")
-    )
+    spans = filled.select("deal_id", "at", "left_at", *[f"n_{f}" for f in names], *names, seq=_.stage.cast("int64"))
     stays = visits.select("deal_id", "seq", "stage", "position", "kind", stage_entered_at=_.entered_at)
     spans = spans.join(stays, ["deal_id", "seq"])
     static = deals.select("deal_id", **{f"now_{name}": deals[name] for name in TRACKED})
     spans = spans.join(static, "deal_id")
     return spans.select(
-        "deal_id", "left_at", "seq", "stage", "position", "kind", "stage_entered_at",
+        "deal_id",
+        "left_at",
+        "seq",
+        "stage",
+        "position",
+        "kind",
+        "stage_entered_at",
         entered_at=_.at,
         **{
             name: ibis.ifelse(_[f"n_{field}"] > 0, _[field].cast(kind), _[f"now_{name}"])

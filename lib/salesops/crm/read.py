@@ -191,8 +191,7 @@ class _Reader:
     def _refuse(self, frame, bad: pd.Series, column: str, values: pd.Series, allowed: str) -> pd.Series:
         rows = zip(frame.loc[bad, FILE], frame.loc[bad, ROW], values[bad], strict=True)
         self.refused += [
-            Problem(file, int(row), column, "" if pd.isna(value) else str(value), allowed)
-            for file, row, value in rows
+            Problem(file, int(row), column, "" if pd.isna(value) else str(value), allowed) for file, row, value in rows
         ]
         return bad
 

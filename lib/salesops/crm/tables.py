@@ -4,20 +4,23 @@ Money is declared as `amount` and kept as integer minor units (cents) under `<na
 are kept as naive UTC timestamps, days as dates, ids always as text.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
-import pyarrow as pa
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ARROW = {
-    "id": pa.string(),
-    "text": pa.string(),
-    "choice": pa.string(),
-    "money": pa.int64(),
-    "moment": pa.timestamp("us"),
-    "day": pa.date32(),
-    "share": pa.float64(),
-    "number": pa.float64(),
-    "count": pa.int64(),
+    "id": "string",
+    "text": "string",
+    "choice": "string",
+    "money": "int64",
+    "moment": "timestamp[us]",
+    "day": "date32",
+    "share": "double",
+    "number": "double",
+    "count": "int64",
 }
 ALLOWED = {
     "money": "an amount of money",
@@ -62,7 +65,9 @@ class Table(NamedTuple):
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema([(column.stored, ARROW[column.kind]) for column in self.columns])
+        import pyarrow as pa  # here, because the names above are needed where nothing heavy may be imported
+
+        return pa.schema([(column.stored, pa.type_for_alias(ARROW[column.kind])) for column in self.columns])
 
 
 STATUSES = ("open", "won", "lost")

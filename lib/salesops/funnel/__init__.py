@@ -1,7 +1,9 @@
 """Where deals stop: conversion by stage, time in stage, the chance to be won, with open deals censored."""
 
-from salesops.funnel import charts, words
-from salesops.funnel.compute import Funnel, measure
-from salesops.funnel.params import Params
+import lazy_loader
 
-__all__ = ["Funnel", "Params", "charts", "measure", "words"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["charts", "words"],
+    submod_attrs={"compute": ["Funnel", "measure"], "params": ["Params"]},
+)

@@ -18,8 +18,9 @@ DRAWN = 240  # points of a curve; more cannot be seen
 def plot_reached(names: Sequence[str], counts: Sequence[int], *, ax: Axes) -> Axes:
     """How many deals reached each stage; the last bar is won."""
     colours = [theme.PALE] * (len(names) - 1) + [theme.ACCENT]
-    sns.barplot(x=list(counts), y=list(names), hue=list(names), palette=colours, width=0.58, saturation=1,
-                legend=False, ax=ax)  # fmt: skip
+    sns.barplot(
+        x=list(counts), y=list(names), hue=list(names), palette=colours, width=0.58, saturation=1, legend=False, ax=ax
+    )
     top = max(counts)
     for row, count in enumerate(counts):
         ax.text(count + top * 0.015, row, lang.count(count), va="center", weight="bold")
@@ -47,8 +48,15 @@ def plot_conversion(
         colour, pale = (theme.ORANGE, theme.PALE_ORANGE) if is_hot else (theme.ACCENT, theme.PALE)
         ax.plot([rate.low, rate.high], [row, row], color=pale, lw=6, solid_capstyle="round", zorder=1)
         ax.plot(rate.value, row, "o", color=colour, ms=8, zorder=3)
-        ax.text(1.02, row, lang.percent(rate.value), transform=ax.get_yaxis_transform(), va="center", weight="bold",
-                color=colour if is_hot else theme.INK)  # fmt: skip
+        ax.text(
+            1.02,
+            row,
+            lang.percent(rate.value),
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            weight="bold",
+            color=colour if is_hot else theme.INK,
+        )
     ax.set(title=_("Share that goes further, 95% interval"), yticks=range(len(names)), yticklabels=list(names))
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(max(low - 0.04, 0), min(high + 0.04, 1)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda share, _position: lang.percent(share)))

@@ -66,11 +66,11 @@ def measure(book: crm.Book, params: Params) -> Funnel:
         steps=steps,
         lives=lives(life_counts, scope),
         curves={name: _incidence(part, WON) for name, part in together.groupby("cohort")},
-        stays=stays(counts.stay_counts(book, scope, cohort), scope),
+        stays=stays(counts.stay_counts(book, cohort), scope),
         closings=closings(counts.closing_counts(book, scope, params.segment_by), book.minor_units),
         standing=counts.standing(book, scope),
         longest=counts.longest(book, scope),
-        changes=changes(steps, scope),
+        changes=changes(steps),
     )
 
 
@@ -89,8 +89,16 @@ def conversions(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     for (cohort, group, step), part in table.groupby(["cohort", "group", "step"], sort=True):
         by = part.groupby("outcome")["n"].sum().reindex(["moved", LOST, OPEN], fill_value=0)
         dated = int(part.loc[part["dated"], "n"].sum())
-        row = {"cohort": cohort, "group": group, "step": step, "n_reached": int(by.sum()), "n_moved": int(by["moved"]),
-               "n_lost": int(by[LOST]), "n_open": int(by[OPEN]), "dated": dated}  # fmt: skip
+        row = {
+            "cohort": cohort,
+            "group": group,
+            "step": step,
+            "n_reached": int(by.sum()),
+            "n_moved": int(by["moved"]),
+            "n_lost": int(by[LOST]),
+            "n_open": int(by[OPEN]),
+            "dated": dated,
+        }
         rows.append(row | _rate(part, "moved", scope if dated else None))
     return pd.DataFrame(rows)
 
@@ -100,8 +108,14 @@ def lives(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     rows = []
     for (cohort, group), part in table.groupby(["cohort", "group"], sort=True):
         by = part.groupby("outcome")["n"].sum().reindex([WON, LOST, OPEN], fill_value=0)
-        row = {"cohort": cohort, "group": group, "n": int(by.sum()), "n_won": int(by[WON]), "n_lost": int(by[LOST]),
-               "n_open": int(by[OPEN])}  # fmt: skip
+        row = {
+            "cohort": cohort,
+            "group": group,
+            "n": int(by.sum()),
+            "n_won": int(by[WON]),
+            "n_lost": int(by[LOST]),
+            "n_open": int(by[OPEN]),
+        }
         rows.append(row | _rate(part, WON, scope))
     return pd.DataFrame(rows)
 
@@ -177,16 +191,21 @@ def closings(table: pd.DataFrame, minor_units: int) -> pd.DataFrame:
         by = part.groupby("status")[sums].sum().reindex([WON, LOST], fill_value=0)
         (n_won, n_lost), (won, lost) = by["n"].astype(int), by["total"]
         valued = (by["n_amount"] >= 0.9 * by["n"]).all() and won + lost > 0
-        rows.append({
-            "cohort": cohort, "group": group, "n_won": n_won, "n_lost": n_lost,
-            "won_amount": won / minor_units if by["n_amount"][WON] else np.nan,
-            "by_count": stats.wilson(n_won, n_won + n_lost) if n_won + n_lost else None,
-            "by_value": stats.ratio_of_sums(won, lost, *by["squares"], n_won + n_lost) if valued else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "cohort": cohort,
+                "group": group,
+                "n_won": n_won,
+                "n_lost": n_lost,
+                "won_amount": won / minor_units if by["n_amount"][WON] else np.nan,
+                "by_count": stats.wilson(n_won, n_won + n_lost) if n_won + n_lost else None,
+                "by_value": stats.ratio_of_sums(won, lost, *by["squares"], n_won + n_lost) if valued else None,
+            }
+        )
     return pd.DataFrame(rows, columns=["cohort", "group", "n_won", "n_lost", "won_amount", "by_count", "by_value"])
 
 
-def changes(steps: pd.DataFrame, scope: Scope) -> pd.DataFrame:
+def changes(steps: pd.DataFrame) -> pd.DataFrame:
     """Now against before, by group and step, at the latest age that both cohorts support.
 
     Returns

@@ -72,7 +72,10 @@ def paths(book: crm.Book, scope: Scope, cohort: ibis.Table) -> ibis.Table:
     times = {f"t{k}": at.min(where=reached & (step >= k + 1)) for k in range(1, n + 1)}
     own = {f"own{k}": ((visits.position == k + 1) & (visits.kind == OPEN)).any() for k in range(n)}
     paths = visits.group_by("deal_id", "cohort", "group", "status").agg(
-        t0=ibis.least(at.min(), visits.created_at.min().epoch_seconds()), t_lost=at.max(where=lost & ended), **times, **own
+        t0=ibis.least(at.min(), visits.created_at.min().epoch_seconds()),
+        t_lost=at.max(where=lost & ended),
+        **times,
+        **own,
     )
     end = int(pd.Timestamp(book.cut).timestamp())
     return paths.mutate(t_end=ibis.literal(end, "int64"))
@@ -102,7 +105,7 @@ def life_counts(paths: ibis.Table) -> pd.DataFrame:
     return rows.group_by("cohort", "group", "outcome", "age").agg(n=_.count()).execute()
 
 
-def stay_counts(book: crm.Book, scope: Scope, cohort: ibis.Table) -> pd.DataFrame:
+def stay_counts(book: crm.Book, cohort: ibis.Table) -> pd.DataFrame:
     """stage, age (hours), n_ended, n_open: every visit of the present cohort, those still going on as open."""
     visits = book.visits.filter(_.kind == OPEN, _.entered_at.notnull())
     visits = visits.join(cohort.filter(_.cohort == "now").select("deal_id"), "deal_id")
@@ -119,7 +122,10 @@ def closing_counts(book: crm.Book, scope: Scope, dimension: str) -> pd.DataFrame
     deals = deals.mutate(cohort=_in_cohort(deals.closed_at, book, scope)).filter(_.cohort.notnull())
     amount = deals.amount_minor.cast("float64")
     counts = deals.group_by("cohort", "group", "status").agg(
-        n=_.count(), n_amount=_.amount_minor.count(), total=_.amount_minor.sum().cast("float64"), squares=(amount * amount).sum()
+        n=_.count(),
+        n_amount=_.amount_minor.count(),
+        total=_.amount_minor.sum().cast("float64"),
+        squares=(amount * amount).sum(),
     )
     return counts.execute().fillna({"total": 0.0, "squares": 0.0, "group": NOT_KNOWN})
 

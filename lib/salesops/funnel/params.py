@@ -14,8 +14,10 @@ COMPARED = ("previous", "year_ago", "none")
 class Params(settings.Params):
     months: int = option(
         "deals created in this many months up to the end of the period; 0 is the period itself",
-        unit="months", ge=0, le=120,
-    )  # fmt: skip
+        unit="months",
+        ge=0,
+        le=120,
+    )
     compare_to: str = option(f"what to compare with: {', '.join(COMPARED)}, or a period")
     pipeline: str = option("the pipeline shown; blank is the one with most deals")
     segment_by: Literal[DIMENSIONS] = option("what to split by")

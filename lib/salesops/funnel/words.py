@@ -58,11 +58,15 @@ def _one_change(funnel: Funnel, row) -> Finding:
         "stands out after correcting for {n} comparisons (adjusted p = {p}). Deals that reached the stage: {n_deals}, "
         "followed for {age} days."
     ).format(
-        before=lang.percent(row.rate_before.value), period=lang.period(funnel.scope.cohorts["before"]),
-        low=lang.points(row.change.low, signed=True), high=lang.points(row.change.high, signed=True),
-        n=int((funnel.changes["group"] == ALL).sum()), p=p_value(row.p_adjusted), n_deals=lang.count(row.n),
+        before=lang.percent(row.rate_before.value),
+        period=lang.period(funnel.scope.cohorts["before"]),
+        low=lang.points(row.change.low, signed=True),
+        high=lang.points(row.change.high, signed=True),
+        n=int((funnel.changes["group"] == ALL).sum()),
+        p=p_value(row.p_adjusted),
+        n_deals=lang.count(row.n),
         age=lang.days(row.age_days),
-    )  # fmt: skip
+    )
     worst = _worst_group(funnel, row)
     return Finding("bad" if row.change.value < 0 else "good", headline.format(**words), f"{detail} {worst}".strip())
 
@@ -73,12 +77,16 @@ def _worst_group(funnel: Funnel, row) -> str:
     here = groups[groups["step"] == row.step]
     if here.empty:
         return ""
-    found = here[(here["p_adjusted"] < SIGNIFICANT) & (np.sign([c.value for c in here["change"]]) == np.sign(row.change.value))]
+    found = here[
+        (here["p_adjusted"] < SIGNIFICANT) & (np.sign([c.value for c in here["change"]]) == np.sign(row.change.value))
+    ]
     if found.empty:
         return _("No single group stands out beyond chance.")
     first = found.sort_values("p_adjusted", kind="stable").iloc[0]
     return _("{group} stands out: {before} before, {now} now.").format(
-        group=group_name(first["group"]), before=lang.percent(first["rate_before"].value), now=lang.percent(first["rate"].value)
+        group=group_name(first["group"]),
+        before=lang.percent(first["rate_before"].value),
+        now=lang.percent(first["rate"].value),
     )
 
 
@@ -108,15 +116,29 @@ def _weakest(funnel: Funnel) -> list[Finding]:
         return []
     order = known.assign(value=[rate.value for rate in known["rate"]]).sort_values("value", kind="stable")
     weakest, next_one = order.iloc[0], order.iloc[1]
-    words = {"step": step_name(funnel, weakest["step"]), "share": lang.percent(weakest["rate"].value),
-             "interval": lang.between(weakest["rate"].low, weakest["rate"].high)}  # fmt: skip
+    words = {
+        "step": step_name(funnel, weakest["step"]),
+        "share": lang.percent(weakest["rate"].value),
+        "interval": lang.between(weakest["rate"].low, weakest["rate"].high),
+    }
     headline = _("{step} is the narrowest place: {share} go further").format(**words)
     if weakest["rate"].high >= next_one["rate"].low:
         headline = _("The narrowest place cannot be told from the next one")
-        detail = _("{step} has {share} ({interval}), {other} has {other_share} ({other_interval}); the intervals overlap.")
-        return [Finding("plain", headline, detail.format(
-            **words, other=step_name(funnel, next_one["step"]), other_share=lang.percent(next_one["rate"].value),
-            other_interval=lang.between(next_one["rate"].low, next_one["rate"].high)))]  # fmt: skip
+        detail = _(
+            "{step} has {share} ({interval}), {other} has {other_share} ({other_interval}); the intervals overlap."
+        )
+        return [
+            Finding(
+                "plain",
+                headline,
+                detail.format(
+                    **words,
+                    other=step_name(funnel, next_one["step"]),
+                    other_share=lang.percent(next_one["rate"].value),
+                    other_interval=lang.between(next_one["rate"].low, next_one["rate"].high),
+                ),
+            )
+        ]
     detail = _("The 95% interval is {interval}; the next narrowest is {other} with {other_share}.").format(
         **words, other=step_name(funnel, next_one["step"]), other_share=lang.percent(next_one["rate"].value)
     )
@@ -150,16 +172,30 @@ def tiles(funnel: Funnel, currency: str) -> list[Tile]:
     open_now = funnel.standing[funnel.standing["kind"] == "open"]
     n_open, amount = int(open_now["n"].sum()), open_now["amount"].sum(min_count=1)
     return [
-        Tile(_("Deals created"), lang.count(now["n"]), "" if before is None else lang.count(before["n"]), against,
-             lang.period(funnel.scope.cohorts["now"])),
+        Tile(
+            _("Deals created"),
+            lang.count(now["n"]),
+            "" if before is None else lang.count(before["n"]),
+            against,
+            lang.period(funnel.scope.cohorts["now"]),
+        ),
         _share_tile(_("Won within {days} days").format(days=lang.days(now["age_days"])), shares, against),
         _share_tile(_("Win rate of closed deals"), by_count, against),
-        Tile(_("Won revenue"), lang.money(won[0], currency, compact=True),
-             lang.money(won[1], currency, compact=True) if won[1] is not None else "", against,
-             _("closed in these months")),
-        Tile(_("Open pipeline"), lang.money(amount, currency, compact=True), note=ngettext(
-            "{n} open deal on the last day", "{n} open deals on the last day", n_open).format(n=lang.count(n_open))),
-    ]  # fmt: skip
+        Tile(
+            _("Won revenue"),
+            lang.money(won[0], currency, compact=True),
+            lang.money(won[1], currency, compact=True) if won[1] is not None else "",
+            against,
+            _("closed in these months"),
+        ),
+        Tile(
+            _("Open pipeline"),
+            lang.money(amount, currency, compact=True),
+            note=ngettext("{n} open deal on the last day", "{n} open deals on the last day", n_open).format(
+                n=lang.count(n_open)
+            ),
+        ),
+    ]
 
 
 def tiles_note(funnel: Funnel) -> str:
@@ -176,7 +212,9 @@ def _share_tile(name: str, rates: list[Estimate | None], against: str) -> Tile:
     if now is None:
         return Tile(name, lang.NONE, note=_("too few deals"))
     note = _("95%: {interval}").format(interval=lang.between(now.low, now.high))
-    return Tile(name, lang.percent(now.value), lang.percent(before.value) if before else "", against if before else "", note)
+    return Tile(
+        name, lang.percent(now.value), lang.percent(before.value) if before else "", against if before else "", note
+    )
 
 
 def stage_table(funnel: Funnel) -> Table:
@@ -188,13 +226,25 @@ def stage_table(funnel: Funnel) -> Table:
     for row in now.itertuples():
         change = together.loc[row.step] if row.step in together.index else None
         older = before[before["step"] == row.step] if before is not None else None
-        rows.append([
-            step_name(funnel, row.step), *(lang.count(n) for n in (row.n_reached, row.n_moved, row.n_lost, row.n_open)),
-            *_rate_cells(row.rate), *([_cell(older, "rate"), *_change_cells(change)] if compared else []),
-        ])  # fmt: skip
+        rows.append(
+            [
+                step_name(funnel, row.step),
+                *(lang.count(n) for n in (row.n_reached, row.n_moved, row.n_lost, row.n_open)),
+                *_rate_cells(row.rate),
+                *([_cell(older, "rate"), *_change_cells(change)] if compared else []),
+            ]
+        )
         hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
         notes += _reason(funnel, row)
-    columns = [_("Stage"), _("Reached"), _("Went further"), _("Lost"), _("Still there"), _("Share further"), _("95% interval")]
+    columns = [
+        _("Stage"),
+        _("Reached"),
+        _("Went further"),
+        _("Lost"),
+        _("Still there"),
+        _("Share further"),
+        _("95% interval"),
+    ]
     if compared:
         columns += [_("Before"), _("Change, points"), _("95% interval of the change")]
     caption = _("What became of deals created in {window}").format(window=lang.period(funnel.scope.cohorts["now"]))
@@ -205,11 +255,15 @@ def _reason(funnel: Funnel, row) -> list[str]:
     """Why a share is absent, or holds at another age than the page's."""
     name = step_name(funnel, row.step)
     if row.rate is None and row.n_reached and not row.dated:
-        return [_("{step}: the source does not date entries into this stage, so no share can be known.").format(step=name)]
+        return [
+            _("{step}: the source does not date entries into this stage, so no share can be known.").format(step=name)
+        ]
     if row.rate is None:
         return [f"{name}: {_too_few(row.n_reached, funnel.scope.min_deals)}"]
     if row.age_days < funnel.scope.horizon_days:
-        text = _("{step}: the share holds {age} days after reaching the stage; fewer than {least} deals were watched longer.")
+        text = _(
+            "{step}: the share holds {age} days after reaching the stage; fewer than {least} deals were watched longer."
+        )
         return [text.format(step=name, age=lang.days(row.age_days), least=funnel.scope.min_deals)]
     return []
 
@@ -229,11 +283,28 @@ def group_table(funnel: Funnel, dimension: str) -> Table | None:
         change = changed.loc[row.group] if row.group in changed.index else None
         win = closing["by_count"] if closing is not None else None
         win = win if win is not None and win.n >= funnel.scope.min_deals else None
-        rows.append([group_name(row.group), lang.count(row.n), lang.count(row.n_open), *_rate_cells(row.rate),
-                     lang.days(row.age_days), *_rate_cells(win), *([] if focus is None else _group_change(change))])  # fmt: skip
+        rows.append(
+            [
+                group_name(row.group),
+                lang.count(row.n),
+                lang.count(row.n_open),
+                *_rate_cells(row.rate),
+                lang.days(row.age_days),
+                *_rate_cells(win),
+                *([] if focus is None else _group_change(change)),
+            ]
+        )
         hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
-    columns = [dimension_name(dimension), _("Deals"), _("Open"), _("Won"), _("95% interval"), _("by day"),
-               _("Win rate of closed"), _("95% interval")]  # fmt: skip
+    columns = [
+        dimension_name(dimension),
+        _("Deals"),
+        _("Open"),
+        _("Won"),
+        _("95% interval"),
+        _("by day"),
+        _("Win rate of closed"),
+        _("95% interval"),
+    ]
     if focus is not None:
         now_title = _("{step}: now").format(step=step_name(funnel, focus))
         columns += [now_title, _("before"), _("Change, points"), _("95% interval of the change")]
@@ -266,8 +337,15 @@ def time_table(funnel: Funnel) -> Table:
         rows.append([row.stage, lang.count(row.n), lang.count(row.n_open), *quantiles[0], *quantiles[1]])
         if row.median is None:
             notes.append(f"{row.stage}: {_no_median(row, funnel.scope.min_deals)}")
-    columns = [_("Stage"), _("Visits"), _("Still going on"), _("Median, days"), _("95% interval"),
-               _("Three quarters leave within, days"), _("95% interval")]  # fmt: skip
+    columns = [
+        _("Stage"),
+        _("Visits"),
+        _("Still going on"),
+        _("Median, days"),
+        _("95% interval"),
+        _("Three quarters leave within, days"),
+        _("95% interval"),
+    ]
     return Table(_("Time in stage (Kaplan–Meier)"), columns, rows, [False] + [True] * 6, notes=notes)
 
 
@@ -283,20 +361,52 @@ def rate_table(funnel: Funnel, currency: str) -> Table:
     """The win rate by every definition on this page, each with its definition."""
     life, closing = _life(funnel, "now"), _closing(funnel, "now")
     n, n_won, n_closed = life["n"], life["n_won"], life["n_won"] + life["n_lost"]
-    rows = [[_("Won within {days} days").format(days=lang.days(life["age_days"])), *_rate_cells(life["rate"], 2), lang.count(n),
-             _("Of deals created in the period, the share won by that age; open deals are censored (Aalen–Johansen).")]]  # fmt: skip
+    rows = [
+        [
+            _("Won within {days} days").format(days=lang.days(life["age_days"])),
+            *_rate_cells(life["rate"], 2),
+            lang.count(n),
+            _("Of deals created in the period, the share won by that age; open deals are censored (Aalen–Johansen)."),
+        ]
+    ]
     by_count = closing["by_count"] if closing is not None else None
-    rows.append([_("Win rate, by count"), *_rate_cells(by_count, 2), lang.count(by_count.n if by_count else 0),
-                 _("Won ÷ (won + lost) among deals closed in the period, whenever they were created (Wilson).")])  # fmt: skip
+    rows.append(
+        [
+            _("Win rate, by count"),
+            *_rate_cells(by_count, 2),
+            lang.count(by_count.n if by_count else 0),
+            _("Won ÷ (won + lost) among deals closed in the period, whenever they were created (Wilson)."),
+        ]
+    )
     by_value = closing["by_value"] if closing is not None else None
     reason = "" if by_value else " " + _("Not known here: the source keeps no amount for a tenth or more of them.")
-    rows.append([_("Win rate, by value"), *_rate_cells(by_value, 2), lang.count(by_value.n if by_value else 0),
-                 _("Won amount ÷ (won + lost amount), {currency}, among the same deals.").format(currency=currency) + reason])  # fmt: skip
-    rows.append([_("Won so far ÷ created"), lang.percent(n_won / n, 2), lang.NONE, lang.count(n),
-                 _("Too low by construction while deals are open; shown because other systems print it.")])  # fmt: skip
+    rows.append(
+        [
+            _("Win rate, by value"),
+            *_rate_cells(by_value, 2),
+            lang.count(by_value.n if by_value else 0),
+            _("Won amount ÷ (won + lost amount), {currency}, among the same deals.").format(currency=currency) + reason,
+        ]
+    )
+    rows.append(
+        [
+            _("Won so far ÷ created"),
+            lang.percent(n_won / n, 2),
+            lang.NONE,
+            lang.count(n),
+            _("Too low by construction while deals are open; shown because other systems print it."),
+        ]
+    )
     resolved = lang.percent(n_won / n_closed, 2) if n_closed else lang.NONE
-    rows.append([_("Won ÷ closed so far, same deals"), resolved, lang.NONE, lang.count(n_closed),
-                 _("Of the deals created in the period, those already closed; the quick ones weigh too much.")])  # fmt: skip
+    rows.append(
+        [
+            _("Won ÷ closed so far, same deals"),
+            resolved,
+            lang.NONE,
+            lang.count(n_closed),
+            _("Of the deals created in the period, those already closed; the quick ones weigh too much."),
+        ]
+    )
     columns = [_("Definition"), _("Rate"), _("95% interval"), _("Deals"), _("How it is counted")]
     notes = [_("A dash instead of an interval: a rate that is biased, so an interval around it would mislead.")]
     return Table(_("One win rate, five definitions"), columns, rows, [False, True, True, True, False], notes=notes)
@@ -309,8 +419,11 @@ def standing_table(funnel: Funnel, currency: str) -> Table:
         rows.append([row.stage, kind_name(row.kind), lang.count(row.n), lang.money(row.amount, currency)])
         if row.n and row.n_amount < row.n:
             n_missing = row.n - row.n_amount
-            text = ngettext("{stage}: {n} deal has no amount in the source.", "{stage}: {n} deals have no amount in the source.",
-                            n_missing)  # fmt: skip
+            text = ngettext(
+                "{stage}: {n} deal has no amount in the source.",
+                "{stage}: {n} deals have no amount in the source.",
+                n_missing,
+            )
             notes.append(text.format(stage=row.stage, n=lang.count(n_missing)))
     total = [_("All deals"), "", lang.count(table["n"].sum()), lang.money(table["amount"].sum(min_count=1), currency)]
     columns = [_("Stage"), _("Kind"), _("Deals"), _("Amount, {currency}").format(currency=currency)]
@@ -331,12 +444,25 @@ def longest_table(funnel: Funnel, currency: str) -> Table | None:
     if funnel.longest.empty:
         return None
     rows = [
-        [row.name if pd.notna(row.name) else row.deal_id, row.account if pd.notna(row.account) else lang.NONE, row.stage,
-         lang.days(row.days_in_stage), lang.money(row.amount, currency)]
+        [
+            row.name if pd.notna(row.name) else row.deal_id,
+            row.account if pd.notna(row.account) else lang.NONE,
+            row.stage,
+            lang.days(row.days_in_stage),
+            lang.money(row.amount, currency),
+        ]
         for row in funnel.longest.rename_axis(None).itertuples(index=False, name="Deal")
-    ]  # fmt: skip
-    columns = [_("Deal"), _("Account"), _("Stage"), _("Days in stage"), _("Amount, {currency}").format(currency=currency)]
-    return Table(_("Open deals that have stayed longest in their stage"), columns, rows, [False, False, False, True, True])
+    ]
+    columns = [
+        _("Deal"),
+        _("Account"),
+        _("Stage"),
+        _("Days in stage"),
+        _("Amount, {currency}").format(currency=currency),
+    ]
+    return Table(
+        _("Open deals that have stayed longest in their stage"), columns, rows, [False, False, False, True, True]
+    )
 
 
 def reached(funnel: Funnel) -> tuple[list[str], list[int]]:
@@ -348,7 +474,9 @@ def reached(funnel: Funnel) -> tuple[list[str], list[int]]:
 
 def reached_alt(funnel: Funnel) -> str:
     names, counts = reached(funnel)
-    return _("Bars: {bars}.").format(bars="; ".join(f"{n}: {lang.count(c)}" for n, c in zip(names, counts, strict=True)))
+    return _("Bars: {bars}.").format(
+        bars="; ".join(f"{n}: {lang.count(c)}" for n, c in zip(names, counts, strict=True))
+    )
 
 
 def conversion_alt(funnel: Funnel) -> str:
@@ -365,9 +493,9 @@ def conversion_caption(funnel: Funnel) -> str:
         window=lang.period(scope.cohorts["now"]), n=lang.count(life["n"]), days=scope.horizon_days
     )
     if "before" in scope.cohorts:
-        text += " " + _("The grey tick is {before}. Orange: a change that survives the correction for several comparisons.").format(
-            before=lang.period(scope.cohorts["before"])
-        )
+        text += " " + _(
+            "The grey tick is {before}. Orange: a change that survives the correction for several comparisons."
+        ).format(before=lang.period(scope.cohorts["before"]))
     return text
 
 
@@ -384,7 +512,9 @@ def age_caption(funnel: Funnel) -> str:
         n=lang.count(_life(funnel, "now")["n"])
     )
     if "before" in funnel.curves:
-        text += " " + _("Dashed: won, deals created in {before}.").format(before=lang.period(funnel.scope.cohorts["before"]))
+        text += " " + _("Dashed: won, deals created in {before}.").format(
+            before=lang.period(funnel.scope.cohorts["before"])
+        )
     return text
 
 
@@ -416,9 +546,15 @@ def group_name(group: str) -> str:
 
 def dimension_name(dimension: str) -> str:
     return {
-        "segment": _("Segment"), "region": _("Region"), "source": _("Source"), "product": _("Product"),
-        "deal_type": _("Deal type"), "industry": _("Industry"), "country": _("Country"), "team": _("Team"),
-    }.get(dimension, dimension)  # fmt: skip
+        "segment": _("Segment"),
+        "region": _("Region"),
+        "source": _("Source"),
+        "product": _("Product"),
+        "deal_type": _("Deal type"),
+        "industry": _("Industry"),
+        "country": _("Country"),
+        "team": _("Team"),
+    }.get(dimension, dimension)
 
 
 def kind_name(kind: str) -> str:

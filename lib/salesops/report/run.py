@@ -6,6 +6,7 @@ analysis `funnel`, whose notebook is `notebooks/funnel.ipynb` and whose schema `
 
 import importlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,10 @@ from typing import NamedTuple
 from salesops import project, settings, yamlfile
 from salesops.problems import BadInput
 from salesops.report import files
+
+# nbformat's schema checker would build an Earley grammar for IRIs at every start, 1.3 seconds for a check that
+# no notebook needs; without the module jsonschema leaves that one check out.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 VERSIONS = ("salesops", "papermill", "nbconvert", "pandas", "statsmodels", "ibis-framework", "duckdb", "matplotlib")
 Progress = Callable[[int, int], None]  # cells done, cells in all
@@ -63,7 +68,9 @@ def prepare(params_file: Path, *, overrides: Mapping[str, object], out: Path | N
     root = project.root(params_file.resolve().parent)
     analysis = params_file.name.split(".")[0]
     if analysis not in analyses(root):
-        raise BadInput(f"{params_file} cannot be used", [f"no analysis {analysis!r}; there are: {', '.join(analyses(root))}"])
+        raise BadInput(
+            f"{params_file} cannot be used", [f"no analysis {analysis!r}; there are: {', '.join(analyses(root))}"]
+        )
     schema = importlib.import_module(f"salesops.{analysis}.params").Params
     params = schema.check(values, where=str(params_file))
     stem = params_file.name.removesuffix(".yml") + ("" if params.lang == "en" else f".{params.lang}")
@@ -93,7 +100,7 @@ def run(job: Job, *, progress: Progress = lambda done, total: None) -> Path:
             except RunFailed as failure:
                 if (draft / "run.ipynb").is_file():
                     kept.parent.mkdir(exist_ok=True)
-                    os.replace(draft / "run.ipynb", kept)
+                    (draft / "run.ipynb").replace(kept)
                     failure.notebook = kept
                 manifest.failed(job.folder, job.stem, failure.reason)
                 raise

@@ -104,7 +104,10 @@ def sources(book: crm.Book) -> None:
         (_("Known up to"), _("{day}, end of day, {zone}").format(day=lang.day(book.as_of), zone=book.time_zone)),
         (_("Data end on"), lang.day(book.last_on)),
         (_("Stage history from"), history),
-        (_("Rows"), ", ".join(f"{name} {lang.count(n)}" for name, n in about["n_rows"].items() if n and name in crm.TABLES)),
+        (
+            _("Rows"),
+            ", ".join(f"{name} {lang.count(n)}" for name, n in about["n_rows"].items() if n and name in crm.TABLES),
+        ),
         *_mended(about),
     ]
     if about["history"] == "changes":
@@ -120,12 +123,16 @@ def _mended(about: dict) -> list[tuple[str, str]]:
     rows = []
     for repair in about["repairs"]:
         text_ = ngettext(
-            "{table}.{column}: {came} → {became}, {n} row", "{table}.{column}: {came} → {became}, {n} rows", repair["n_rows"]
+            "{table}.{column}: {came} → {became}, {n} row",
+            "{table}.{column}: {came} → {became}, {n} rows",
+            repair["n_rows"],
         )
         words = {name: repair[name] for name in ("table", "column", "came", "became")}
         rows.append((_("Repaired"), text_.format(n=lang.count(repair["n_rows"]), **words)))
     for table_, n in about["n_left_out"].items():
-        text_ = ngettext("{table}: {n} row that is no stage of a deal", "{table}: {n} rows that are no stage of a deal", n)
+        text_ = ngettext(
+            "{table}: {n} row that is no stage of a deal", "{table}: {n} rows that are no stage of a deal", n
+        )
         rows.append((_("Left out by the mapping"), text_.format(table=table_, n=lang.count(n))))
     notes = {
         "closed_before_created": _("Closed before they were created; their age counts as 0"),
@@ -142,7 +149,10 @@ def _refused(about: dict) -> None:
     if not about["refused"]:
         return
     columns = [_("File"), _("Row"), _("Column"), _("Value"), _("Allowed")]
-    rows = [[str(p[k]) if p[k] is not None else "" for k in ("file", "row", "column", "value", "allowed")] for p in about["refused"]]
+    rows = [
+        [str(p[k]) if p[k] is not None else "" for k in ("file", "row", "column", "value", "allowed")]
+        for p in about["refused"]
+    ]
     caption = _("Refused rows, the first {n}").format(n=len(rows))
     table(Table(caption, columns, rows, [False, True, False, False, False]))
 

@@ -105,7 +105,10 @@ def _numbered(frame: pd.DataFrame, division: int | None) -> pd.DataFrame:
     renamed = {name: (f"{division:02}-" + frame[name].astype("str")).where(frame[name].notna()) for name in names}
     if "field" in frame:  # owners stand in the log as values
         owner = frame["field"] == "rep_id"
-        renamed |= {side: frame[side].mask(owner, f"{division:02}-" + frame[side].astype("str")) for side in ("old_value", "new_value")}
+        renamed |= {
+            side: frame[side].mask(owner, f"{division:02}-" + frame[side].astype("str"))
+            for side in ("old_value", "new_value")
+        }
     return frame.assign(**renamed)
 
 

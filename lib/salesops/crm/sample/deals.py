@@ -120,9 +120,13 @@ def live(created: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.Data
         advance = np.where(stale, plan.stale_advance, advance)
         skip, back = np.where(stale, 0, skip), np.where(stale, 0, back)
         drawn = rng.random(m)
-        to = np.select([drawn < advance, drawn < advance + skip, drawn < advance + skip + back], [k + 1, k + 2, k - 1], -2)
+        to = np.select(
+            [drawn < advance, drawn < advance + skip, drawn < advance + skip + back], [k + 1, k + 2, k - 1], -2
+        )
         days = usual_days[who, k] * rng.lognormal(0, DWELL_SIGMA, m) * np.where(to == -2, 1.3, 1.0)
-        days = np.where(stale, rng.uniform(*plan.stale_days, m), days) * np.where(partner[who], plan.partner_dwell_factor, 1)
+        days = np.where(stale, rng.uniform(*plan.stale_days, m), days) * np.where(
+            partner[who], plan.partner_dwell_factor, 1
+        )
         won = to > last[who]
         leaves = _rush(at[who] + np.maximum(days, 0.02) * DAY, at[who], won, rng)
         at[who], stage[who] = leaves, np.where(won, -1, to)
@@ -141,7 +145,12 @@ def live(created: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.Data
             stays.append((returning, at[returning].copy(), stage[returning].copy()))
         who = who[(stage[who] >= 0) & (at[who] < END_S)]
     created["ended_s"] = ended
-    log = pd.DataFrame({name: np.concatenate(part) for name, part in zip(("deal", "at", "code"), zip(*stays, strict=True), strict=True)})
+    log = pd.DataFrame(
+        {
+            name: np.concatenate(part)
+            for name, part in zip(("deal", "at", "code"), zip(*stays, strict=True), strict=True)
+        }
+    )
     return log.sort_values(["deal", "at"], kind="stable", ignore_index=True)
 
 
@@ -241,7 +250,9 @@ def _amounts(created: pd.DataFrame, log: pd.DataFrame, rng: np.random.Generator)
 
 def _closing_days(created: pd.DataFrame, now: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> tuple:
     """Expected closing days: pushed when they pass while the deal is open, set to the day it closes."""
-    usual = np.array([sum(DWELL_DAYS[p]) * DWELL_FACTOR[s] for p, s in zip(created["pipeline"], created["segment"], strict=True)])
+    usual = np.array(
+        [sum(DWELL_DAYS[p]) * DWELL_FACTOR[s] for p, s in zip(created["pipeline"], created["segment"], strict=True)]
+    )
     expected = np.floor(created["created_s"].to_numpy() / DAY + usual * rng.uniform(0.7, 1.5, len(created)))
     end = created["ended_s"].fillna(END_S).to_numpy()
     neglected = rng.random(len(created)) < plan.dirty_share
@@ -276,11 +287,15 @@ def _owners(created: pd.DataFrame, reps: pd.DataFrame) -> tuple[pd.DataFrame, np
         leaves = leaver.left_day * DAY
         mine = by_rep.get(leaver.rep_id, np.array([], dtype=int))
         mine = mine[end[mine] > leaves]
-        there = (reps["region"] == leaver.region) & (reps["hired_day"] < leaver.left_day) & (reps["left_day"] * DAY > END_S)
+        there = (
+            (reps["region"] == leaver.region) & (reps["hired_day"] < leaver.left_day) & (reps["left_day"] * DAY > END_S)
+        )
         heir = reps.loc[there, "rep_id"].iloc[0]
         owner[mine] = heir
         rows.append(_rows(pd.DataFrame({"deal": mine, "at": leaves + 9.0 * 3600}), "rep_id", heir, leaver.rep_id))
-    return (pd.concat(rows, ignore_index=True) if rows else _rows(created.iloc[:0].assign(deal=0, at=0.0), "rep_id", "", "")), owner
+    return (
+        pd.concat(rows, ignore_index=True) if rows else _rows(created.iloc[:0].assign(deal=0, at=0.0), "rep_id", "", "")
+    ), owner
 
 
 def _dirty(deals: pd.DataFrame, changes: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> dict:

@@ -49,8 +49,15 @@ def _quotas(booked: pd.DataFrame, reps: pd.DataFrame, rng: np.random.Generator) 
     ramp = np.clip((first + 90 - rep["hired_day"]) / 270, 0.25, 1.0)
     usual = booked.to_numpy()[booked.to_numpy() > 0].mean() * 1.08
     quota = np.round(usual * ramp * rng.uniform(0.9, 1.1, len(table)) / 100_000) * 100_000
-    frame = pd.DataFrame({"rep_id": rep["rep_id"], "period": table["period"], "amount_minor": quota.astype("int64"),
-                          "currency": "USD", "kind": "bookings"})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "rep_id": rep["rep_id"],
+            "period": table["period"],
+            "amount_minor": quota.astype("int64"),
+            "currency": "USD",
+            "kind": "bookings",
+        }
+    )
     return frame[there.to_numpy()]
 
 
@@ -68,8 +75,18 @@ def _calls(booked: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.
                 continue
             noise = rng.lognormal(0, 0.35 * (1 - week / WEEKS) + 0.05, len(booked))
             amount = np.round(booked[name] * bias * noise, -3).astype("int64")
-            rows.append(pd.DataFrame({"rep_id": booked.index, "period": name, "category": "commit",
-                                      "amount_minor": amount.to_numpy(), "currency": "USD", "called_at": called}))  # fmt: skip
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "rep_id": booked.index,
+                        "period": name,
+                        "category": "commit",
+                        "amount_minor": amount.to_numpy(),
+                        "currency": "USD",
+                        "called_at": called,
+                    }
+                )
+            )
     return pd.concat(rows, ignore_index=True)
 
 
@@ -94,8 +111,17 @@ def _revenue(deals: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.Da
         factor = np.where(moved < EXPAND, 1.25, np.where(moved < EXPAND + CONTRACT, 0.8, 1.0))
         rent = np.round(rent * np.where(age > 0, factor, 1.0) * np.where(rise & (age == 12), 1 + plan.price_rise, 1.0))
         here = alive & (age >= 0)
-        rows.append(pd.DataFrame({"account_id": won["account_id"].to_numpy()[here], "month_on": month_on[m],
-                                  "kind": "recurring", "amount_minor": rent[here].astype("int64"), "currency": "USD"}))  # fmt: skip
+        rows.append(
+            pd.DataFrame(
+                {
+                    "account_id": won["account_id"].to_numpy()[here],
+                    "month_on": month_on[m],
+                    "kind": "recurring",
+                    "amount_minor": rent[here].astype("int64"),
+                    "currency": "USD",
+                }
+            )
+        )
     return pd.concat(rows, ignore_index=True)
 
 
@@ -104,8 +130,13 @@ def _payments(deals: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     won = deals[deals["status"] == "won"]
     paid = won["closed_at"] + pd.to_timedelta(np.floor(rng.lognormal(np.log(30), 0.5, len(won)) * DAY), unit="s")
     here = (paid < END).to_numpy()
-    return pd.DataFrame({
-        "payment_id": ids("P", int(here.sum())), "account_id": won["account_id"].to_numpy()[here],
-        "deal_id": won["deal_id"].to_numpy()[here], "amount_minor": won["amount_minor"].to_numpy()[here],
-        "currency": "USD", "paid_at": paid[here].to_numpy(),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "payment_id": ids("P", int(here.sum())),
+            "account_id": won["account_id"].to_numpy()[here],
+            "deal_id": won["deal_id"].to_numpy()[here],
+            "amount_minor": won["amount_minor"].to_numpy()[here],
+            "currency": "USD",
+            "paid_at": paid[here].to_numpy(),
+        }
+    )

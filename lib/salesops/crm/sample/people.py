@@ -8,13 +8,26 @@ from salesops.crm.sample.truth import MONTHS, REGIONS, SEGMENTS, SOURCES, UNTIL
 END = pd.Timestamp(UNTIL) + pd.Timedelta(days=1)
 START = (END - pd.DateOffset(months=MONTHS)).normalize()
 DAY = 86_400
-FIRST = ("Anna Boris Clara Dmitri Elena Frank Galina Hugo Irina Jonas Kira Leo Maria Nikolai Olga Pavel Rosa "
-         "Sergei Tara Ugo Vera Walter Xenia Yuri Zoe").split()  # fmt: skip
-LAST = ("Adler Bauer Costa Dunn Evans Fomin Garcia Hansen Ivanova Jansen Kuznets Lind Moreau Novak Okafor Petrov "
-        "Quist Rossi Silva Tanaka Ueda Vogel Weber Yilmaz Zhang").split()  # fmt: skip
-WHAT = ("Harbor Summit Cedar Delta Orion Granite Meadow Falcon Copper Lumen Aurora Bridge Cobalt Ember Fjord "
-        "Glacier Indigo Juniper Keystone Lotus").split()  # fmt: skip
-DOES = "Foods Labs Motors Energy Logistics Medical Systems Textiles Capital Works Paper Optics Marine".split()
+# fmt: off
+FIRST = (
+    "Anna", "Boris", "Clara", "Dmitri", "Elena", "Frank", "Galina", "Hugo", "Irina", "Jonas", "Kira", "Leo",
+    "Maria", "Nikolai", "Olga", "Pavel", "Rosa", "Sergei", "Tara", "Ugo", "Vera", "Walter", "Xenia", "Yuri",
+    "Zoe",
+)
+LAST = (
+    "Adler", "Bauer", "Costa", "Dunn", "Evans", "Fomin", "Garcia", "Hansen", "Ivanova", "Jansen", "Kuznets",
+    "Lind", "Moreau", "Novak", "Okafor", "Petrov", "Quist", "Rossi", "Silva", "Tanaka", "Ueda", "Vogel",
+    "Weber", "Yilmaz", "Zhang",
+)
+WHAT = (
+    "Harbor", "Summit", "Cedar", "Delta", "Orion", "Granite", "Meadow", "Falcon", "Copper", "Lumen", "Aurora",
+    "Bridge", "Cobalt", "Ember", "Fjord", "Glacier", "Indigo", "Juniper", "Keystone", "Lotus",
+)
+DOES = (
+    "Foods", "Labs", "Motors", "Energy", "Logistics", "Medical", "Systems", "Textiles", "Capital", "Works",
+    "Paper", "Optics", "Marine",
+)
+# fmt: on
 INDUSTRIES = ("Manufacturing", "Healthcare", "Retail", "Energy", "Logistics", "Finance")
 COUNTRIES = {"North America": ("United States", "Canada"), "EMEA": ("Germany", "France", "United Kingdom"),
              "LatAm": ("Brazil", "Mexico"), "APAC": ("Japan", "Australia", "India")}  # fmt: skip
@@ -35,7 +48,9 @@ def reps(n_deals: int, rng: np.random.Generator) -> pd.DataFrame:
     """Reps by region in teams of about six; some are hired on the way, some leave."""
     n = int(np.clip(n_deals // 400, 24, 2_000))
     number = np.arange(n)
-    name = [f"{FIRST[i % 25]} {LAST[(i * 7 + i // 25) % 25]}" + (f" {i // 625 + 1}" if i >= 625 else "") for i in number]
+    name = [
+        f"{FIRST[i % 25]} {LAST[(i * 7 + i // 25) % 25]}" + (f" {i // 625 + 1}" if i >= 625 else "") for i in number
+    ]
     region = np.array(REGIONS)[number % 4]
     team = pd.Series(region) + " " + pd.Series(number // 4 // 6 + 1).astype("str")
     steady = number < 8  # two in each region are there all the time
