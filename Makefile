@@ -17,7 +17,9 @@ ifdef UV
 INSTALL = UV_COMPILE_BYTECODE=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip install --quiet
 MAKE_VENV = uv venv --quiet --python "$(PYTHON)" $(VENV)
 else
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# An environment that uv made has no pip of its own.
+INSTALL = { $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; } && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 MAKE_VENV = $(PYTHON) -m venv $(VENV)
 endif
 

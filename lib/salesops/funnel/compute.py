@@ -211,8 +211,8 @@ def changes(steps: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        group, step, rate, rate_before, age_days, change (Estimate), p, p_adjusted. The stages of all
-        deals together are one family of comparisons (Benjamini-Hochberg); those of the groups another.
+        group, step, n, rate, rate_before, age_days, change (Estimate), p, p_adjusted. Every stage of all
+        deals together and of every group is one family of comparisons (Benjamini-Hochberg).
     """
     columns = ["group", "step", "n", "rate", "rate_before", "age_days", "change", "p"]
     usable = steps[steps["watched"].notna()].set_index(["cohort", "group", "step"])
@@ -226,11 +226,7 @@ def changes(steps: pd.DataFrame) -> pd.DataFrame:
         p = _p_of_change(rates, [side["watched"].curve.se_at("moved", age) for side in (now, before)])
         rows.append([group, step, now["n_reached"], *rates, age / DAY_HOURS, stats.difference(*rates), p])
     table = pd.DataFrame(rows, columns=columns)
-    together = table["group"] == ALL
-    table["p_adjusted"] = 1.0
-    for family in (together, ~together):
-        table.loc[family, "p_adjusted"] = stats.adjust_for_many(table.loc[family, "p"])
-    return table
+    return table.assign(p_adjusted=stats.adjust_for_many(table["p"]))
 
 
 def _p_of_change(rates: list[Estimate], se: list[float]) -> float:

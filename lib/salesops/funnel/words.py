@@ -30,29 +30,38 @@ def findings(funnel: Funnel) -> list[Finding]:
 
 
 def _changed(funnel: Funnel) -> list[Finding]:
-    together = funnel.changes[funnel.changes["group"] == ALL]
-    if together.empty:
+    """One finding for each stage that changed beyond chance: of all deals, or of the group that did."""
+    table = funnel.changes
+    if table.empty:
         return []
-    found = together[together["p_adjusted"] < SIGNIFICANT].sort_values("p_adjusted", kind="stable")
+    found = table[table["p_adjusted"] < SIGNIFICANT].sort_values("p", kind="stable")
     if found.empty:
-        n = len(together)
         text = ngettext(
-            "{n} stage was compared with {before}; the difference is within what chance alone explains.",
-            "{n} stages were compared with {before}; every difference is within what chance alone explains.",
-            n,
+            "{n} comparison with {before}; the difference is within what chance alone explains.",
+            "{n} comparisons with {before}, by stage and group; every difference is within what chance alone explains.",
+            len(table),
         )
-        detail = text.format(n=n, before=lang.period(funnel.scope.cohorts["before"]))
-        return [Finding("plain", _("No stage converts differently than before"), detail)]
-    return [_one_change(funnel, row) for row in found.itertuples()]
+        detail = text.format(n=len(table), before=lang.period(funnel.scope.cohorts["before"]))
+        return [Finding("plain", _("No stage changed beyond what chance explains"), detail)]
+    findings_ = []
+    for step in found["step"].drop_duplicates():
+        here = found[found["step"] == step]
+        together = here[here["group"] == ALL]
+        row = next((together if len(together) else here).itertuples())
+        findings_.append(_one_change(funnel, row, here[here["group"] != row.group]))
+    return findings_
 
 
-def _one_change(funnel: Funnel, row) -> Finding:
+def _one_change(funnel: Funnel, row, others: pd.DataFrame) -> Finding:
+    """`others` are the groups that changed beyond chance at the same stage."""
     points = abs(round(row.change.value * 100))
-    words = {"step": step_name(funnel, row.step), "points": points, "now": lang.percent(row.rate.value)}
+    step = step_name(funnel, row.step)
+    place = step if row.group == ALL else _("{group}: {step}").format(group=group_name(row.group), step=step)
     if row.change.value < 0:
         headline = ngettext("{step} fell {points} point to {now}", "{step} fell {points} points to {now}", points)
     else:
         headline = ngettext("{step} rose {points} point to {now}", "{step} rose {points} points to {now}", points)
+    headline = headline.format(step=place, points=points, now=lang.percent(row.rate.value))
     detail = _(
         "It was {before} for deals created in {period}. The 95% interval of the change is {low} to {high} points; it "
         "stands out after correcting for {n} comparisons (adjusted p = {p}). Deals that reached the stage: {n_deals}, "
@@ -62,32 +71,27 @@ def _one_change(funnel: Funnel, row) -> Finding:
         period=lang.period(funnel.scope.cohorts["before"]),
         low=lang.points(row.change.low, signed=True),
         high=lang.points(row.change.high, signed=True),
-        n=int((funnel.changes["group"] == ALL).sum()),
+        n=len(funnel.changes),
         p=p_value(row.p_adjusted),
         n_deals=lang.count(row.n),
         age=lang.days(row.age_days),
     )
-    worst = _worst_group(funnel, row)
-    return Finding("bad" if row.change.value < 0 else "good", headline.format(**words), f"{detail} {worst}".strip())
+    tone = "bad" if row.change.value < 0 else "good"
+    return Finding(tone, headline, " ".join([detail, *_groups_too(funnel, row, others)]))
 
 
-def _worst_group(funnel: Funnel, row) -> str:
-    """Which group stands out at this stage, or that none does."""
-    groups = funnel.changes[(funnel.changes["group"] != ALL)]
-    here = groups[groups["step"] == row.step]
-    if here.empty:
-        return ""
-    found = here[
-        (here["p_adjusted"] < SIGNIFICANT) & (np.sign([c.value for c in here["change"]]) == np.sign(row.change.value))
+def _groups_too(funnel: Funnel, row, others: pd.DataFrame) -> list[str]:
+    """Which groups changed beyond chance at the same stage; that none did, if all deals together did."""
+    if row.group == ALL and others.empty and (funnel.changes["group"] != ALL).any():
+        return [_("No single group stands out beyond chance.")]
+    return [
+        _("{group} stands out: {before} before, {now} now.").format(
+            group=group_name(other.group),
+            before=lang.percent(other.rate_before.value),
+            now=lang.percent(other.rate.value),
+        )
+        for other in others.itertuples()
     ]
-    if found.empty:
-        return _("No single group stands out beyond chance.")
-    first = found.sort_values("p_adjusted", kind="stable").iloc[0]
-    return _("{group} stands out: {before} before, {now} now.").format(
-        group=group_name(first["group"]),
-        before=lang.percent(first["rate_before"].value),
-        now=lang.percent(first["rate"].value),
-    )
 
 
 def _won(funnel: Funnel) -> Finding:

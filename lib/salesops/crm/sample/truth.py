@@ -54,7 +54,7 @@ class Plan(NamedTuple):
     drop_segment: str = "Mid-market"
     drop_stage: str = "Proposal"
     drop_quarter: str = "2026-Q3"
-    drop_factor: float = 0.55  # times the usual chance to advance
+    drop_factor: float = 0.5  # times the usual chance to advance
     stalled_region: str = "LatAm"
     stalled_since: str = "2025-05"
     growth_a_year: float = 0.22  # of deals created, elsewhere
