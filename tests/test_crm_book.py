@@ -129,6 +129,23 @@ def test_visits_follow_each_other_without_gap_or_overlap(tmp_path_factory, lives
         assert (own["stage"].iloc[1:].to_numpy() != own["stage"].iloc[:-1].to_numpy()).all()
 
 
+@given(LIVES)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_month_ends_are_what_was_open_on_those_days(tmp_path_factory, lives):
+    """The sweep line against the book opened at each month's end."""
+    folder = tmp_path_factory.mktemp("book")
+    write(folder, *history(lives), {**ABOUT, "time_zone": "Asia/Kolkata"})
+    ends = crm.Book(folder).month_ends.execute()
+    for month, rows in ends.groupby("month_on"):
+        last_on = (pd.Timestamp(month) + pd.offsets.MonthEnd()).date()
+        known = crm.Book(folder, last_on).deals.execute().query("status == 'open'")
+        by_stage = known.groupby("stage")["amount_minor"].agg(["size", "sum"])
+        found = rows[rows["n_open"] != 0].set_index("stage")
+        assert found["n_open"].to_dict() == by_stage["size"].to_dict()
+        assert found["amount_minor"].to_dict() == by_stage["sum"].to_dict()
+    assert len(ends) or not lives
+
+
 def test_what_happens_after_the_day_changes_nothing_known_on_it(tmp_path):
     lives = [(0, [(5, "stage", 1), (20, "stage", 3)]), (3, [(2, "amount", 4), (30, "stage", 4)]), (40, [])]
     changed = [

@@ -182,3 +182,13 @@ def _simulate(moves, n: int) -> list[float]:
         alive &= (at >= 0) & (at < last)
         best = np.maximum(best, np.where(at >= 0, at, best))
     return [float((best >= k + 1).sum() / (best >= k).sum()) for k in range(last)]
+
+
+def test_month_ends_of_the_company_equal_the_books_of_those_days(book):
+    ends = book.month_ends.execute()
+    assert ends["month_on"].nunique() == truth.MONTHS
+    for last_on in ("2024-02-29", "2026-10-31"):
+        known = crm.open("sample", as_of=last_on).deals.execute().query("status == 'open'")
+        here = ends[pd.to_datetime(ends["month_on"]) == pd.Timestamp(last_on).replace(day=1)]
+        assert here["n_open"].sum() == len(known)
+        assert here["amount_minor"].sum() == known["amount_minor"].sum()

@@ -113,6 +113,11 @@ class Book:
         ).drop("kind")
 
     @property
+    def month_ends(self) -> ibis.Table:
+        """The open pipeline at each known month's end: pipeline, stage, month_on, end_at, n_open, amount_minor."""
+        return self._read("month_ends").filter(_.end_at <= self.cut)
+
+    @property
     def changes(self) -> ibis.Table:
         return self._read("changes").filter(_.changed_at < self.cut)
 

@@ -1,6 +1,7 @@
 """Prepared once, on import: the change log becomes intervals, kept as Parquet.
 
 `visits`  one row per stay of a deal in a stage, half-open [entered_at, left_at), sorted by deal and time.
+`month_ends`  open deals and their amount at the end of each month, by pipeline and stage.
 `states`  one row per span in which nothing tracked of a deal changed: stage, amount, expected close,
           rep, forecast category; what was known on a day is one filter on it.
 
@@ -8,17 +9,23 @@ Where the log does not begin with the deal, the first change's old value tells w
 there is no log, dated stage columns serve, else the current stage alone (`history` of the book says).
 """
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
 
 import ibis
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from ibis import _
 
+from salesops import periods
 from salesops.crm import engine
 from salesops.crm.tables import TABLES
+from salesops.problems import BadInput
 
+TICK = 900  # seconds
 TRACKED = {
     "amount_minor": ("amount", "int64"),
     "expected_close_on": ("expected_close_on", "date"),
@@ -51,6 +58,10 @@ def prepare(folder: Path, about: dict) -> None:
     visits = con.read_parquet(folder / "visits.parquet")
     _write(_states(deals, visits, changes).order_by("deal_id", "entered_at"), folder / "states.parquet")
     about = {**about, **_facts(con, folder, dated=dated)}
+    if not (about["last_moment"] or about["exported_on"]):
+        raise BadInput(f"{about['title']} cannot be used", ["no row has any date; say exported_on in the mapping"])
+    ends = _month_ends(con.read_parquet(folder / "states.parquet"), deals, about)
+    ends.to_parquet(folder / "month_ends.parquet", index=False)
     con.disconnect()
     shutil.rmtree(folder / "scratch", ignore_errors=True)
     (folder / "book.json").write_text(json.dumps(about, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
@@ -173,6 +184,47 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
             for name, (field, kind) in TRACKED.items()
         },
     )
+
+
+def _month_ends(states: ibis.Table, deals: ibis.Table, about: dict) -> pd.DataFrame:
+    """The open pipeline at month ends, by sweep line: in when a span is entered, out when it is left.
+
+    The engine sums by quarter of an hour (every time zone's months begin on one), exactly, in minor units;
+    what is open at a month's end is the running sum of what came in and went out before it.
+    """
+    spans = states.filter(_.kind == "open").join(deals.select("deal_id", "pipeline"), "deal_id")
+    moves = []
+    for moment, sign in (("entered_at", 1), ("left_at", -1)):
+        here = spans.filter(spans[moment].notnull(), spans.entered_at.notnull())
+        rows = here.select("pipeline", "stage", "amount_minor", tick=here[moment].epoch_seconds() // TICK)
+        sums = rows.group_by("pipeline", "stage", "tick").agg(n_open=_.count(), amount_minor=_.amount_minor.sum())
+        table = sums.execute().fillna({"amount_minor": 0, "stage": ""})
+        moves.append(
+            table.assign(n_open=sign * table["n_open"], amount_minor=sign * table["amount_minor"].astype("int64"))
+        )
+    moved = pd.concat(moves)
+    if moved.empty:
+        return pd.DataFrame(columns=["pipeline", "stage", "month_on", "end_at", "n_open", "amount_minor"])
+    months = _months(about)
+    cuts = np.array([pd.Timestamp(end).timestamp() for _first, end in months], dtype="int64")
+    month = np.searchsorted(cuts, moved["tick"].to_numpy() * TICK, side="right")  # the first end that sees the move
+    moved = moved.assign(month=month)[month < len(cuts)]
+    by_month = moved.groupby(["pipeline", "stage", "month"])[["n_open", "amount_minor"]].sum()
+    every = pd.MultiIndex.from_product([*by_month.index.levels[:2], range(len(cuts))], names=by_month.index.names)
+    running = by_month.reindex(every, fill_value=0).groupby(level=[0, 1]).cumsum().reset_index()
+    first, end = (pd.Series([pair[k] for pair in months]) for k in (0, 1))
+    running = running.assign(
+        month_on=running["month"].map(first), end_at=running["month"].map(end).astype("datetime64[us]")
+    )
+    return running[["pipeline", "stage", "month_on", "end_at", "n_open", "amount_minor"]]
+
+
+def _months(about: dict) -> list[tuple[dt.date, dt.datetime]]:
+    """Each whole month of the data: its first day, and the first moment (UTC) after it."""
+    moments = [pd.Timestamp(about[name]).tz_localize("UTC") for name in ("first_moment", "last_moment")]
+    first, last = (moment.tz_convert(about["time_zone"]).date().replace(day=1) for moment in moments)
+    days = [periods.add_months(first, k) for k in range(periods.months_between(first, last) + 1)]
+    return [(day, periods.start_of(periods.add_months(day, 1), about["time_zone"])) for day in days]
 
 
 def _facts(con, folder: Path, *, dated: bool) -> dict:

@@ -25,6 +25,7 @@ class Funnel(NamedTuple):
     curves : cohort -> Incidence of won and lost by age in hours.
     stays : stage, n, n_open, median, upper (days; Estimate or None).
     closings : cohort, group, n_won, n_lost, won_amount, by_count, by_value (Estimate or None).
+    open_before : amount of the open pipeline at the end of the months compared with, None where not known.
     standing : stage, kind, n, n_undated, n_amount, amount: every deal at the end of `as_of`.
     longest : the open deals that have been longest in their stage.
     changes : group, step, n, rate, rate_before, age_days, change (Estimate), p, p_adjusted.
@@ -36,6 +37,7 @@ class Funnel(NamedTuple):
     curves: dict[str, stats.Incidence]
     stays: pd.DataFrame
     closings: pd.DataFrame
+    open_before: float | None
     standing: pd.DataFrame
     longest: pd.DataFrame
     changes: pd.DataFrame
@@ -61,6 +63,7 @@ def measure(book: crm.Book, params: Params) -> Funnel:
         )
     steps = conversions(_with_all(counts.step_counts(scope, paths)), scope)
     together = life_counts[life_counts["group"] == ALL]
+    before = counts.open_before(book, scope)
     return Funnel(
         scope=scope,
         steps=steps,
@@ -68,6 +71,7 @@ def measure(book: crm.Book, params: Params) -> Funnel:
         curves={name: _incidence(part, WON) for name, part in together.groupby("cohort")},
         stays=stays(counts.stay_counts(book, cohort), scope),
         closings=closings(counts.closing_counts(book, scope, params.segment_by), book.minor_units),
+        open_before=before["amount_minor"].iloc[0] / book.minor_units if len(before) else None,
         standing=counts.standing(book, scope),
         longest=counts.longest(book, scope),
         changes=changes(steps),

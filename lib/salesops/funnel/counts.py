@@ -154,3 +154,12 @@ def longest(book: crm.Book, scope: Scope, n: int = 8) -> pd.DataFrame:
     return top.assign(
         days_in_stage=top["seconds"] / 86_400, amount=top["amount_minor"].astype("float64") / book.minor_units
     )
+
+
+def open_before(book: crm.Book, scope: Scope) -> pd.DataFrame:
+    """n_open and amount_minor of the pipeline at the end of the months compared with; no row where not known."""
+    if "before" not in scope.cohorts:
+        return pd.DataFrame(columns=["n_open", "amount_minor"])
+    last = scope.cohorts["before"].last_on.replace(day=1)
+    ends = book.month_ends.filter(_.pipeline == scope.pipeline, _.month_on == last)
+    return ends.group_by("month_on").agg(n_open=_.n_open.sum(), amount_minor=_.amount_minor.sum()).execute()

@@ -64,7 +64,7 @@ def _one_change(funnel: Funnel, row, others: pd.DataFrame) -> Finding:
     headline = headline.format(step=place, points=points, now=lang.percent(row.rate.value))
     detail = _(
         "It was {before} for deals created in {period}. The 95% interval of the change is {low} to {high} points; it "
-        "stands out after correcting for {n} comparisons (adjusted p = {p}). Deals that reached the stage: {n_deals}, "
+        "stands out after correcting for {n} comparisons (adjusted p {p}). Deals that reached the stage: {n_deals}, "
         "followed for {age} days."
     ).format(
         before=lang.percent(row.rate_before.value),
@@ -186,7 +186,7 @@ def tiles(funnel: Funnel, currency: str) -> list[Tile]:
         _share_tile(_("Won within {days} days").format(days=lang.days(now["age_days"])), shares, against),
         _share_tile(_("Win rate of closed deals"), by_count, against),
         Tile(
-            _("Won revenue"),
+            _("Won amount"),
             lang.money(won[0], currency, compact=True),
             lang.money(won[1], currency, compact=True) if won[1] is not None else "",
             against,
@@ -195,7 +195,9 @@ def tiles(funnel: Funnel, currency: str) -> list[Tile]:
         Tile(
             _("Open pipeline"),
             lang.money(amount, currency, compact=True),
-            note=ngettext("{n} open deal on the last day", "{n} open deals on the last day", n_open).format(
+            "" if funnel.open_before is None else lang.money(funnel.open_before, currency, compact=True),
+            "" if funnel.open_before is None else against,
+            ngettext("{n} open deal on the last day", "{n} open deals on the last day", n_open).format(
                 n=lang.count(n_open)
             ),
         ),
@@ -208,7 +210,9 @@ def tiles_note(funnel: Funnel) -> str:
     if "before" not in funnel.scope.cohorts:
         return _("Deals created, or closed, in {now}.").format(now=now)
     before = lang.period(funnel.scope.cohorts["before"])
-    return _("Deals created, or closed, in {now}; before: in {before}.").format(now=now, before=before)
+    return _("Deals created, or closed, in {now}, or open at the end of it; before: {before}.").format(
+        now=now, before=before
+    )
 
 
 def _share_tile(name: str, rates: list[Estimate | None], against: str) -> Tile:
@@ -566,7 +570,8 @@ def kind_name(kind: str) -> str:
 
 
 def p_value(p: float) -> str:
-    return _("below {limit}").format(limit=lang.decimal(0.001, 3)) if p < 0.001 else lang.decimal(p, 3)
+    """Relation and value: = 0.012, < 0.001."""
+    return f"<\N{NO-BREAK SPACE}{lang.decimal(0.001, 3)}" if p < 0.001 else f"=\N{NO-BREAK SPACE}{lang.decimal(p, 3)}"
 
 
 def _steps(funnel: Funnel, cohort: str) -> pd.DataFrame | None:
