@@ -1,9 +1,12 @@
 """Reading through a mapping: values, repairs, and every problem at once with its place."""
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -171,3 +174,61 @@ def test_yaml_means_what_people_mean(tmp_path):
         path.write_text(text)
         with pytest.raises(BadInput, match=says):
             yamlfile.load(path)
+
+
+def _in(folder: Path, text: str, encoding: str):
+    (folder / "deals.csv").write_bytes(text.encode(encoding))
+    return read(folder, Mapping(**{**SPEC, "encoding": encoding}))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1251", "cp866"])
+def test_encodings_are_those_declared(tmp_path, encoding):
+    text = GOOD.replace("Gamma; Söhne", "ООО Ромашка")
+    got = _in(tmp_path, text, encoding)
+    assert got.tables["deals"]["name"][2].as_py() == "ООО Ромашка"
+
+
+def test_parquet_brings_its_own_types(tmp_path):
+    moments = [dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC), None, dt.datetime(2024, 3, 2, 0, 30, tzinfo=dt.UTC)]
+    table = pa.table(
+        {
+            "Nr": pa.array([1, 2, 2**60], pa.int64()),
+            "Name": pa.array(["a", None, "b"]).dictionary_encode(),
+            "Stufe": ["Lead", "Offer", "Won"],
+            "Angelegt": pa.array(moments, pa.timestamp("ms", "Europe/Berlin")),
+            "Betrag": pa.array([Decimal("1.10"), None, Decimal("-2.00")], pa.decimal128(12, 2)),
+        }
+    )
+    pq.write_table(table, tmp_path / "deals.parquet")
+    tables = {"deals": {**SPEC["tables"]["deals"], "file": "deals.parquet"}}
+    got = read(tmp_path, Mapping(**{**SPEC, "tables": tables})).tables["deals"].to_pandas()
+    assert got["deal_id"].tolist() == ["1", "2", str(2**60)]
+    assert got["amount_minor"].fillna(0).tolist() == [110, 0, -200]
+    assert got["created_at"].tolist()[::2] == [pd.Timestamp("2024-03-01 12:00"), pd.Timestamp("2024-03-02 00:30")]
+
+
+def test_an_event_log_becomes_deals_and_changes(tmp_path):
+    at = '<date key="time:timestamp" value="2024-01-0{}T10:00:00+01:00"/>'
+    event = '<event><string key="concept:name" value="{}"/>' + at + "</event>"
+    log = '<log xmlns="http://www.xes-standard.org/"><trace><string key="concept:name" value="c1"/>{}</trace></log>'
+    events = [("Lead", 1), ("Coffee", 2), ("Won", 3)]
+    (tmp_path / "log.xes").write_text(log.format("".join(event.format(*e) for e in events)))
+    tables = {
+        "deals": {"file": "log.xes", "rows": "cases", "columns": {"deal_id": "case:concept:name"}},
+        "changes": {
+            "file": "log.xes",
+            "rows": "events",
+            "columns": {"deal_id": "case:concept:name", "changed_at": "time:timestamp", "new_value": "concept:name"},
+            "constants": {"field": "stage"},
+            "keep": {"new_value": ["Lead", "Won"]},
+        },
+    }
+    got = read(tmp_path, Mapping(**{**SPEC, "dates": ["iso"], "tables": tables}))
+    changes = got.tables["changes"].to_pandas()
+    assert changes["new_value"].tolist() == ["Lead", "Won"] and got.n_left_out == {"changes": 1}
+    assert changes["changed_at"].tolist() == [pd.Timestamp("2024-01-01 09:00"), pd.Timestamp("2024-01-03 09:00")]
+    bomb = '<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><log>&c;</log>'
+    for text in (bomb, "<log><trace>", "PK\x03\x04"):
+        (tmp_path / "log.xes").write_text(text)
+        with pytest.raises(BadInput, match="not readable as XES"):
+            read(tmp_path, Mapping(**{**SPEC, "tables": tables}))
