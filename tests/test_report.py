@@ -237,19 +237,20 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(salesops, tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr and "2026-10" in done.stderr
 
 
-def test_plain_papermill_runs_the_notebook(tmp_path):
+@pytest.mark.parametrize("folder", [".", "notebooks"])
+def test_plain_papermill_runs_the_notebook(root, tmp_path, folder):
+    """From the project, and from the notebook's own folder as JupyterLab does."""
     out = tmp_path / "out.ipynb"
     command = [
         sys.executable,
         "-m",
         "papermill",
-        "notebooks/funnel.ipynb",
+        str(root / "notebooks" / "funnel.ipynb"),
         str(out),
-        "-f",
-        "params/funnel.yml",
         "--no-progress-bar",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command += ["-f", str(root / "params" / "funnel.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=root / folder)
     assert done.returncode == 0, done.stderr
     outputs = [o for c in nbformat.read(out, as_version=4).cells if c.cell_type == "code" for o in c.outputs]
     assert any("application/vnd.salesops.findings+json" in o.get("data", {}) for o in outputs)
