@@ -132,5 +132,11 @@ def month(value: dt.date) -> str:
     return dates.format_date(value, format="LLLL y", locale=locale())
 
 
+def short(text: str, most: int = 24) -> str:
+    """A name that fits the axis of a picture."""
+    clean = "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
 def known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)

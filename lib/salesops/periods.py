@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 FORMS = "2026-10 (month), 2026-Q3 (quarter), 2026 (year) or 2025-11..2026-10 (months)"
-_MONTH = r"(\d{4})-(0[1-9]|1[0-2])"
+_MONTH = r"([0-9]{4})-(0[1-9]|1[0-2])"
 
 
 class Period(NamedTuple):
@@ -44,9 +44,9 @@ def parse(text: str, *, year_starts: int = 1) -> Period:
         n_months = (last_year - year) * 12 + last_month - month + 1
     elif match := re.fullmatch(_MONTH, text):
         (year, month), n_months = map(int, match.groups()), 1
-    elif match := re.fullmatch(r"(\d{4})-Q([1-4])", text):
+    elif match := re.fullmatch(r"([0-9]{4})-Q([1-4])", text):
         year, month, n_months = int(match[1]), year_starts + 3 * (int(match[2]) - 1), 3
-    elif match := re.fullmatch(r"(\d{4})", text):
+    elif match := re.fullmatch(r"([0-9]{4})", text):
         year, month, n_months = int(match[1]), year_starts, 12
     else:
         raise ValueError(f"{text!r} is not a period: write {FORMS}")
@@ -54,6 +54,14 @@ def parse(text: str, *, year_starts: int = 1) -> Period:
         raise ValueError(f"{text!r} is not a period: it must end after it starts, in 1900 to 2200")
     first = add_months(dt.date(year, 1, 1), month - 1)
     return Period(text, first, add_months(first, n_months) - dt.timedelta(days=1))
+
+
+def is_day(text: str) -> bool:
+    """Whether a text is a day of the calendar, as 2026-10-31."""
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def trailing(period: Period, n_months: int) -> Period:

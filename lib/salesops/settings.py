@@ -53,20 +53,28 @@ class Params(BaseModel):
     def _a_year_is_text(cls, value):
         return str(value) if type(value) is int else value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value):
+        if isinstance(value, bool):
+            raise ValueError(f"{str(value).lower()} is neither text nor a number")
+        return value
+
     @field_validator("as_of")
     @classmethod
     def _is_a_day(cls, value: str) -> str:
-        if value:
-            try:
-                dt.datetime.strptime(value, "%Y-%m-%d")
-            except ValueError:
-                raise ValueError("write a day as 2026-10-31, or leave it blank") from None
+        if value and not periods.is_day(value):
+            raise ValueError(f"{value!r}: write a day as 2026-10-31, or leave it blank")
         return value
 
+    @field_validator("period")
+    @classmethod
+    def _is_a_period(cls, value: str) -> str:
+        return periods.parse(value).name
+
     @model_validator(mode="after")
-    def _is_a_period(self):
-        parsed = periods.parse(self.period, year_starts=self.year_starts)
-        if self.as_of and self.last_known_on < parsed.first_on:
+    def _known_in_time(self):
+        if self.as_of and self.last_known_on < self.reported.first_on:
             raise ValueError(f"as_of {self.as_of} is before the period {self.period} begins")
         return self
 

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "book": ["Book", "open"],
-        "dimensions": ["with_group"],
+        "dimensions": ["ALL", "with_group"],
         "tables": ["DIMENSIONS", "TABLES"],
     },
 )

@@ -16,7 +16,7 @@ from ibis import _
 from salesops import periods, project
 from salesops.crm import engine, mapping, prepare, sample
 from salesops.crm.read import read
-from salesops.problems import BadInput
+from salesops.problems import BadInput, printable
 
 LISTED = 200
 
@@ -97,20 +97,33 @@ class Book:
 
     @property
     def deals(self) -> ibis.Table:
-        """Deals as the CRM showed them at the end of `as_of`, with `position` and `stage_entered_at`."""
+        """Deals as the CRM showed them at the end of `as_of`, with `position` and `stage_entered_at`.
+
+        What the source does not log is known of closed deals and on the last day only: an open deal's
+        amount of a day in the past is missing rather than today's.
+        """
         now = self.states.filter(_.left_at.isnull())
-        tracked = [*prepare.TRACKED, "stage"]
-        static = self._read("deals").drop(*tracked, "status", "closed_at")
+        static = self._read("deals").drop(*prepare.TRACKED, "stage", "status", "closed_at")
         joined = static.join(now.drop("entered_at", "left_at", "seq"), "deal_id")
-        closed = joined.kind != "open"
-        return joined.mutate(
-            status=joined.kind,
-            closed_at=ibis.ifelse(closed, joined.stage_entered_at, ibis.null("timestamp")),
-            lost_reason=ibis.ifelse(joined.kind == "lost", joined.lost_reason, ibis.null("string")),
-            last_activity_at=ibis.ifelse(
-                joined.last_activity_at < self.cut, joined.last_activity_at, ibis.null("timestamp")
-            ),
-        ).drop("kind")
+        closed, lost = joined.kind != "open", joined.kind == "lost"
+        known = {
+            "closed_at": (joined.kind_since, closed),
+            "lost_reason": (joined.lost_reason, lost),
+            "last_activity_at": (joined.last_activity_at, joined.last_activity_at < self.cut),
+        }
+        if not self.complete:
+            unlogged = {
+                stored for stored, (field, _kind) in prepare.TRACKED.items() if field not in self.about["tracked"]
+            }
+            for name in ({"list_amount_minor", "next_step"} | unlogged) - {"rep_id"}:
+                known[name] = (joined[name], closed)
+        only = {name: ibis.ifelse(when, value, ibis.null(value.type())) for name, (value, when) in known.items()}
+        return joined.mutate(status=joined.kind, **only).drop("kind", "kind_since")
+
+    @property
+    def all_deals(self) -> ibis.Table:
+        """Deals as the source shows them now, whatever the day: for what is in the source, not for what was known."""
+        return self._read("deals")
 
     @property
     def month_ends(self) -> ibis.Table:
@@ -131,12 +144,14 @@ class Book:
 
     @property
     def reps(self) -> ibis.Table:
-        """One row per rep: the one that holds on `as_of`."""
+        """One row per rep: the one that holds on `as_of`, of several the one that began last."""
         day = ibis.literal(self.as_of)
         reps = self._read("reps")
-        return reps.filter(
+        known = reps.filter(
             reps.valid_from.isnull() | (reps.valid_from <= day), reps.valid_to.isnull() | (reps.valid_to >= day)
         )
+        latest = ibis.window(group_by=known.rep_id, order_by=[known.valid_from.desc(nulls_first=False), known.team])
+        return known.mutate(n=ibis.row_number().over(latest)).filter(_.n == 0).drop("n")
 
     @property
     def quotas(self) -> ibis.Table:
@@ -204,11 +219,16 @@ def _prepared(source: str) -> Path:
         return _cached("sample", repr(size).encode(), lambda folder: sample.write(folder, size))
     root = project.root()
     spec_path = root / "params" / "crm" / f"{name}.yml"
-    if rest and spec_path.is_file():
-        return _imported(spec_path, root / Path(rest).expanduser())
-    folder = root / Path(source).expanduser()
-    if (folder / "book.json").is_file():
-        return folder
+    try:
+        if rest and spec_path.is_file():
+            return _imported(spec_path, root / Path(rest).expanduser())
+        folder = root / Path(source).expanduser()
+        if (folder / "book.json").is_file():
+            return folder
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a path too long, a NUL in it
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"source {printable(source)!r} cannot be read", [str(error)]) from None
     known = sorted(path.stem for path in (root / "params" / "crm").glob("*.yml"))
     allowed = [f"{mapping_name}:<folder>" for mapping_name in known]
     raise BadInput(f"source {source!r} cannot be read", [f"allowed: sample, {', '.join(allowed)}, a book's folder"])

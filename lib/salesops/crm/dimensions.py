@@ -4,6 +4,7 @@ import ibis
 
 from salesops.crm.book import Book
 
+ALL = ""  # the group of deals that are not split; no deal can have it as a value
 ON_ACCOUNT = ("segment", "industry", "region", "country")
 ON_REP = ("region", "team")
 
@@ -19,19 +20,23 @@ def with_group(book: Book, deals: ibis.Table, dimension: str) -> ibis.Table:
         If no table of the book has any value of this dimension.
     """
     if dimension == "none":
-        return deals.mutate(group=ibis.literal("all"))
+        return deals.mutate(group=ibis.literal(ALL))
     places = []
-    if dimension in deals.columns:
-        places.append(deals[dimension])
-    if dimension in ON_ACCOUNT and book.has("accounts"):
+    if _has(book.all_deals, dimension):
+        places.append("own")
+        deals = deals.mutate(own=deals[dimension])
+    if dimension in ON_ACCOUNT and _has(book.accounts, dimension):
+        places.append("from_account")
         accounts = book.accounts.select("account_id", from_account=book.accounts[dimension])
         deals = deals.left_join(accounts, "account_id").drop("account_id_right")
-        places = [deals[place.get_name()] for place in places] + [deals.from_account]
-    if dimension in ON_REP and book.has("reps"):
+    if dimension in ON_REP and _has(book.reps, dimension):
+        places.append("from_rep")
         reps = book.reps.select("rep_id", from_rep=book.reps[dimension])
         deals = deals.left_join(reps, "rep_id").drop("rep_id_right")
-        places = [deals[place.get_name()] for place in places] + [deals.from_rep]
-    if not places or not deals.filter(ibis.coalesce(*places).notnull()).limit(1).count().execute():
+    if not places:
         raise ValueError(f"segment_by {dimension}: the source has no value of it on deals, accounts or reps")
-    grouped = deals.mutate(group=ibis.coalesce(*places))
-    return grouped.drop(*[name for name in ("from_account", "from_rep") if name in grouped.columns])
+    return deals.mutate(group=ibis.coalesce(*(deals[place] for place in places))).drop(*places)
+
+
+def _has(table: ibis.Table, column: str) -> bool:
+    return column in table.columns and bool(table[column].notnull().any().execute())

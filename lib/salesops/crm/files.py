@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, iterparse
@@ -24,13 +25,17 @@ WIDEST_FIELD = 1_000_000
 Columns = tuple[pd.DataFrame, list[Problem]]
 
 
-def read(path: Path, *, rows: str, encoding: str, delimiter: str) -> Columns:
-    """All columns of a file as text ("" where blank) with `ROW`, and the rows that could not be read."""
+def read(path: Path, *, wanted: set[str], rows: str, encoding: str, delimiter: str) -> Columns:
+    """The columns of a file as text ("" where blank) with `ROW`, and the rows that could not be read.
+
+    `wanted` are the columns needed; others may be left out. The names of those that the file itself
+    typed (Parquet) stand in `attrs["typed"]`.
+    """
     name = path.name.lower()
     if name.endswith((".xes", ".xes.gz")):
         return _read_xes(path, rows=rows)
     if name.endswith(".parquet"):
-        return _read_parquet(path)
+        return _read_parquet(path, wanted)
     return _read_csv(path, encoding=encoding, delimiter=delimiter)
 
 
@@ -54,12 +59,11 @@ def _read_csv(path: Path, *, encoding: str, delimiter: str) -> Columns:
                     came, allowed = f"{len(row)} fields", f"{len(header)} as in the header"
                     problems.append(Problem(path.name, line + 1, "", came, allowed))
                 line = reader.line_num
-    except UnicodeDecodeError as error:
-        bad = error.object[error.start : error.start + 8].hex(" ")
-        allowed = f"text in {encoding}; say another encoding in the mapping"
-        return pd.DataFrame(), [Problem(path.name, line + 1, "", f"bytes {bad}", allowed)]
+    except UnicodeError:
+        return pd.DataFrame(), [_undecodable(path, encoding)]
     except (csv.Error, LookupError) as error:
         return pd.DataFrame(), [Problem(path.name, line + 1, "", "", f"not readable as CSV: {error}")]
+    header = [name or f"\0{number}" for number, name in enumerate(header)]  # columns without a name are of no use
     twice = sorted({name for name in header if header.count(name) > 1})
     if not header or twice:
         allowed = "each name once in the header" if twice else "a header and rows; the file is empty"
@@ -70,15 +74,45 @@ def _read_csv(path: Path, *, encoding: str, delimiter: str) -> Columns:
     return frame, problems
 
 
-def _read_parquet(path: Path) -> Columns:
+def _undecodable(path: Path, encoding: str) -> Problem:
+    """Where the bytes stop being text."""
+    data = path.read_bytes()
+    allowed = f"text in {encoding}; say another encoding in the mapping"
     try:
-        table = pq.read_table(path)
-        text = {name: table[name].cast(pa.string()).fill_null("") for name in table.column_names}
-    except (pa.ArrowException, OSError) as error:
-        return pd.DataFrame(), [Problem(path.name, None, "", "", f"not readable as Parquet: {error}")]
-    frame = pa.table(text).to_pandas()
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") + 1
+        return Problem(path.name, row, "", f"bytes {data[error.start : error.start + 8].hex(' ')}", allowed)
+    except UnicodeError:
+        pass
+    return Problem(path.name, None, "", "", allowed)
+
+
+def _read_parquet(path: Path, wanted: set[str]) -> Columns:
+    try:
+        schema = pq.read_schema(path)
+        names = [name for name in schema.names if name in wanted]
+        table = pq.read_table(path, columns=names)
+        text = {name: _as_text(table[name]) for name in names}
+    except (pa.ArrowException, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        return pd.DataFrame(), [Problem(path.name, None, "", "", f"not readable as Parquet: {reason}")]
+    frame = pa.table(text).to_pandas() if text else pd.DataFrame(index=range(table.num_rows))
     frame[ROW] = range(1, len(frame) + 1)
+    words = [pa.types.is_string(t) or pa.types.is_large_string(t) for t in (_values(table[n].type) for n in names)]
+    frame.attrs["typed"] = {name for name, is_words in zip(names, words, strict=True) if not is_words}
     return frame, []
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    text = column.cast(pa.string())
+    if pa.types.is_floating(column.type):  # pandas writes blanks as NaN
+        text = pc.if_else(pc.is_nan(column), "", text)
+    return text.fill_null("")
+
+
+def _values(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _read_xes(path: Path, *, rows: str) -> Columns:

@@ -3,6 +3,8 @@
 The files live in `params/crm/<name>.yml`; a new system is a new file.
 """
 
+import codecs
+import re
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from salesops import yamlfile
 from salesops.crm.tables import TABLES
+from salesops.periods import is_day
 from salesops.problems import BadInput, printable
 
 
@@ -43,7 +46,7 @@ class TableMap(BaseModel):
     @field_validator("file")
     @classmethod
     def _stays_inside(cls, value: str) -> str:
-        if Path(value).is_absolute() or ".." in Path(value).parts:
+        if not value or Path(value).is_absolute() or ".." in Path(value).parts:
             raise ValueError("must be a path below the source's folder")
         return value
 
@@ -79,6 +82,45 @@ class Mapping(BaseModel):
             raise ValueError(f"{value!r} is not an ISO 4217 code, such as USD")
         return value
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            raise ValueError(f"{value!r} is not an encoding, such as utf-8 or cp1251") from None
+        return value
+
+    @field_validator("dates")
+    @classmethod
+    def _whole_dates(cls, value: list[str]) -> list[str]:
+        wrong = [p for p in value if p != "iso" and not all(re.search(part, p) for part in ("%[yY]", "%[mbB]", "%d"))]
+        if wrong or not value:
+            raise ValueError(f"{wrong}: write iso, or patterns with year, month and day, such as %d.%m.%Y")
+        return value
+
+    @field_validator("exported_on")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        if value and not is_day(value):
+            raise ValueError(f"{value!r}: write a day as 2026-10-31, or leave it out")
+        return value
+
+    @field_validator("stages")
+    @classmethod
+    def _each_stage_once(cls, value: list[Stage]) -> list[Stage]:
+        names = [(stage.pipeline, stage.stage) for stage in value]
+        twice = sorted({stage for pipeline, stage in names if names.count((pipeline, stage)) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: each stage once in its pipeline")
+        return value
+
+    @model_validator(mode="after")
+    def _marks_differ(self):
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}; they must differ")
+        return self
+
     @model_validator(mode="after")
     def _names_are_canonical(self):
         wrong = [f"tables.{name}: no such canonical table" for name in self.tables if name not in TABLES]
@@ -88,13 +130,26 @@ class Mapping(BaseModel):
             for part in ("columns", "constants", "values", "repairs", "blanks", "keep"):
                 unknown = set(getattr(table, part)) - set(TABLES[name].names)
                 wrong += [f"tables.{name}.{part}.{column}: no such column" for column in sorted(unknown)]
-            known = {stage.stage for stage in self.stages}
-            wrong += [f"tables.{name}.stage_dates.{s}: not in stages" for s in table.stage_dates if s not in known]
+            wrong += [f"tables.{name}.{part}" for part in self._gaps(name, table)]
         if "deals" not in self.tables:
             wrong.append("tables.deals: missing; every source needs its deals")
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def _gaps(self, name: str, table: TableMap) -> list[str]:
+        """What a table's map lacks or has too much."""
+        told, known = {*table.columns, *table.constants}, {stage.stage for stage in self.stages}
+        gaps = [
+            f"columns.{c.name}: missing; every row needs it"
+            for c in TABLES[name].columns
+            if c.needed and c.name not in told
+        ]
+        gaps += [f"keep.{column}: this column is not mapped" for column in table.keep if column not in told]
+        gaps += [f"stage_dates.{stage}: not in stages" for stage in table.stage_dates if known and stage not in known]
+        if table.stage_dates and (name != "deals" or "stage" not in told):
+            gaps.append("stage_dates: only for deals, and only where their stage is mapped")
+        return gaps
 
     @property
     def zone(self) -> ZoneInfo:

@@ -14,8 +14,9 @@ from salesops.crm.mapping import Mapping
 from salesops.crm.tables import Column
 
 _SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
-_OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
-_YEARS = (1900, 2200)
+_OFFSET = r"\d\d:\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
+_ISO_DAY = r"\d{4}-?\d\d-?\d\d(?:[T ].*)?"
+_YEARS = (1900, 2037)  # engines count seconds since 1970 in 32 bits
 _LARGEST = 10**16  # minor units: sums of 900 such amounts still fit 64 bits
 
 
@@ -66,12 +67,15 @@ class Conventions:
         zone = self.mapping.zone
         result = pd.Series(pd.NaT, index=distinct.index, dtype=pd.DatetimeTZDtype("us", zone))
         for pattern in self.dates:
-            left = distinct[result.isna()]
+            # pandas would take now and today for the clock's time
+            left = distinct[result.isna() & ~distinct.str.lower().isin(["now", "today"])]
+            shifted = pd.Series("%z" in pattern, index=left.index)
             if pattern == "iso":
-                shifted = left.str.contains(_OFFSET)
-                with_offset = pd.to_datetime(left[shifted], format="ISO8601", utc=True, errors="coerce")
-                result = result.fillna(with_offset.dt.tz_convert(zone).dt.as_unit("us"))
-                left, pattern = left[~shifted], "ISO8601"
+                left = left[left.str.fullmatch(_ISO_DAY)]
+                shifted, pattern = left.str.contains(_OFFSET), "ISO8601"
+            with_offset = pd.to_datetime(left[shifted], format=pattern, utc=True, errors="coerce")
+            result = result.fillna(with_offset.dt.tz_convert(zone).dt.as_unit("us"))
+            left = left[~shifted]
             naive = pd.to_datetime(left, format=pattern, errors="coerce")
             # A clock set back shows an hour twice: the first one is meant. Set forward, an hour is
             # not there: the moment after it is meant.

@@ -17,6 +17,7 @@ from pathlib import Path
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
@@ -47,11 +48,12 @@ def prepare(folder: Path, about: dict) -> None:
     for name, table in TABLES.items():
         if not (folder / f"{name}.parquet").exists():
             pq.write_table(table.schema.empty_table(), folder / f"{name}.parquet")
+    _rank_stages(folder / "stages.parquet")
     deals, stages, changes = (con.read_parquet(folder / f"{n}.parquet") for n in ("deals", "stages", "changes"))
     changes = changes.mutate(line=ibis.row_number())
     log = changes.filter(_.field == "stage", _.new_value.notnull())
     log = log.select("deal_id", at=_.changed_at, stage=_.new_value, before=_.old_value, line=_.line)
-    dated = (folder / "stage_dates.parquet").exists()
+    dated = (folder / "stage_dates.parquet").exists() and not log.count().execute()
     if dated:
         log = _dated(con.read_parquet(folder / "stage_dates.parquet"), deals, stages)
     _write(_visits(deals, log, stages).order_by("deal_id", "seq"), folder / "visits.parquet")
@@ -65,6 +67,15 @@ def prepare(folder: Path, about: dict) -> None:
     con.disconnect()
     shutil.rmtree(folder / "scratch", ignore_errors=True)
     (folder / "book.json").write_text(json.dumps(about, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+
+
+def _rank_stages(path: Path) -> None:
+    """Positions 1, 2, ... in each pipeline, open stages first, whatever numbers the source has."""
+    stages = pq.read_table(path).to_pandas()
+    stages["ended"] = stages["kind"] != "open"
+    stages = stages.sort_values(["pipeline", "ended", "position", "stage"], kind="stable")
+    stages["position"] = stages.groupby("pipeline", dropna=False).cumcount() + 1
+    pq.write_table(pa.Table.from_pandas(stages, schema=TABLES["stages"].schema, preserve_index=False), path)
 
 
 def _write(expr: ibis.Table, path: Path) -> None:
@@ -97,15 +108,18 @@ def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Tabl
         _.closed_at.notnull(),
         _.last_at.isnull() | ((_.last_stage != _.stage) & (_.closed_at >= _.last_at)),
     ).select("deal_id", at=_.closed_at, stage=_.stage, line=ibis.literal(2**31))
+    # What was before the first entry of the log: its old value, else a stage that is not known.
     logged = _.first_at.notnull()
     closed_only = (~logged) & _.kind.isin(["won", "lost"]) & _.closed_at.notnull()
-    opening = seen.filter((~logged) | (_.before.notnull())).select(
+    undated = (~logged) & _.kind.isin(["won", "lost"]) & _.closed_at.isnull()
+    begun_at = ibis.cases(
+        (closed_only, ibis.least(_.created_at, _.closed_at)), (undated, ibis.null("timestamp")), else_=_.created_at
+    )
+    opening = seen.filter(
+        (~logged) | _.before.notnull() | (_.created_at.epoch_seconds() < _.first_at.epoch_seconds())
+    ).select(
         "deal_id",
-        at=ibis.ifelse(
-            logged,
-            ibis.least(_.created_at.coalesce(_.first_at), _.first_at),
-            ibis.ifelse(closed_only, ibis.least(_.created_at, _.closed_at), _.created_at),
-        ),
+        at=ibis.ifelse(logged, ibis.least(_.created_at.coalesce(_.first_at), _.first_at), begun_at),
         stage=ibis.ifelse(logged, _.before, ibis.ifelse(closed_only, ibis.null("string"), _.stage)),
         line=ibis.literal(-1),
     )
@@ -133,8 +147,23 @@ def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Tabl
         (stays.position < stays.prior, "back"),
         else_="advance",
     )
-    return stays.select(
-        "deal_id", "seq", "pipeline", "stage", "position", "kind", "left_at", entered_at=_.at, entry_kind=entry
+    # A deal is won when it first enters a won stage and stays in such: "won", then "delivered" is one win.
+    turned = (stays.kind != stays.prior_kind).fill_null(True).cast("int64")
+    runs = stays.mutate(entry_kind=entry, turn=turned)
+    so_far = ibis.cumulative_window(group_by=runs.deal_id, order_by=runs.seq)
+    runs = runs.mutate(run=runs.turn.sum().over(so_far))
+    since = runs.at.min().over(ibis.window(group_by=[runs.deal_id, runs.run]))
+    return runs.mutate(kind_since=since).select(
+        "deal_id",
+        "seq",
+        "pipeline",
+        "stage",
+        "position",
+        "kind",
+        "kind_since",
+        "left_at",
+        "entry_kind",
+        entered_at=_.at,
     )
 
 
@@ -166,7 +195,7 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
         **{f: _[f"new_{f}"].max().over(ibis.window(group_by=["deal_id", f"n_{f}"])) for f in ["stage", *names]}
     )
     spans = filled.select("deal_id", "at", "left_at", *[f"n_{f}" for f in names], *names, seq=_.stage.cast("int64"))
-    stays = visits.select("deal_id", "seq", "stage", "position", "kind", stage_entered_at=_.entered_at)
+    stays = visits.select("deal_id", "seq", "stage", "position", "kind", "kind_since", stage_entered_at=_.entered_at)
     spans = spans.join(stays, ["deal_id", "seq"])
     static = deals.select("deal_id", **{f"now_{name}": deals[name] for name in TRACKED})
     spans = spans.join(static, "deal_id")
@@ -177,6 +206,7 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
         "stage",
         "position",
         "kind",
+        "kind_since",
         "stage_entered_at",
         entered_at=_.at,
         **{
@@ -213,6 +243,8 @@ def _month_ends(states: ibis.Table, deals: ibis.Table, about: dict) -> pd.DataFr
     every = pd.MultiIndex.from_product([*by_month.index.levels[:2], range(len(cuts))], names=by_month.index.names)
     running = by_month.reindex(every, fill_value=0).groupby(level=[0, 1]).cumsum().reset_index()
     first, end = (pd.Series([pair[k] for pair in months]) for k in (0, 1))
+    if "amount" not in about["tracked"]:  # what a deal was worth then is not known
+        running["amount_minor"] = pd.array([pd.NA] * len(running), dtype="Int64")
     running = running.assign(
         month_on=running["month"].map(first), end_at=running["month"].map(end).astype("datetime64[us]")
     )
@@ -231,20 +263,23 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
     read = {name: con.read_parquet(folder / f"{name}.parquet") for name in [*TABLES, "visits", "states"]}
     deals, visits, changes = read["deals"], read["visits"], read["changes"]
     n_stage_changes = int(changes.filter(_.field == "stage").count().execute())
-    moments = [deals.created_at, deals.closed_at, changes.changed_at, read["activities"].started_at]
+    log_begins = changes.filter(_.field == "stage").changed_at.min().execute()
+    moments = [deals.created_at, changes.changed_at, visits.entered_at]  # others may be plans
     spans = [(m.min().execute(), m.max().execute()) for m in moments]
     firsts = [first for first, last in spans if first is not None and first == first]
     lasts = [last for first, last in spans if last is not None and last == last]
-    logged = changes.field.nunique().execute() and set(changes.select("field").distinct().execute()["field"])
+    logged = set(changes.select("field").distinct().execute()["field"])
     ended = visits.filter(_.left_at.isnull()).join(deals.select("deal_id", now=_.stage), "deal_id")
     return {
         "history": "changes" if n_stage_changes else "stage_dates" if dated else "current_stage",
-        "tracked": sorted(logged or []),
+        "tracked": sorted(logged),
+        "log_begins": str(log_begins) if n_stage_changes else None,
         "first_moment": str(min(firsts)) if firsts else None,
         "last_moment": str(max(lasts)) if lasts else None,
         "n_rows": {name: int(table.count().execute()) for name, table in read.items()},
         "notes": {
             "created_unknown": int(deals.filter(_.created_at.isnull()).count().execute()),
+            "closed_undated": int(visits.filter(_.kind != "open", _.entered_at.isnull()).count().execute()),
             "closed_before_created": int(deals.filter(_.closed_at < _.created_at).count().execute()),
             "stage_not_as_logged": int(ended.filter(_.now.notnull(), _.now != _.stage).count().execute()),
         },

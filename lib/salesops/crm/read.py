@@ -5,6 +5,7 @@ than `max_refused` would be refused, or whose structure is not as the mapping sa
 whole with every problem at once.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from salesops import periods
 from salesops.crm import files
 from salesops.crm.files import ROW
 from salesops.crm.mapping import Mapping, TableMap
@@ -102,22 +104,25 @@ class _Reader:
         self.frames[name] = frame
 
     def _add_file(self, table: Table, spec: TableMap, path: Path) -> pd.DataFrame:
-        typed = path.suffix == ".parquet"
+        wanted = {*spec.columns.values(), *spec.stage_dates.values()}
         raw, problems = files.read(
-            path, rows=spec.rows, encoding=self.mapping.encoding, delimiter=self.mapping.delimiter
+            path, wanted=wanted, rows=spec.rows, encoding=self.mapping.encoding, delimiter=self.mapping.delimiter
         )
         unreadable = raw.empty and ROW not in raw
         (self.fatal if unreadable else self.refused).extend(problems)
-        wanted = {*spec.columns.values(), *spec.stage_dates.values()}
         absent = [] if unreadable else sorted(wanted - set(raw.columns))
         has = ", ".join(name for name in raw.columns if name != ROW)
         self.fatal += [Problem(path.name, 1, name, "", f"no such column; the file has {has}") for name in absent]
         self.n_read[table.name] = self.n_read.get(table.name, 0) + len(raw) + len(problems)
         if unreadable or absent:
             return pd.DataFrame(columns=[*table.names, ROW, FILE])
-        return self._parse(table, spec, raw.assign(**{FILE: path.name}), Conventions(self.mapping, typed=typed))
+        return self._parse(table, spec, raw.assign(**{FILE: path.name}))
 
-    def _parse(self, table: Table, spec: TableMap, raw: pd.DataFrame, how: Conventions) -> pd.DataFrame:
+    def _how(self, raw: pd.DataFrame, column: str | None) -> Conventions:
+        """How a column of a file is written: as the mapping says, or typed by the file itself."""
+        return Conventions(self.mapping, typed=column in raw.attrs.get("typed", ()))
+
+    def _parse(self, table: Table, spec: TableMap, raw: pd.DataFrame) -> pd.DataFrame:
         text = {name: raw[column].str.strip() for name, column in spec.columns.items()}
         text |= {name: pd.Series(value, index=raw.index, dtype="str") for name, value in spec.constants.items()}
         kept = pd.Series(True, index=raw.index)
@@ -130,15 +135,16 @@ class _Reader:
         for name, values in text.items():
             column = table[name]
             values = self._mend(table.name, name, spec, values[kept])
-            frame[name], allowed = self._typed(column, values, how)
+            frame[name], allowed = self._typed(column, values, self._how(raw, spec.columns.get(name)))
             good &= ~self._refuse(frame, ~allowed, spec.columns.get(name, name), values, column.says)
             if column.needed:
                 blank = values == ""
                 good &= ~self._refuse(frame, blank, spec.columns.get(name, name), values, "must not be blank")
         if table.name == "changes":
-            good &= self._canonical_values(frame, how)
+            good &= self._canonical_values(frame, self._how(raw, None))
         for stage, column in spec.stage_dates.items():
-            good &= self._date_stage(frame, raw.loc[kept], stage, column, how)
+            good &= self._date_stage(frame, raw.loc[kept], stage, column, self._how(raw, column))
+        good &= self._before_export(table, frame)
         return frame[good]
 
     def _mend(self, table: str, name: str, spec: TableMap, values: pd.Series) -> pd.Series:
@@ -184,9 +190,24 @@ class _Reader:
         bad = (values != "") & entered.isna()
         closing = any(s.stage == stage and s.kind != "open" for s in self.mapping.stages)
         here = entered.notna() & (~pd.Series(closing, index=entered.index) | (frame["stage"] == stage))
-        dated = pd.DataFrame({"deal_id": frame["deal_id"], "stage": stage, "entered_at": entered})[here]
+        dated = frame[[ROW, FILE, "deal_id"]].assign(stage=stage, entered_at=entered)[here]
         self.stage_dates.append(dated)
         return ~self._refuse(frame, bad, column, values, "a date, or a date and time")
+
+    def _before_export(self, table: Table, frame: pd.DataFrame) -> pd.Series:
+        """What happened after the day of the export did not happen."""
+        good = pd.Series(True, index=frame.index)
+        if not self.mapping.exported_on:
+            return good
+        end = periods.end_of(dt.date.fromisoformat(self.mapping.exported_on), self.mapping.time_zone)
+        for column in table.columns:
+            if column.kind == "moment" and column.name in frame:
+                late = frame[column.name] >= end
+                values = frame[column.name].astype("str")
+                good &= ~self._refuse(
+                    frame, late, column.name, values, f"not after the export on {self.mapping.exported_on}"
+                )
+        return good
 
     def _refuse(self, frame, bad: pd.Series, column: str, values: pd.Series, allowed: str) -> pd.Series:
         rows = zip(frame.loc[bad, FILE], frame.loc[bad, ROW], values[bad], strict=True)
@@ -218,9 +239,15 @@ class _Reader:
             orphan = ~changes["deal_id"].isin(self.frames["deals"]["deal_id"])
             self._drop("changes", orphan, "deal_id", "the id of a deal that was read")
             changes = self.frames["changes"]
-            values = changes["new_value"].where(changes["field"] == "stage")
-            strange = values.notna() & ~values.isin(stages["stage"])
-            self._drop("changes", strange, "new_value", f"a stage: {names}")
+            pipelines = changes["deal_id"].map(self.frames["deals"].set_index("deal_id")["pipeline"])
+            for side in ("old_value", "new_value"):
+                values = changes[side].where(changes["field"] == "stage")
+                pairs = pd.Series(list(zip(pipelines, values, strict=True)), index=changes.index, dtype=object)
+                strange = values.notna() & ~pairs.isin(declared)
+                self._drop(
+                    "changes", strange.reindex(self.frames["changes"].index), side, f"a stage of its pipeline: {names}"
+                )
+            self.frames["changes"] = _oldest_first(self.frames["changes"])
 
     def _drop(self, name: str, bad: pd.Series, column: str, allowed: str) -> None:
         frame = self.frames[name]
@@ -231,12 +258,15 @@ class _Reader:
     def raise_if_unusable(self) -> None:
         if self.fatal:
             raise BadInput(f"{self.mapping.title} cannot be read", self.fatal)
-        limits = [name for name, n in self._n_refused().items() if n > self.mapping.max_refused * self.n_read[name]]
-        if limits or self.frames["deals"].empty:
+        n_refused = self._n_refused()
+        over = [name for name, n in n_refused.items() if n > self.mapping.max_refused * self.n_read[name]]
+        if over:
             share = f"{self.mapping.max_refused:.0%} of a table's rows may be refused"
-            counts = [f"{name}: {n} of {self.n_read[name]} rows" for name, n in self._n_refused().items()]
-            what = "; ".join(counts) or "no deals"
-            raise BadInput(f"{self.mapping.title} is refused ({what}; {share})", self.refused)
+            counts = "; ".join(f"{name}: {n} of {self.n_read[name]} rows" for name, n in n_refused.items())
+            raise BadInput(f"{self.mapping.title} is refused ({counts}; {share})", self.refused)
+        if self.frames["deals"].empty:
+            file = self.mapping.tables["deals"].file
+            raise BadInput(f"{self.mapping.title} is refused", [Problem(file, None, "", "", "no deals in it")])
 
     def _n_refused(self) -> dict[str, int]:
         kept = {name: len(frame) for name, frame in self.frames.items() if name in self.n_read}
@@ -253,4 +283,13 @@ class _Reader:
             for name, frame in self.frames.items()
         }
         dated = pd.concat(self.stage_dates) if self.stage_dates else pd.DataFrame()
+        if len(dated):
+            dated = dated.merge(self.frames["deals"][[ROW, FILE]], on=[ROW, FILE])[["deal_id", "stage", "entered_at"]]
         return Read(tables, self.refused, self._n_refused(), self.n_left_out, self.repairs, dated)
+
+
+def _oldest_first(changes: pd.DataFrame) -> pd.DataFrame:
+    """The log in the order things happened. Systems that list the newest first do so within one moment too."""
+    step = changes["changed_at"].diff().where(changes["deal_id"] == changes["deal_id"].shift())
+    newest_first = (step < pd.Timedelta(0)).sum() > (step > pd.Timedelta(0)).sum()
+    return changes.iloc[::-1] if newest_first else changes

@@ -18,13 +18,15 @@ DRAWN = 240  # points of a curve; more cannot be seen
 def plot_reached(names: Sequence[str], counts: Sequence[int], *, ax: Axes) -> Axes:
     """How many deals reached each stage; the last bar is won."""
     colours = [theme.PALE] * (len(names) - 1) + [theme.ACCENT]
+    rows = list(range(len(names)))  # not the names, two of which may be the same
     sns.barplot(
-        x=list(counts), y=list(names), hue=list(names), palette=colours, width=0.58, saturation=1, legend=False, ax=ax
+        x=list(counts), y=rows, hue=rows, palette=colours, orient="h", width=0.58, saturation=1, legend=False, ax=ax
     )
     top = max(counts)
     for row, count in enumerate(counts):
         ax.text(count + top * 0.015, row, lang.count(count), va="center", weight="bold")
     ax.set(title=_("Deals that reached each stage"), xlabel="", ylabel="", xlim=(0, top * 1.14), xticks=[])
+    ax.set(yticks=rows, yticklabels=[lang.short(name) for name in names])
     return _quiet(ax)
 
 
@@ -57,16 +59,20 @@ def plot_conversion(
             weight="bold",
             color=colour if is_hot else theme.INK,
         )
-    ax.set(title=_("Share that goes further, 95% interval"), yticks=range(len(names)), yticklabels=list(names))
+    ax.set(
+        title=_("Share that goes further, 95% interval"),
+        yticks=range(len(names)),
+        yticklabels=[lang.short(name, 36) for name in names],
+    )
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(max(low - 0.04, 0), min(high + 0.04, 1)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda share, _position: lang.percent(share)))
     ax.grid(axis="x")
     return _quiet(ax)
 
 
-def plot_won_by_age(now: Incidence, before: Incidence | None, horizon_days: int, *, ax: Axes) -> Axes:
+def plot_won_by_age(now: Incidence, before: Incidence | None, end_days: float, *, ax: Axes) -> Axes:
     """The share won by age with its interval, the share lost, and the share won of the deals before."""
-    end = float(horizon_days)
+    end = float(end_days)  # no further than enough deals were watched
     ages = np.linspace(0, end, DRAWN)
     estimates = [now.at("won", age * DAY_HOURS) for age in ages]
     won, lost = (np.array([now.at(cause, age * DAY_HOURS).value for age in ages]) for cause in ("won", "lost"))

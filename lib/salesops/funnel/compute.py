@@ -13,7 +13,7 @@ from salesops.funnel.params import Params
 from salesops.stats import Estimate
 
 DAY_HOURS = 24
-ALL = ""  # the group of all deals together
+ALL = crm.ALL  # the group of all deals together
 
 
 class Funnel(NamedTuple):
@@ -83,7 +83,7 @@ def _with_all(table: pd.DataFrame) -> pd.DataFrame:
     keys = [name for name in table.columns if name not in ("group", "n")]
     together = table.groupby(keys, as_index=False)["n"].sum().assign(group=ALL)
     split = table.assign(group=table["group"].fillna(NOT_KNOWN))
-    parts = [together] if set(table["group"]) <= {"all"} else [together, split]
+    parts = [together] if set(table["group"]) <= {ALL} else [together, split]
     return pd.concat(parts, ignore_index=True).sort_values(["group", *keys], ignore_index=True)
 
 
@@ -167,7 +167,7 @@ def _incidence(part: pd.DataFrame, cause: str) -> stats.Incidence:
 def stays(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     """One row per stage: how long visits last; see `Funnel.stays`."""
     found = []
-    for stage in scope.stages:
+    for stage in filter(None, scope.stages):
         part = table[table["stage"] == stage]
         n, n_open = int(part[["n_ended", "n_open"]].to_numpy().sum()), int(part["n_open"].sum())
         row = {"stage": stage, "n": n, "n_open": n_open, "median": None, "upper": None}
@@ -175,7 +175,7 @@ def stays(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
             survival = stats.kaplan_meier(part)
             row |= {"median": _in_days(survival.quantile(0.5)), "upper": _in_days(survival.quantile(0.75))}
         found.append(row)
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=["stage", "n", "n_open", "median", "upper"])
 
 
 def _in_days(hours: Estimate | None) -> Estimate | None:
@@ -185,16 +185,16 @@ def _in_days(hours: Estimate | None) -> Estimate | None:
 def closings(table: pd.DataFrame, minor_units: int) -> pd.DataFrame:
     """Win rate of the deals closed in the period, by count and by value; None where it cannot be known.
 
-    By value it is unknown where an amount is missing for any won or lost deal more than one in ten.
+    By value it is unknown where more than a tenth of the won or of the lost have no amount, or one is negative.
     """
-    sums = ["n", "n_amount", "total", "squares"]
+    sums = ["n", "n_amount", "n_negative", "total", "squares"]
     together = table.groupby(["cohort", "status"], as_index=False)[sums].sum().assign(group=ALL)
     rows = []
-    split = table[table["group"] != "all"]
+    split = table[table["group"] != ALL]
     for (cohort, group), part in pd.concat([together, split]).groupby(["cohort", "group"], sort=True):
         by = part.groupby("status")[sums].sum().reindex([WON, LOST], fill_value=0)
         (n_won, n_lost), (won, lost) = by["n"].astype(int), by["total"]
-        valued = (by["n_amount"] >= 0.9 * by["n"]).all() and won + lost > 0
+        valued = (by["n_amount"] >= 0.9 * by["n"]).all() and not by["n_negative"].any() and won + lost > 0
         rows.append(
             {
                 "cohort": cohort,

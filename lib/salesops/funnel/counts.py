@@ -17,14 +17,14 @@ from salesops.funnel.params import Params
 
 HOUR = 3600
 WON, LOST, OPEN = "won", "lost", "open"
-NOT_KNOWN = "?"  # the group of deals for which the source has no value
+NOT_KNOWN = "\0"  # the group of deals for which the source has no value; no value can be this
 
 
 class Scope(NamedTuple):
     """What is looked at: a pipeline, its open stages in order, and the cohorts by name."""
 
     pipeline: str
-    stages: tuple[str, ...]
+    stages: tuple[str, ...]  # one without a name where the source keeps no history of stages
     cohorts: dict[str, periods.Period]  # "now", and "before" where compared
     horizon_days: int
     min_deals: int
@@ -42,7 +42,8 @@ def find_scope(book: crm.Book, params: Params) -> Scope:
     pipeline = params.pipeline or known[0]
     names = stages[(stages["pipeline"] == pipeline) & (stages["kind"] == OPEN)]["stage"]
     cohorts = {"now": params.window} | ({"before": params.versus} if params.versus else {})
-    return Scope(pipeline, tuple(names), cohorts, params.horizon_days, params.min_deals)
+    staged = book.about["history"] != "current_stage"
+    return Scope(pipeline, tuple(names) if staged else ("",), cohorts, params.horizon_days, params.min_deals)
 
 
 def _in_cohort(moment: ibis.Column, book: crm.Book, scope: Scope) -> ibis.Column:
@@ -57,6 +58,9 @@ def _in_cohort(moment: ibis.Column, book: crm.Book, scope: Scope) -> ibis.Column
 def cohort_deals(book: crm.Book, scope: Scope, dimension: str) -> ibis.Table:
     deals = crm.with_group(book, book.deals.filter(_.pipeline == scope.pipeline), dimension)
     deals = deals.mutate(cohort=_in_cohort(deals.created_at, book, scope)).filter(_.cohort.notnull())
+    deals = deals.filter((_.status == OPEN) | _.closed_at.notnull())  # closed on a day not known: of no known age
+    if book.about["log_begins"]:  # what a deal did before the log began is not known
+        deals = deals.filter(deals.created_at >= ibis.timestamp(book.about["log_begins"]).truncate("s"))
     return deals.select("deal_id", "cohort", "group", "status", "created_at")
 
 
@@ -67,13 +71,17 @@ def paths(book: crm.Book, scope: Scope, cohort: ibis.Table) -> ibis.Table:
     won, lost = (visits.kind == kind for kind in (WON, LOST))
     ended = visits.left_at.isnull()
     at = visits.entered_at.epoch_seconds()
-    step = ibis.ifelse(won, n + 1, visits.position)
+    step = ibis.cases((won, n + 1), (visits.position > n, n), else_=visits.position)  # missing where not known
     reached = ~lost & (~won | ended)
-    times = {f"t{k}": at.min(where=reached & (step >= k + 1)) for k in range(1, n + 1)}
-    own = {f"own{k}": ((visits.position == k + 1) & (visits.kind == OPEN)).any() for k in range(n)}
+    since = visits.kind_since.epoch_seconds()
+    times = {f"t{k}": at.min(where=reached & (step >= k + 1)) for k in range(1, n)}
+    times[f"t{n}"] = since.min(where=won & ended)
+    own = {f"own{k}": ((step == k + 1) & (visits.kind == OPEN)).any() for k in range(n)}
+    own = {name: value.fill_null(False) for name, value in own.items()}
+    own |= {} if any(scope.stages) else {"own0": ibis.literal(True).any()}  # every deal's creation is known
     paths = visits.group_by("deal_id", "cohort", "group", "status").agg(
         t0=ibis.least(at.min(), visits.created_at.min().epoch_seconds()),
-        t_lost=at.max(where=lost & ended),
+        t_lost=since.max(where=lost & ended),
         **times,
         **own,
     )
@@ -116,7 +124,7 @@ def stay_counts(book: crm.Book, cohort: ibis.Table) -> pd.DataFrame:
 
 
 def closing_counts(book: crm.Book, scope: Scope, dimension: str) -> pd.DataFrame:
-    """cohort (of the closing day), group, status, n, n_amount, total, squares (minor units)."""
+    """cohort (of the closing day), group, status, n, n_amount, n_negative, total, squares (minor units)."""
     deals = book.deals.filter(_.pipeline == scope.pipeline, _.closed_at.notnull())
     deals = crm.with_group(book, deals, dimension)
     deals = deals.mutate(cohort=_in_cohort(deals.closed_at, book, scope)).filter(_.cohort.notnull())
@@ -124,6 +132,7 @@ def closing_counts(book: crm.Book, scope: Scope, dimension: str) -> pd.DataFrame
     counts = deals.group_by("cohort", "group", "status").agg(
         n=_.count(),
         n_amount=_.amount_minor.count(),
+        n_negative=(_.amount_minor < 0).sum(),
         total=_.amount_minor.sum().cast("float64"),
         squares=(amount * amount).sum(),
     )
@@ -131,21 +140,25 @@ def closing_counts(book: crm.Book, scope: Scope, dimension: str) -> pd.DataFrame
 
 
 def standing(book: crm.Book, scope: Scope) -> pd.DataFrame:
-    """Every deal of the pipeline at the end of `as_of`: stage, kind, n, n_undated, n_amount, amount."""
+    """Every deal of the pipeline at the end of `as_of`: stage (missing where not known), kind, n, n_undated,
+    n_amount, amount."""
     deals = book.deals.filter(_.pipeline == scope.pipeline)
     counts = deals.group_by("stage").agg(
         n=_.count(), n_undated=_.created_at.isnull().sum(), n_amount=_.amount_minor.count(), minor=_.amount_minor.sum()
     )
     stages = book.stages.filter(_.pipeline == scope.pipeline).execute().sort_values("position")
-    table = stages[["stage", "kind"]].merge(counts.execute(), on="stage", how="left")
+    counted = counts.execute()
+    table = stages[["stage", "kind"]].merge(counted[counted["stage"].notna()], on="stage", how="left")
+    table = pd.concat([table, counted[counted["stage"].isna()].assign(kind=OPEN)], ignore_index=True)
     table[["n", "n_undated", "n_amount"]] = table[["n", "n_undated", "n_amount"]].fillna(0).astype(int)
     amount = table["minor"].astype("float64") / book.minor_units
     return table.assign(amount=amount.where(table["n_amount"] > 0)).drop(columns="minor")
 
 
 def longest(book: crm.Book, scope: Scope, n: int = 8) -> pd.DataFrame:
-    """The open deals that have been longest in their stage: deal, account, stage, days_in_stage, amount."""
+    """The open deals that have been longest in a known stage: deal, account, stage, days_in_stage, amount."""
     deals = book.deals.filter(_.pipeline == scope.pipeline, _.status == OPEN, _.stage_entered_at.notnull())
+    deals = deals.filter(_.stage.notnull(), ibis.literal(any(scope.stages)))
     accounts = book.accounts.select("account_id", account=_.name)
     deals = deals.left_join(accounts, "account_id")
     seconds = ibis.literal(int(pd.Timestamp(book.cut).timestamp()), "int64") - deals.stage_entered_at.epoch_seconds()

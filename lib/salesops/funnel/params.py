@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from salesops import periods, settings
 from salesops.crm.tables import DIMENSIONS
@@ -33,6 +33,13 @@ class Params(settings.Params):
             except ValueError:
                 raise ValueError(f"{value!r}: write {', '.join(COMPARED)}, or {periods.FORMS}") from None
         return value
+
+    @model_validator(mode="after")
+    def _compares_with_earlier_months(self):
+        if self.versus and self.versus.last_on >= self.window.first_on:
+            spans = f"{self.versus.name} must end before {self.window.name} begins"
+            raise ValueError(f"compare_to {self.compare_to}: {spans}; previous always does")
+        return self
 
     @property
     def window(self) -> periods.Period:

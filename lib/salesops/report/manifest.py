@@ -12,15 +12,17 @@ from salesops.report.render import TEMPLATES
 from salesops.report.show import MARKS
 
 NAME = "manifest.json"
+_NEEDED = {"page", "lang", "title", "company", "period", "headline", "deck", "findings"}  # by the index
 
 
 def read(folder: Path) -> dict:
-    """The manifest of a folder: {"pages": {stem: record}}; empty where there is none or it is broken."""
+    """The manifest of a folder: {"pages": {stem: record}}; records that are not whole are left out."""
     try:
-        found = json.loads((folder / NAME).read_text("utf-8"))
-    except (OSError, ValueError):
+        pages = json.loads((folder / NAME).read_text("utf-8"))["pages"]
+        whole = {stem: page for stem, page in pages.items() if _NEEDED <= set(page)}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {"pages": {}}
-    return found if isinstance(found.get("pages"), dict) else {"pages": {}}
+    return {"pages": whole}
 
 
 def record(folder: Path, stem: str, page: dict) -> None:

@@ -7,6 +7,7 @@ data under MIME types of ours, so that the index and the delivery need not read 
 import html
 import io
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from IPython.display import display
@@ -19,6 +20,7 @@ from salesops.lang import _, ngettext
 FINDINGS = "application/vnd.salesops.findings+json"
 PAGE = "application/vnd.salesops.page+json"
 MARKS = {"good": "●", "bad": "▼", "warn": "▲", "plain": "–"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _n_figures = 0
 
 
@@ -110,11 +112,9 @@ def sources(book: crm.Book) -> None:
         ),
         *_mended(about),
     ]
-    if about["history"] == "changes":
-        missing = [name for name in ("amount", "expected_close_on", "rep_id") if name not in about["tracked"]]
-        if missing:
-            text_ = _("{fields}: no log, so earlier days show today's values")
-            rows.append((_("Not historised"), text_.format(fields=", ".join(missing))))
+    missing = [name for name in ("amount", "expected_close_on", "rep_id") if name not in about["tracked"]]
+    if missing:
+        rows.append((_("Kept without a log"), ", ".join(missing)))
     _emit(f"<dl>{''.join(f'<dt>{_e(name)}</dt><dd>{_e(value)}</dd>' for name, value in rows)}</dl>")
     _refused(about)
 
@@ -138,6 +138,7 @@ def _mended(about: dict) -> list[tuple[str, str]]:
         "closed_before_created": _("Closed before they were created; their age counts as 0"),
         "stage_not_as_logged": _("Current stage differs from the change log, which was followed"),
         "created_unknown": _("Deals without a creation date"),
+        "closed_undated": _("Closed on a day that is not known; in no share by age"),
     }
     rows += [(notes[name], lang.count(n)) for name, n in about["notes"].items() if n]
     refused = sum(about["n_refused"].values())
@@ -191,4 +192,6 @@ def _emit(markup: str, **data) -> None:
 
 
 def _e(text_: str) -> str:
-    return html.escape(str(text_))
+    """Text as text: no markup, no control or direction characters, which could hide what a name says."""
+    clean = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _HIDDEN else c for c in str(text_))
+    return html.escape(clean)

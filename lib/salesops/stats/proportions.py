@@ -65,8 +65,8 @@ def ratio_of_sums(sum_yes: float, sum_no: float, squares_yes: float, squares_no:
     Cochran (1977), Sampling Techniques, 3rd ed., section 6.4 (variance of a ratio).
     """
     total = sum_yes + sum_no
-    if total <= 0 or n == 0:
-        raise ValueError("no share of a sum of nothing")
+    if total <= 0 or n == 0 or min(sum_yes, sum_no) < 0:
+        raise ValueError("no share of a sum of nothing, or of sums below zero")
     share = sum_yes / total
     if share in (0.0, 1.0):
         return Estimate(share, 0.0, 1.0, n)

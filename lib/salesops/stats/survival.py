@@ -70,6 +70,11 @@ class Incidence(NamedTuple):
             return 0.0
         return float(self.open_age[short[0]]) if len(short) else np.inf
 
+    def n_watched(self, age: float) -> int:
+        """How many of the `n` cases would have been watched up to `age`, had they not ended before."""
+        stopped = int(np.searchsorted(self.open_age, age, side="left"))
+        return int(self.n * self.kept[stopped - 1] + 1e-9) if stopped else self.n
+
     @property
     def still_open(self) -> np.ndarray:
         return 1 - sum(self.share.values())
@@ -78,14 +83,14 @@ class Incidence(NamedTuple):
         """The share ended by `cause` up to and with `age`, with a log(-log) interval.
 
         Where nobody or everybody has ended so, the spread cannot be estimated; the limits are then
-        Wilson's for all `n` cases, a rate of 0 or 1 in n.
+        Wilson's for none or all of the cases that were watched so long.
         """
         before = np.searchsorted(self.age, age, side="right")
         if before == 0:
-            return Estimate(0.0, *_extreme(0.0, self.n), self.n)
+            return Estimate(0.0, *_extreme(0.0, self.n_watched(age)), self.n)
         share, se = float(self.share[cause][before - 1]), float(self.se[cause][before - 1])
         if share <= 0 or share >= 1 or se == 0:
-            return Estimate(share, *_extreme(share, self.n), self.n)
+            return Estimate(share, *_extreme(share, self.n_watched(age)), self.n)
         low, high = _log_log(np.array([1 - share]), np.array([se]))
         return Estimate(share, float(1 - high[0]), float(1 - low[0]), self.n)
 

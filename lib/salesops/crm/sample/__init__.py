@@ -45,6 +45,8 @@ def parse_size(text: str) -> Size:
             problems.append(f"{part!r}: write deals=20000, seed=7 or planted=0, joined by commas")
         else:
             size = size._replace(**{name: int(value)})
+    if size.planted > 1:
+        problems.append(f"planted={size.planted}: 1, or 0 for the company in which nothing happens")
     if not LEAST <= size.deals <= MOST:
         problems.append(f"deals={size.deals}: allowed are {LEAST:,} to {MOST:,}")
     if problems:
