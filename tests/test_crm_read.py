@@ -232,3 +232,60 @@ def test_an_event_log_becomes_deals_and_changes(tmp_path):
         (tmp_path / "log.xes").write_text(text)
         with pytest.raises(BadInput, match="not readable as XES"):
             read(tmp_path, Mapping(**{**SPEC, "tables": tables}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"thousands": ",", "decimal": ","}, "they must differ"),
+        ({"dates": ["%d.%m"]}, "year, month and day"),
+        ({"encoding": "utf-99"}, "is not an encoding"),
+        ({"exported_on": "yesterday"}, "write a day"),
+        ({"stages": [*SPEC["stages"], {"stage": "Lead", "kind": "lost"}]}, "each stage once"),
+        ({"tables": {"deals": {"file": "deals.csv", "columns": {"name": "Name"}}}}, "deal_id: missing"),
+        ({"tables": {"deals": {**SPEC["tables"]["deals"], "keep": {"region": ["x"]}}}}, "keep.region"),
+    ],
+)
+def test_a_mapping_that_cannot_work_is_refused(tmp_path, changed, says):
+    path = tmp_path / "m.yml"
+    path.write_text(yaml.safe_dump({**SPEC, **changed}))
+    with pytest.raises(BadInput, match=says):
+        mapping.load(path)
+
+
+@pytest.mark.parametrize("text", ["now", "today", "2026", "2026-03", "05.01", "2199-01-01"])
+def test_what_is_no_whole_date_is_refused(text):
+    how = Conventions(Mapping(**{**SPEC, "dates": ["iso", "%d.%m.%Y"]}), typed=False)
+    assert how.moments(pd.Series([text])).isna().all()
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-01-05 10:00:00+00", "2026-01-05T11:00:00+01:00", "2026-01-05T10:00Z", "2026-01-05T11:00+0100"]
+)
+def test_offsets_in_every_form_are_understood(text):
+    how = Conventions(Mapping(**{**SPEC, "dates": ["iso"]}), typed=False)
+    assert how.moments(pd.Series([text])).tolist() == [pd.Timestamp("2026-01-05 10:00")]
+
+
+def test_a_log_listed_newest_first_is_turned_round(tmp_path):
+    (tmp_path / "deals.csv").write_text(GOOD)
+    log = [
+        "Nr;am;alt;neu",
+        "1;03.02.2024;Offer;Won",
+        "1;02.02.2024 10:00;Lead;Offer",
+        "1;02.02.2024 10:00;;Lead",
+        "1;01.02.2024;;Lead",
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(line.replace("1;", f"{1:019};", 1) for line in log))
+    changes = {
+        "file": "log.csv",
+        "columns": {"deal_id": "Nr", "changed_at": "am", "old_value": "alt", "new_value": "neu"},
+        "constants": {"field": "stage"},
+    }
+    got = read(tmp_path, Mapping(**{**SPEC, "tables": {**SPEC["tables"], "changes": changes}}))
+    assert got.tables["changes"]["new_value"].to_pylist() == ["Lead", "Lead", "Offer", "Won"]
+
+
+def test_nothing_happens_after_the_export(tmp_path):
+    got = book(tmp_path, GOOD, exported_on="2024-06-30", max_refused=1)
+    assert [(p.row, p.column) for p in got.refused] == [(4, "created_at")] and got.n_refused == {"deals": 1}

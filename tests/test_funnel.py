@@ -5,13 +5,18 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 from salesops import crm, lang, stats
 from salesops.crm.sample import truth
+from salesops.crm.tables import TABLES
 from salesops.funnel import charts, compute, counts, measure, words
 from salesops.funnel.compute import ALL
 from salesops.problems import BadInput
+from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
+from statsmodels.stats.multitest import multipletests
 
 
 @pytest.fixture(scope="module")
@@ -127,17 +132,168 @@ def test_counts_hold_together(book, funnel_params):
     )
 
 
-def test_what_is_learned_later_does_not_change_an_earlier_page(funnel_params):
-    """The page as of July, from the book that ends in October and from one whose later months are different."""
-    params = funnel_params(period="2026-07")
-    early = [
-        measure(crm.open(f"sample:{size}", as_of="2026-07-31"), params) for size in ("seed=1", "seed=1,deals=12000")
+def test_what_is_learned_later_does_not_change_an_earlier_page(funnel_params, tmp_path):
+    """Two books that differ only after the day: other closings, other amounts, new deals."""
+    from tests.test_crm_book import history, write
+
+    def company(late: int) -> list:
+        rng, lives = np.random.default_rng(3), []
+        for n in range(60):
+            early = [
+                (int(day), "stage", int(to))
+                for day, to in zip(rng.integers(0, 8, 2), rng.integers(1, 5, 2), strict=True)
+            ]
+            lives.append(
+                (
+                    n % 10,
+                    [*early, (20 + n % 7, "stage", (n + late) % 5), (30, "amount", (n * late) % 4), (1, "amount", 2)],
+                )
+            )
+        return lives + [(25 + late, []) for _ in range(10 * late)]
+
+    params = funnel_params(
+        period="2026-01", months=0, compare_to="none", segment_by="none", min_deals=5, horizon_days=9
+    )
+    pages = []
+    for late in (1, 3):
+        write(tmp_path / str(late), *history(company(late)))
+        found = measure(crm.Book(tmp_path / str(late), pd.Timestamp("2026-01-18").date()), params)
+        tables = [words.stage_table(found), words.time_table(found), words.rate_table(found, "USD")]
+        tables += [words.standing_table(found, "USD"), words.longest_table(found, "USD")]
+        pages.append(
+            [words.findings(found), words.tiles(found, "USD"), tables, found.curves["now"].share["won"].tolist()]
+        )
+    assert pages[0] == pages[1]
+
+
+def test_the_share_won_and_the_time_in_stage_are_those_of_statsmodels(book, funnel_params):
+    """From the visits, deal by deal, open ones censored, against an independent estimate."""
+    found = measure(book, funnel_params(compare_to="none", segment_by="none"))
+    deals = book.deals.execute()
+    cohort = deals[(deals["pipeline"] == "New business") & (deals["created_at"] >= "2026-05-01")]
+    cut = pd.Timestamp(book.cut)
+    hours = (cohort["closed_at"].fillna(cut) - cohort["created_at"]).dt.total_seconds() // 3600
+    code = cohort["status"].map({"open": 0, "won": 1, "lost": 2})
+    reference = CumIncidenceRight(hours.to_numpy(), code.to_numpy())
+    last = np.searchsorted(reference.times, 90 * 24, side="right") - 1
+    rate = found.lives.iloc[0]["rate"]
+    assert rate.value == pytest.approx(reference.cinc[0][last], abs=1e-12)
+    share, se = reference.cinc[0][last], reference.cinc_se[0][last]
+    width = 1.959963984540054 * se / ((1 - share) * abs(np.log(1 - share)))
+    assert (rate.low, rate.high) == pytest.approx(
+        (1 - (1 - share) ** np.exp(-width), 1 - (1 - share) ** np.exp(width)), abs=1e-9
+    )
+    visits = book.visits.execute()
+    visits = visits[visits["deal_id"].isin(cohort["deal_id"]) & (visits["stage"] == "Proposal")]
+    stay = (visits["left_at"].fillna(cut) - visits["entered_at"]).dt.total_seconds() // 3600
+    median = SurvfuncRight(stay.to_numpy(), visits["left_at"].notna().to_numpy()).quantile(0.5) / 24
+    row = found.stays.set_index("stage").loc["Proposal"]
+    assert (row["n"], row["n_open"]) == (len(visits), int(visits["left_at"].isna().sum()))
+    assert row["median"].value == pytest.approx(median, abs=1e-12)
+
+
+def test_closings_are_those_of_the_months_in_money(book, funnel_params):
+    found = measure(book, funnel_params(segment_by="region"))
+    deals = book.deals.execute()
+    closed = deals[(deals["pipeline"] == "New business") & (deals["closed_at"] >= "2026-05-01")]
+    for group in (ALL, *truth.REGIONS):
+        here = closed if group == ALL else closed[closed["region"] == group]
+        row = found.closings.query("cohort == 'now' and group == @group").iloc[0]
+        money = here.groupby("status")["amount_minor"].sum() / 100
+        assert (row["n_won"], row["n_lost"]) == ((here["status"] == "won").sum(), (here["status"] == "lost").sum())
+        assert row["won_amount"] == money["won"]
+        assert row["by_value"].value == pytest.approx(money["won"] / money.sum())
+        assert row["by_count"].value == pytest.approx((here["status"] == "won").mean())
+
+
+def test_every_comparison_is_corrected_for_all_the_others(book, funnel_params):
+    found = measure(book, funnel_params())
+    assert len(found.changes) == 16
+    assert found.changes["p_adjusted"].tolist() == pytest.approx(multipletests(found.changes["p"], method="fdr_bh")[1])
+    assert (found.changes["p_adjusted"] >= found.changes["p"]).all()
+
+
+def test_now_and_before_are_compared_at_one_age(book, funnel_params):
+    """One month of deals, watched for weeks: the months before must not be given longer."""
+    found = measure(book, funnel_params(months=1, segment_by="none"))
+    now, before = steps(found), steps(found, "before")
+    assert (now["age_days"] < 90).any() and now["age_days"].tolist() == before["age_days"].tolist()
+    for row in found.changes.itertuples():
+        assert row.change.value == pytest.approx(now.loc[row.step, "rate"].value - before.loc[row.step, "rate"].value)
+    assert found.lives["age_days"].nunique() == 1
+
+
+def test_deals_created_today_do_not_make_none_certain():
+    """25 deals watched for 90 days, none moved; 975 created yesterday add nothing to what is known."""
+    scope = counts.Scope("", (), {}, 90, 20)
+    old = pd.DataFrame({"outcome": ["open"], "age": [2200], "n": [25]})
+    new = pd.DataFrame({"outcome": ["open"], "age": [24], "n": [975]})
+    rates = [compute._watch(table, "moved", scope)["watched"].at(90 * 24) for table in (old, pd.concat([old, new]))]
+    assert rates[1].high == pytest.approx(rates[0].high) == pytest.approx(stats.wilson(0, 25).high)
+
+
+@pytest.mark.parametrize("positions", [(10, 20, 30, 40, 50), (0, 1, 2, 3, 4), (3, 4, 5, 1, 2)])
+def test_the_order_of_stages_counts_not_their_numbers(tmp_path, monkeypatch, positions):
+    import tests.test_crm_book as by_hand
+
+    lives = [(0, [(1, "stage", 1), (2, "stage", 2)]), (0, [(1, "stage", 1), (3, "stage", 4)]), (0, [])]
+    numbered = [(p, name, k, kind) for (p, name, _, kind), k in zip(by_hand.STAGES, positions, strict=True)]
+    made = by_hand.history(lives)
+    monkeypatch.setattr(by_hand, "STAGES", numbered)
+    book = by_hand.write(tmp_path / "b", *made)
+    scope = counts.Scope("", ("Lead", "Offer", "Talks"), {"now": compute_window()}, 60, 5)
+    table = counts.step_counts(scope, counts.paths(book, scope, counts.cohort_deals(book, scope, "none")))
+    assert table.groupby("step")["n"].sum().to_dict() == {0: 3, 1: 2, 2: 1}
+
+
+def test_a_rep_with_several_spans_does_not_double_deals(tmp_path, funnel_params):
+    from tests.test_crm_book import history, write
+
+    deals, changes = history([(n % 20, [(3, "stage", 1 + n % 4)]) for n in range(40)])
+    deals = [deal | {"rep_id": "r"} for deal in deals]
+    rows = [
+        {"rep_id": "r", "team": team, "valid_from": pd.Timestamp(day).date()}
+        for team, day in (("A", "2025-01-01"), ("B", "2025-06-01"))
     ]
-    late = measure(crm.open("sample", as_of="2026-07-31"), params)
-    for one in early:
-        assert steps(one)["n_reached"].tolist() == steps(late)["n_reached"].tolist()
-    assert late.scope.cohorts["now"].last_on.isoformat() == "2026-07-31"
-    assert max(crm.open("sample", as_of="2026-07-31").deals.created_at.execute()) < pd.Timestamp("2026-08-01")
+    (tmp_path / "b").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["reps"].schema), tmp_path / "b" / "reps.parquet")
+    book = write(tmp_path / "b", deals, changes)
+    found = measure(book, funnel_params(period="2026-01", months=0, compare_to="none", segment_by="team", min_deals=5))
+    assert found.lives.set_index("group")["n"].to_dict() == {ALL: 40, "B": 40}
+
+
+def test_without_any_history_nothing_is_said_of_single_stages(tmp_path, funnel_params):
+    from tests.test_crm_book import START, write
+
+    ends = [("Offer", None), ("Won", 9), ("Lost", 20), ("Lead", None)]
+    deals = [
+        {"deal_id": f"{n}", "pipeline": "", "stage": ends[n % 4][0], "created_at": START + pd.Timedelta(days=n % 20),
+         "closed_at": ends[n % 4][1] and START + pd.Timedelta(days=n % 20 + ends[n % 4][1])}
+        for n in range(80)
+    ]  # fmt: skip
+    params = funnel_params(
+        period="2026-01", months=0, compare_to="none", segment_by="none", min_deals=5, horizon_days=30
+    )
+    found = measure(write(tmp_path / "b", deals, []), params)
+    table = words.stage_table(found)
+    assert [row[0] for row in table.rows] == ["Created → Won"] and "keeps no history of stages" in table.notes[0]
+    assert table.rows[0][1:5] == ["80", "20", "20", "40"]
+    assert words.time_table(found) is None and words.longest_table(found, "USD") is None
+
+
+def test_won_then_delivered_is_one_win_on_the_first_day(tmp_path, monkeypatch, funnel_params):
+    import tests.test_crm_book as by_hand
+
+    staged = [*by_hand.STAGES[:3], ("", "Won", 4, "won"), ("", "Delivered", 5, "won")]
+    monkeypatch.setattr(by_hand, "STAGES", staged)
+    lives = [(0, [(4, "stage", 3), (39, "stage", 4)]) for _ in range(20)]
+    book = by_hand.write(tmp_path / "b", *by_hand.history(lives))
+    days = (book.deals.closed_at.epoch_seconds() - book.deals.created_at.epoch_seconds()) / 86_400
+    assert set(days.execute()) == {5.0}
+    found = measure(
+        book, funnel_params(period="2026-01", months=0, compare_to="none", segment_by="none", horizon_days=30)
+    )
+    assert found.lives.iloc[0]["rate"].value == 1
 
 
 def test_few_deals_are_too_few(book, funnel_params):
@@ -185,6 +341,8 @@ def test_parameters_are_refused_all_at_once(funnel_params):
         assert part in message
     with pytest.raises(BadInput, match="compare_to.*'last summer': write previous, year_ago, none"):
         funnel_params(compare_to="last summer")
+    with pytest.raises(BadInput, match="must end before 2025-01..2026-12 begins; previous always does"):
+        funnel_params(months=24, period="2026-12", compare_to="year_ago")
     with pytest.raises(BadInput, match="is before the period"):
         funnel_params(as_of="2026-09-01")
 
@@ -220,9 +378,9 @@ def compute_window():
 def test_the_way_on_is_wilson_where_complete_and_censored_where_not():
     table = pd.DataFrame({"outcome": ["moved", "lost"], "age": [10, 20], "n": [30, 70]})
     scope = counts.Scope("", (), {}, 90, 20)
-    assert compute._rate(table, "moved", scope)["rate"] == stats.wilson(30, 100)
+    assert compute._watch(table, "moved", scope)["watched"].at(90 * 24) == stats.wilson(30, 100)
     watched = pd.concat([table, pd.DataFrame({"outcome": ["open"], "age": [15], "n": [40]})])
-    found = compute._rate(watched, "moved", scope)["rate"]
+    found = compute._watch(watched, "moved", scope)["watched"].at(90 * 24)
     assert found.value == pytest.approx(30 / 140) and found.n == 140
 
 
@@ -232,10 +390,10 @@ def test_a_rate_stops_at_the_age_that_enough_deals_were_watched():
         {"outcome": ["moved", "lost", "open", "open"], "age": [24, 50, 60, 900], "n": [30, 30, 85, 5]}
     )
     assert (
-        compute._rate(some_open, "moved", scope)["age_days"] == 2
+        compute._watch(some_open, "moved", scope)["age_days"] == 2
     )  # after hour 60 only 8 in 150 would still be watched
     all_ended = pd.DataFrame({"outcome": ["moved", "lost", "moved"], "age": [24, 50, 900], "n": [30, 30, 2]})
-    assert compute._rate(all_ended, "moved", scope)["age_days"] == 90  # few are left because they ended, not unwatched
+    assert compute._watch(all_ended, "moved", scope)["age_days"] == 90  # few are left because they ended, not unwatched
 
 
 def test_charts_draw_what_they_are_given():

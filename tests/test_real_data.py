@@ -56,6 +56,7 @@ def test_maven_as_of_an_earlier_day_knows_nothing_later(data):
     deals = book.deals.execute()
     assert len(deals) < 8300 and deals["closed_at"].max().date() <= dt.date(2017, 6, 30)
     assert int((deals["status"] == "won").sum()) == 531 + 1254
+    assert deals.loc[deals["status"] == "open", "amount_minor"].isna().all()  # an amount now would tell who wins
 
 
 def test_bpic2012_has_its_checked_figures(root, data):

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from salesops.report import files, run
+from salesops.report import files, manifest, run
 
 CODE = "\"); import os; os.remove('x'); (\""
 
@@ -143,6 +143,15 @@ def test_nothing_is_left_in_english_on_the_russian_page(made):
     assert words - names <= {"market"}, words - names
     assert Page(made / "funnel.ru.html").tags[0][1]["lang"] == "ru"
     assert "п. п." in russian and "1 788" not in russian.replace("\N{NO-BREAK SPACE}", "_")
+
+
+def test_a_broken_manifest_is_made_anew(tmp_path):
+    page = dict.fromkeys(("page", "lang", "title", "company", "period", "headline", "deck"), "en") | {"findings": []}
+    for text in ("[]", '{"pages": []}', '{"pages": {"a": 5, "b": {}}}', "{", ""):
+        (tmp_path / "manifest.json").write_text(text)
+        manifest.record(tmp_path, "x#y", page | {"page": "x#y.html"})
+        assert set(manifest.read(tmp_path)["pages"]) == {"x#y"}
+        assert 'href="x%23y.html"' in (tmp_path / "index.html").read_text()
 
 
 def test_nothing_private_stays_behind(made):

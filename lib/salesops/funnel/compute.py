@@ -13,6 +13,7 @@ from salesops.funnel.params import Params
 from salesops.stats import Estimate
 
 DAY_HOURS = 24
+LEAST_VALUED = 100  # deals, for an interval of a share of money
 ALL = crm.ALL  # the group of all deals together
 
 
@@ -61,7 +62,7 @@ def measure(book: crm.Book, params: Params) -> Funnel:
             f"no deal of the pipeline {scope.pipeline!r} was created from {window.first_on} to {window.last_on}; "
             f"the source runs to {book.last_on}"
         )
-    steps = conversions(_with_all(counts.step_counts(scope, paths)), scope)
+    steps = conversions(_with_all(counts.step_counts(scope, paths)), scope, logged=book.about["history"] == "changes")
     together = life_counts[life_counts["group"] == ALL]
     before = counts.open_before(book, scope)
     return Funnel(
@@ -87,24 +88,28 @@ def _with_all(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).sort_values(["group", *keys], ignore_index=True)
 
 
-def conversions(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
-    """One row per cohort, group and step; see `Funnel.steps`."""
+def conversions(table: pd.DataFrame, scope: Scope, *, logged: bool = True) -> pd.DataFrame:
+    """One row per cohort, group and step; see `Funnel.steps`.
+
+    A share needs dated entries: in a log all are; where stages are only dated by columns, at least half
+    of the deals must have a date of their own in the stage.
+    """
     rows = []
     for (cohort, group, step), part in table.groupby(["cohort", "group", "step"], sort=True):
         by = part.groupby("outcome")["n"].sum().reindex(["moved", LOST, OPEN], fill_value=0)
-        dated = int(part.loc[part["dated"], "n"].sum())
-        row = {
-            "cohort": cohort,
-            "group": group,
-            "step": step,
-            "n_reached": int(by.sum()),
-            "n_moved": int(by["moved"]),
-            "n_lost": int(by[LOST]),
-            "n_open": int(by[OPEN]),
-            "dated": dated,
-        }
-        rows.append(row | _rate(part, "moved", scope if dated else None))
-    return pd.DataFrame(rows)
+        dated, n = int(part.loc[part["dated"], "n"].sum()), int(by.sum())
+        row = {"cohort": cohort, "group": group, "step": step, "n_reached": n, "n_moved": int(by["moved"]),
+               "n_lost": int(by[LOST]), "n_open": int(by[OPEN]), "dated": dated}  # fmt: skip
+        known = dated > 0 if logged else 2 * dated >= n
+        rows.append(row | _watch(part, "moved", scope if known else None))
+    for step in set(range(len(scope.stages))) - {row["step"] for row in rows if _is_now(row)}:
+        empty = dict.fromkeys(("n_reached", "n_moved", "n_lost", "n_open", "dated"), 0)
+        rows.append({"cohort": "now", "group": ALL, "step": step, **empty, "watched": None, "age_days": np.nan})
+    return _rates_at_common_ages(pd.DataFrame(rows), ["group", "step"])
+
+
+def _is_now(row: dict) -> bool:
+    return row["cohort"] == "now" and row["group"] == ALL
 
 
 def lives(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
@@ -112,16 +117,20 @@ def lives(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     rows = []
     for (cohort, group), part in table.groupby(["cohort", "group"], sort=True):
         by = part.groupby("outcome")["n"].sum().reindex([WON, LOST, OPEN], fill_value=0)
-        row = {
-            "cohort": cohort,
-            "group": group,
-            "n": int(by.sum()),
-            "n_won": int(by[WON]),
-            "n_lost": int(by[LOST]),
-            "n_open": int(by[OPEN]),
-        }
-        rows.append(row | _rate(part, WON, scope))
-    return pd.DataFrame(rows)
+        row = {"cohort": cohort, "group": group, "n": int(by.sum()), "n_won": int(by[WON]), "n_lost": int(by[LOST]),
+               "n_open": int(by[OPEN])}  # fmt: skip
+        rows.append(row | _watch(part, WON, scope))
+    return _rates_at_common_ages(pd.DataFrame(rows), ["group"])
+
+
+def _rates_at_common_ages(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Rates of now and before at one age, the latest that both support: younger deals are not worse deals."""
+    table["age_days"] = table.groupby(keys)["age_days"].transform("min")
+    table["rate"] = [
+        None if watched is None else watched.at(age * DAY_HOURS)
+        for watched, age in zip(table["watched"], table["age_days"], strict=True)
+    ]
+    return table
 
 
 class Watched(NamedTuple):
@@ -145,16 +154,14 @@ class Watched(NamedTuple):
         return age if watched >= age else watched // DAY_HOURS * DAY_HOURS or None
 
 
-def _rate(part: pd.DataFrame, cause: str, scope: Scope | None) -> dict:
-    """rate, age_days and watched of a group; None where there are too few deals, or no scope to judge by."""
-    nothing = {"rate": None, "age_days": np.nan, "watched": None}
+def _watch(part: pd.DataFrame, cause: str, scope: Scope | None) -> dict:
+    """watched and age_days of a group; None where there are too few deals, or no scope to judge by."""
+    nothing = {"watched": None, "age_days": np.nan}
     if scope is None or part["n"].sum() < scope.min_deals:
         return nothing
     watched = Watched(_incidence(part, cause), cause, complete=not (part["outcome"] == OPEN).any())
     age = watched.supported(scope.horizon_days * DAY_HOURS, scope.min_deals)
-    if age is None:
-        return nothing
-    return {"rate": watched.at(age), "age_days": age / DAY_HOURS, "watched": watched}
+    return nothing if age is None else {"watched": watched, "age_days": age / DAY_HOURS}
 
 
 def _incidence(part: pd.DataFrame, cause: str) -> stats.Incidence:
@@ -185,7 +192,8 @@ def _in_days(hours: Estimate | None) -> Estimate | None:
 def closings(table: pd.DataFrame, minor_units: int) -> pd.DataFrame:
     """Win rate of the deals closed in the period, by count and by value; None where it cannot be known.
 
-    By value it is unknown where more than a tenth of the won or of the lost have no amount, or one is negative.
+    By value it is unknown for few deals, whose amounts say too little of their spread, where more than a tenth
+    of the won or of the lost have no amount, and where an amount is below zero.
     """
     sums = ["n", "n_amount", "n_negative", "total", "squares"]
     together = table.groupby(["cohort", "status"], as_index=False)[sums].sum().assign(group=ALL)
@@ -193,20 +201,25 @@ def closings(table: pd.DataFrame, minor_units: int) -> pd.DataFrame:
     split = table[table["group"] != ALL]
     for (cohort, group), part in pd.concat([together, split]).groupby(["cohort", "group"], sort=True):
         by = part.groupby("status")[sums].sum().reindex([WON, LOST], fill_value=0)
-        (n_won, n_lost), (won, lost) = by["n"].astype(int), by["total"]
-        valued = (by["n_amount"] >= 0.9 * by["n"]).all() and not by["n_negative"].any() and won + lost > 0
+        n_won, n_lost = by["n"].astype(int)
         rows.append(
             {
                 "cohort": cohort,
                 "group": group,
                 "n_won": n_won,
                 "n_lost": n_lost,
-                "won_amount": won / minor_units if by["n_amount"][WON] else np.nan,
+                "won_amount": by["total"][WON] / minor_units if by["n_amount"][WON] else np.nan,
                 "by_count": stats.wilson(n_won, n_won + n_lost) if n_won + n_lost else None,
-                "by_value": stats.ratio_of_sums(won, lost, *by["squares"], n_won + n_lost) if valued else None,
+                "by_value": _by_value(by) if n_won + n_lost >= LEAST_VALUED else None,
             }
         )
     return pd.DataFrame(rows, columns=["cohort", "group", "n_won", "n_lost", "won_amount", "by_count", "by_value"])
+
+
+def _by_value(by: pd.DataFrame) -> Estimate | None:
+    won, lost = by["total"]
+    known = (by["n_amount"] >= 0.9 * by["n"]).all() and not by["n_negative"].any() and won + lost > 0
+    return stats.ratio_of_sums(won, lost, *by["squares"], int(by["n_amount"].sum())) if known else None
 
 
 def changes(steps: pd.DataFrame) -> pd.DataFrame:
@@ -225,18 +238,18 @@ def changes(steps: pd.DataFrame) -> pd.DataFrame:
         if ("before", group, step) not in usable.index:
             continue
         now, before = usable.loc[("now", group, step)], usable.loc[("before", group, step)]
-        age = min(now["age_days"], before["age_days"]) * DAY_HOURS
-        rates = [side["watched"].at(age) for side in (now, before)]
-        p = _p_of_change(rates, [side["watched"].curve.se_at("moved", age) for side in (now, before)])
-        rows.append([group, step, now["n_reached"], *rates, age / DAY_HOURS, stats.difference(*rates), p])
+        rates = [side["rate"] for side in (now, before)]
+        p = _p_of_change(rates, [side["watched"].curve for side in (now, before)], now["age_days"] * DAY_HOURS)
+        rows.append([group, step, now["n_reached"], *rates, now["age_days"], stats.difference(*rates), p])
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_adjusted=stats.adjust_for_many(table["p"]))
 
 
-def _p_of_change(rates: list[Estimate], se: list[float]) -> float:
-    """Two-sided p of no change. The spread is at least the binomial one of the pooled rate, so that a
-    rate of 0 or 1, whose own spread is estimated as nothing, is not taken for certain."""
-    n = np.array([rate.n for rate in rates])
+def _p_of_change(rates: list[Estimate], curves: list[stats.Incidence], age: float) -> float:
+    """Two-sided p of no change. The spread is at least the binomial one of the pooled rate among the deals
+    watched so long, so that a rate of 0 or 1, whose own spread is estimated as nothing, is not certain."""
+    n = np.array([curve.n_watched(age) for curve in curves])
     pooled = n @ [rate.value for rate in rates] / n.sum()
+    se = [curve.se_at("moved", age) for curve in curves]
     spread = float(np.hypot(*np.maximum(se, np.sqrt(pooled * (1 - pooled) / n))))
     return 1.0 if spread == 0 else float(2 * norm.sf(abs(rates[0].value - rates[1].value) / spread))

@@ -6,6 +6,7 @@ what it was at the end of `as_of`, so a deal that was lost and came back is foll
 hours, by epoch seconds, which every engine counts alike.
 """
 
+import datetime as dt
 from typing import NamedTuple
 
 import ibis
@@ -28,6 +29,8 @@ class Scope(NamedTuple):
     cohorts: dict[str, periods.Period]  # "now", and "before" where compared
     horizon_days: int
     min_deals: int
+    begins_on: dt.date | None = None  # where nothing is compared because the history begins only then
+    known_to: dt.date | None = None  # where the months shown are not over on the last day known
 
 
 def find_scope(book: crm.Book, params: Params) -> Scope:
@@ -41,9 +44,28 @@ def find_scope(book: crm.Book, params: Params) -> Scope:
         raise ValueError(f"no deal is known at the end of {book.as_of}")
     pipeline = params.pipeline or known[0]
     names = stages[(stages["pipeline"] == pipeline) & (stages["kind"] == OPEN)]["stage"]
-    cohorts = {"now": params.window} | ({"before": params.versus} if params.versus else {})
+    begins_on = _begins_on(book)
+    window = params.window._replace(last_on=min(params.window.last_on, book.as_of))
+    cohorts = {"now": window}
+    if params.versus and params.versus.first_on >= begins_on:
+        cohorts["before"] = params.versus
     staged = book.about["history"] != "current_stage"
-    return Scope(pipeline, tuple(names) if staged else ("",), cohorts, params.horizon_days, params.min_deals)
+    too_early = begins_on if params.versus and "before" not in cohorts else None
+    return Scope(
+        pipeline,
+        tuple(names) if staged else ("",),
+        cohorts,
+        params.horizon_days,
+        params.min_deals,
+        begins_on=too_early,
+        known_to=book.as_of if window.last_on < params.window.last_on else None,
+    )
+
+
+def _begins_on(book: crm.Book) -> dt.date:
+    """The first day of the first month that the history holds."""
+    first = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).tz_localize("UTC")
+    return first.tz_convert(book.time_zone).date().replace(day=1)
 
 
 def _in_cohort(moment: ibis.Column, book: crm.Book, scope: Scope) -> ibis.Column:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from salesops import lang
 from salesops.findings import Finding, Table, Tile
-from salesops.funnel.compute import ALL, Funnel
+from salesops.funnel.compute import ALL, LEAST_VALUED, Funnel
 from salesops.funnel.counts import NOT_KNOWN
 from salesops.lang import _, ngettext
 from salesops.stats import Estimate
@@ -37,8 +37,9 @@ def _changed(funnel: Funnel) -> list[Finding]:
     found = table[table["p_adjusted"] < SIGNIFICANT].sort_values("p", kind="stable")
     if found.empty:
         text = ngettext(
-            "{n} comparison with {before}; the difference is within what chance alone explains.",
-            "{n} comparisons with {before}, by stage and group; every difference is within what chance alone explains.",
+            "{n} comparison with {before}; chance alone could explain the difference.",
+            "{n} comparisons with {before}, by stage and group; chance alone could explain every difference, "
+            "which does not mean that there is none.",
             len(table),
         )
         detail = text.format(n=len(table), before=lang.period(funnel.scope.cohorts["before"]))
@@ -99,6 +100,8 @@ def _won(funnel: Funnel) -> Finding:
     window = lang.period(funnel.scope.cohorts["now"])
     if life["rate"] is None:
         headline = _("Too few deals to say what share is won")
+        if life["n"] >= funnel.scope.min_deals:
+            headline = _("The deals are too young to say what share is won")
         return Finding("warn", headline, _too_few(life["n"], funnel.scope.min_deals))
     headline = _("{share} of deals are won within {days} days").format(
         share=lang.percent(life["rate"].value), days=lang.days(life["age_days"])
@@ -116,7 +119,7 @@ def _won(funnel: Funnel) -> Finding:
 def _weakest(funnel: Funnel) -> list[Finding]:
     now = _steps(funnel, "now")
     known = now[now["rate"].notna()]
-    if len(known) < 2:
+    if len(known) < 2 or known["age_days"].nunique() > 1:  # shares at different ages say nothing of each other
         return []
     order = known.assign(value=[rate.value for rate in known["rate"]]).sort_values("value", kind="stable")
     weakest, next_one = order.iloc[0], order.iloc[1]
@@ -124,8 +127,9 @@ def _weakest(funnel: Funnel) -> list[Finding]:
         "step": step_name(funnel, weakest["step"]),
         "share": lang.percent(weakest["rate"].value),
         "interval": lang.between(weakest["rate"].low, weakest["rate"].high),
+        "days": lang.days(weakest["age_days"]),
     }
-    headline = _("{step} is the narrowest place: {share} go further").format(**words)
+    headline = _("{step} is the narrowest place: {share} go further within {days} days").format(**words)
     if weakest["rate"].high >= next_one["rate"].low:
         headline = _("The narrowest place cannot be told from the next one")
         detail = _(
@@ -183,7 +187,7 @@ def tiles(funnel: Funnel, currency: str) -> list[Tile]:
             against,
             lang.period(funnel.scope.cohorts["now"]),
         ),
-        _share_tile(_("Won within {days} days").format(days=lang.days(now["age_days"])), shares, against),
+        _share_tile(_won_within(funnel, now), shares, against),
         _share_tile(_("Win rate of closed deals"), by_count, against),
         Tile(
             _("Won amount"),
@@ -204,15 +208,32 @@ def tiles(funnel: Funnel, currency: str) -> list[Tile]:
     ]
 
 
+def shown_days(funnel: Funnel) -> float:
+    """How far the picture by age goes: to the horizon, or as far as enough deals were watched."""
+    age = _life(funnel, "now")["age_days"]
+    return age if lang.known(age) else funnel.scope.horizon_days
+
+
+def _won_within(funnel: Funnel, life) -> str:
+    days = life["age_days"] if lang.known(life["age_days"]) else funnel.scope.horizon_days
+    return _("Won within {days} days").format(days=lang.days(days))
+
+
 def tiles_note(funnel: Funnel) -> str:
-    """What "before" is, and what the months are."""
-    now = lang.period(funnel.scope.cohorts["now"])
-    if "before" not in funnel.scope.cohorts:
-        return _("Deals created, or closed, in {now}.").format(now=now)
-    before = lang.period(funnel.scope.cohorts["before"])
-    return _("Deals created, or closed, in {now}, or open at the end of it; before: {before}.").format(
-        now=now, before=before
-    )
+    """What "before" is, what the months are, and why nothing is compared where it is not."""
+    scope, now = funnel.scope, lang.period(funnel.scope.cohorts["now"])
+    if "before" in scope.cohorts:
+        before = lang.period(scope.cohorts["before"])
+        text = _("Deals created, or closed, in {now}, or open at the end of it; before: {before}.").format(
+            now=now, before=before
+        )
+    else:
+        text = _("Deals created, or closed, in {now}.").format(now=now)
+    if scope.begins_on:
+        text += " " + _("Nothing is compared: the history begins in {month}.").format(month=lang.month(scope.begins_on))
+    if scope.known_to:
+        text += " " + _("These months are known only to {day}.").format(day=lang.day(scope.known_to))
+    return text
 
 
 def _share_tile(name: str, rates: list[Estimate | None], against: str) -> Tile:
@@ -231,6 +252,8 @@ def stage_table(funnel: Funnel) -> Table:
     together = funnel.changes[funnel.changes["group"] == ALL].set_index("step")
     compared = "before" in funnel.scope.cohorts
     rows, hot, notes = [], [], []
+    if not any(funnel.scope.stages):
+        notes.append(_("The source keeps no history of stages, so nothing can be said of single stages."))
     for row in now.itertuples():
         change = together.loc[row.step] if row.step in together.index else None
         older = before[before["step"] == row.step] if before is not None else None
@@ -249,7 +272,7 @@ def stage_table(funnel: Funnel) -> Table:
         _("Reached"),
         _("Went further"),
         _("Lost"),
-        _("Still there"),
+        _("Not further yet"),
         _("Share further"),
         _("95% interval"),
     ]
@@ -262,10 +285,13 @@ def stage_table(funnel: Funnel) -> Table:
 def _reason(funnel: Funnel, row) -> list[str]:
     """Why a share is absent, or holds at another age than the page's."""
     name = step_name(funnel, row.step)
-    if row.rate is None and row.n_reached and not row.dated:
+    if row.rate is None and row.n_reached >= funnel.scope.min_deals and 2 * row.dated < row.n_reached:
         return [
             _("{step}: the source does not date entries into this stage, so no share can be known.").format(step=name)
         ]
+    if row.rate is None and row.n_reached >= funnel.scope.min_deals:
+        text = _("{step}: fewer than {least} deals were watched for a day.")
+        return [text.format(step=name, least=funnel.scope.min_deals)]
     if row.rate is None:
         return [f"{name}: {_too_few(row.n_reached, funnel.scope.min_deals)}"]
     if row.age_days < funnel.scope.horizon_days:
@@ -337,8 +363,10 @@ def _group_change(change) -> list[str]:
     return [lang.percent(change["rate"].value), lang.percent(change["rate_before"].value), *_change_cells(change)]
 
 
-def time_table(funnel: Funnel) -> Table:
-    """One row per stage: how long visits last, those still going on included."""
+def time_table(funnel: Funnel) -> Table | None:
+    """One row per stage: how long visits last, those still going on included; None without a history."""
+    if funnel.stays.empty:
+        return None
     rows, notes = [], []
     for row in funnel.stays.itertuples():
         quantiles = [_quantile_cells(q) for q in (row.median, row.upper)]
@@ -359,7 +387,7 @@ def time_table(funnel: Funnel) -> Table:
 
 def _no_median(row, least: int) -> str:
     if row.n == 0:
-        return _("the source dates no visit to this stage.")
+        return _("no dated visit in these months.")
     if row.n < least:
         return _too_few(row.n, least)
     return _("fewer than half of the visits have ended, so the median is not known yet.")
@@ -371,7 +399,7 @@ def rate_table(funnel: Funnel, currency: str) -> Table:
     n, n_won, n_closed = life["n"], life["n_won"], life["n_won"] + life["n_lost"]
     rows = [
         [
-            _("Won within {days} days").format(days=lang.days(life["age_days"])),
+            _won_within(funnel, life),
             *_rate_cells(life["rate"], 2),
             lang.count(n),
             _("Of deals created in the period, the share won by that age; open deals are censored (Aalen–Johansen)."),
@@ -387,7 +415,7 @@ def rate_table(funnel: Funnel, currency: str) -> Table:
         ]
     )
     by_value = closing["by_value"] if closing is not None else None
-    reason = "" if by_value else " " + _("Not known here: the source keeps no amount for a tenth or more of them.")
+    reason = "" if by_value else " " + _no_value(closing)
     rows.append(
         [
             _("Win rate, by value"),
@@ -402,7 +430,7 @@ def rate_table(funnel: Funnel, currency: str) -> Table:
             lang.percent(n_won / n, 2),
             lang.NONE,
             lang.count(n),
-            _("Too low by construction while deals are open; shown because other systems print it."),
+            _("Counts open deals as if they were lost, at whatever age; shown because other systems print it."),
         ]
     )
     resolved = lang.percent(n_won / n_closed, 2) if n_closed else lang.NONE
@@ -416,15 +444,29 @@ def rate_table(funnel: Funnel, currency: str) -> Table:
         ]
     )
     columns = [_("Definition"), _("Rate"), _("95% interval"), _("Deals"), _("How it is counted")]
-    notes = [_("A dash instead of an interval: a rate that is biased, so an interval around it would mislead.")]
+    notes = [
+        _(
+            "A dash instead of an interval: too few deals, or a share so biased that an interval around it would "
+            "mislead."
+        )
+    ]
     return Table(_("One win rate, five definitions"), columns, rows, [False, True, True, True, False], notes=notes)
+
+
+def _no_value(closing) -> str:
+    n_closed = 0 if closing is None else closing["n_won"] + closing["n_lost"]
+    if n_closed < LEAST_VALUED:
+        return _("Not known here: amounts differ so much that at least {least} closed deals are needed.").format(
+            least=LEAST_VALUED
+        )
+    return _("Not known here: too many of them have no amount, or one is below zero.")
 
 
 def standing_table(funnel: Funnel, currency: str) -> Table:
     """Every deal of the pipeline on the last day known."""
     table, rows, notes = funnel.standing, [], []
     for row in table.itertuples():
-        rows.append([row.stage, kind_name(row.kind), lang.count(row.n), lang.money(row.amount, currency)])
+        rows.append([_stage(row.stage), kind_name(row.kind), lang.count(row.n), lang.money(row.amount, currency)])
         if row.n and row.n_amount < row.n:
             n_missing = row.n - row.n_amount
             text = ngettext(
@@ -432,7 +474,7 @@ def standing_table(funnel: Funnel, currency: str) -> Table:
                 "{stage}: {n} deals have no amount in the source.",
                 n_missing,
             )
-            notes.append(text.format(stage=row.stage, n=lang.count(n_missing)))
+            notes.append(text.format(stage=_stage(row.stage), n=lang.count(n_missing)))
     total = [_("All deals"), "", lang.count(table["n"].sum()), lang.money(table["amount"].sum(min_count=1), currency)]
     columns = [_("Stage"), _("Kind"), _("Deals"), _("Amount, {currency}").format(currency=currency)]
     n_undated = int(table["n_undated"].sum())
@@ -476,7 +518,7 @@ def longest_table(funnel: Funnel, currency: str) -> Table | None:
 def reached(funnel: Funnel) -> tuple[list[str], list[int]]:
     """Names and counts for the bars: the stages, then won."""
     now = _steps(funnel, "now")
-    names = [*(funnel.scope.stages[k] for k in now["step"]), _("Won")]
+    names = [*(_stage_names(funnel)[k] for k in now["step"]), _("Won")]
     return names, [*now["n_reached"].tolist(), int(now["n_moved"].iloc[-1])]
 
 
@@ -497,10 +539,10 @@ def conversion_alt(funnel: Funnel) -> str:
 
 def conversion_caption(funnel: Funnel) -> str:
     life, scope = _life(funnel, "now"), funnel.scope
-    text = _("Deals created in {window}, n = {n}, by {days} days after reaching the stage.").format(
+    text = _("Deals created in {window}, n = {n}, by {days} days after reaching the stage at the latest.").format(
         window=lang.period(scope.cohorts["now"]), n=lang.count(life["n"]), days=scope.horizon_days
     )
-    if "before" in scope.cohorts:
+    if any(rates(funnel, "before")):
         text += " " + _(
             "The grey tick is {before}. Orange: a change that survives the correction for several comparisons."
         ).format(before=lang.period(scope.cohorts["before"]))
@@ -508,7 +550,7 @@ def conversion_caption(funnel: Funnel) -> str:
 
 
 def age_alt(funnel: Funnel) -> str:
-    days = funnel.scope.horizon_days
+    days = int(shown_days(funnel))
     won, lost = (funnel.curves["now"].at(cause, days * 24).value for cause in ("won", "lost"))
     return _("Curves from 0 to {days} days: won rises to {won}, lost to {lost}; the rest is still open.").format(
         days=days, won=lang.percent(won), lost=lang.percent(lost)
@@ -544,8 +586,12 @@ def hot(funnel: Funnel) -> list[bool]:
 
 
 def step_name(funnel: Funnel, step: int) -> str:
-    stages = [*funnel.scope.stages, _("Won")]
+    stages = [*_stage_names(funnel), _("Won")]
     return f"{stages[step]} → {stages[step + 1]}"
+
+
+def _stage_names(funnel: Funnel) -> list[str]:
+    return [stage or _("Created") for stage in funnel.scope.stages]
 
 
 def group_name(group: str) -> str:
@@ -563,6 +609,10 @@ def dimension_name(dimension: str) -> str:
         "country": _("Country"),
         "team": _("Team"),
     }.get(dimension, dimension)
+
+
+def _stage(stage) -> str:
+    return stage if pd.notna(stage) else _("not known")
 
 
 def kind_name(kind: str) -> str:

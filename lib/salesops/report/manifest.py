@@ -19,7 +19,7 @@ def read(folder: Path) -> dict:
     """The manifest of a folder: {"pages": {stem: record}}; records that are not whole are left out."""
     try:
         pages = json.loads((folder / NAME).read_text("utf-8"))["pages"]
-        whole = {stem: page for stem, page in pages.items() if _NEEDED <= set(page)}
+        whole = {stem: page for stem, page in pages.items() if set(page) >= _NEEDED}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {"pages": {}}
     return {"pages": whole}
