@@ -436,3 +436,17 @@ def test_words_hold_in_every_shape_of_result(book, funnel_params):
         ]
         assert not [part for part in text if re.search(r"[{}]|\b(nan|None|inf)\b", part)]
         assert all(len(row) == len(t.columns) == len(t.numeric) for t in tables if t for row in t.rows)
+
+
+def test_deals_older_than_the_log_are_left_out(tmp_path, funnel_params):
+    """Three that had moved before the log began show that it did; none of their age is counted."""
+    from tests.test_crm_book import history, write
+
+    deals, changes = history([(n % 20, [(5, "stage", 1), (9, "stage", 3)]) for n in range(40)])
+    begins = min(change["changed_at"] for change in changes[20:])
+    known = [change for change in changes if change["changed_at"] >= begins]
+    params = funnel_params(period="2026-01", months=0, compare_to="none", segment_by="none", min_deals=5, horizon_days=30)
+    whole = measure(write(tmp_path / "whole", deals, changes), params)
+    late = measure(write(tmp_path / "late", deals, known), params)
+    assert whole.lives.iloc[0]["n"] == 40
+    assert late.lives.iloc[0]["n"] == sum(deal["created_at"] >= begins for deal in deals)

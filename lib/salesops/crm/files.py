@@ -100,7 +100,7 @@ def _read_parquet(path: Path, wanted: set[str]) -> Columns:
     frame = pa.table(text).to_pandas() if text else pd.DataFrame(index=range(table.num_rows))
     frame[ROW] = range(1, len(frame) + 1)
     words = [pa.types.is_string(t) or pa.types.is_large_string(t) for t in (_values(table[n].type) for n in names)]
-    frame.attrs["typed"] = {name for name, is_words in zip(names, words, strict=True) if not is_words}
+    frame.attrs["typed"] = [name for name, is_words in zip(names, words, strict=True) if not is_words]
     return frame, []
 
 

@@ -216,6 +216,19 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
     )
 
 
+def _log_begins(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> str | None:
+    """The first moment of the log, if some deals are older and had moved before; None where nothing is missing.
+
+    Older deals that had not moved yet are no better known: that they had not is why they are seen.
+    """
+    first = changes.filter(_.field == "stage").changed_at.min().execute()
+    if pd.isna(first):
+        return None
+    older = deals.filter(_.created_at < ibis.timestamp(str(first))).select("deal_id")
+    begun = visits.filter(_.seq == 0, _.position.isnull() | (_.position > 1)).join(older, "deal_id")
+    return str(first) if begun.count().execute() else None
+
+
 def _month_ends(states: ibis.Table, deals: ibis.Table, about: dict) -> pd.DataFrame:
     """The open pipeline at month ends, by sweep line: in when a span is entered, out when it is left.
 
@@ -263,7 +276,6 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
     read = {name: con.read_parquet(folder / f"{name}.parquet") for name in [*TABLES, "visits", "states"]}
     deals, visits, changes = read["deals"], read["visits"], read["changes"]
     n_stage_changes = int(changes.filter(_.field == "stage").count().execute())
-    log_begins = changes.filter(_.field == "stage").changed_at.min().execute()
     moments = [deals.created_at, changes.changed_at, visits.entered_at]  # others may be plans
     spans = [(m.min().execute(), m.max().execute()) for m in moments]
     firsts = [first for first, last in spans if first is not None and first == first]
@@ -273,7 +285,7 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
     return {
         "history": "changes" if n_stage_changes else "stage_dates" if dated else "current_stage",
         "tracked": sorted(logged),
-        "log_begins": str(log_begins) if n_stage_changes else None,
+        "log_begins": _log_begins(deals, visits, changes),
         "first_moment": str(min(firsts)) if firsts else None,
         "last_moment": str(max(lasts)) if lasts else None,
         "n_rows": {name: int(table.count().execute()) for name, table in read.items()},

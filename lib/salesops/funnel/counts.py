@@ -100,7 +100,7 @@ def paths(book: crm.Book, scope: Scope, cohort: ibis.Table) -> ibis.Table:
     times[f"t{n}"] = since.min(where=won & ended)
     own = {f"own{k}": ((step == k + 1) & (visits.kind == OPEN)).any() for k in range(n)}
     own = {name: value.fill_null(False) for name, value in own.items()}
-    own |= {} if any(scope.stages) else {"own0": ibis.literal(True).any()}  # every deal's creation is known
+    own |= {} if any(scope.stages) else {"own0": (visits.seq >= 0).any()}  # every deal's creation is known
     paths = visits.group_by("deal_id", "cohort", "group", "status").agg(
         t0=ibis.least(at.min(), visits.created_at.min().epoch_seconds()),
         t_lost=since.max(where=lost & ended),
