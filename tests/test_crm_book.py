@@ -207,6 +207,7 @@ def test_a_source_without_history_says_so(tmp_path):
     book = write(tmp_path / "b", deals, [])
     assert book.about["history"] == "current_stage"
     assert book.about["notes"] == {
+        "older_than_log": 0,
         "created_unknown": 1,
         "closed_undated": 0,
         "closed_before_created": 1,

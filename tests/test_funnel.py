@@ -445,8 +445,11 @@ def test_deals_older_than_the_log_are_left_out(tmp_path, funnel_params):
     deals, changes = history([(n % 20, [(5, "stage", 1), (9, "stage", 3)]) for n in range(40)])
     begins = min(change["changed_at"] for change in changes[20:])
     known = [change for change in changes if change["changed_at"] >= begins]
-    params = funnel_params(period="2026-01", months=0, compare_to="none", segment_by="none", min_deals=5, horizon_days=30)
+    params = funnel_params(
+        period="2026-01", months=0, compare_to="none", segment_by="none", min_deals=5, horizon_days=30
+    )
     whole = measure(write(tmp_path / "whole", deals, changes), params)
     late = measure(write(tmp_path / "late", deals, known), params)
     assert whole.lives.iloc[0]["n"] == 40
-    assert late.lives.iloc[0]["n"] == sum(deal["created_at"] >= begins for deal in deals)
+    assert late.lives.iloc[0]["n"] == sum(deal["created_at"] >= begins for deal in deals) < 40
+    assert crm.Book(tmp_path / "late").about["notes"]["older_than_log"] == 40 - late.lives.iloc[0]["n"]

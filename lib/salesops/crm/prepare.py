@@ -282,14 +282,17 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
     lasts = [last for first, last in spans if last is not None and last == last]
     logged = set(changes.select("field").distinct().execute()["field"])
     ended = visits.filter(_.left_at.isnull()).join(deals.select("deal_id", now=_.stage), "deal_id")
+    log_begins = _log_begins(deals, visits, changes)
+    older = deals.filter(_.created_at < ibis.timestamp(log_begins)).count().execute() if log_begins else 0
     return {
         "history": "changes" if n_stage_changes else "stage_dates" if dated else "current_stage",
         "tracked": sorted(logged),
-        "log_begins": _log_begins(deals, visits, changes),
+        "log_begins": log_begins,
         "first_moment": str(min(firsts)) if firsts else None,
         "last_moment": str(max(lasts)) if lasts else None,
         "n_rows": {name: int(table.count().execute()) for name, table in read.items()},
         "notes": {
+            "older_than_log": int(older),
             "created_unknown": int(deals.filter(_.created_at.isnull()).count().execute()),
             "closed_undated": int(visits.filter(_.kind != "open", _.entered_at.isnull()).count().execute()),
             "closed_before_created": int(deals.filter(_.closed_at < _.created_at).count().execute()),

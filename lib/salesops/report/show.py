@@ -137,6 +137,7 @@ def _mended(about: dict) -> list[tuple[str, str]]:
     notes = {
         "closed_before_created": _("Closed before they were created; their age counts as 0"),
         "stage_not_as_logged": _("Current stage differs from the change log, which was followed"),
+        "older_than_log": _("Created before the change log begins; in no share by age"),
         "created_unknown": _("Deals without a creation date"),
         "closed_undated": _("Closed on a day that is not known; in no share by age"),
     }
