@@ -230,6 +230,11 @@ def test_deals_created_today_do_not_make_none_certain():
     new = pd.DataFrame({"outcome": ["open"], "age": [24], "n": [975]})
     rates = [compute._watch(table, "moved", scope)["watched"].at(90 * 24) for table in (old, pd.concat([old, new]))]
     assert rates[1].high == pytest.approx(rates[0].high) == pytest.approx(stats.wilson(0, 25).high)
+    before = compute._watch(
+        pd.DataFrame({"outcome": ["moved", "lost"], "age": [24, 24], "n": [100, 900]}), "moved", scope
+    )
+    curves = [compute._watch(pd.concat([old, new]), "moved", scope)["watched"].curve, before["watched"].curve]
+    assert compute._p_of_change([rates[1], stats.wilson(100, 1000)], curves, 90 * 24) > 0.1
 
 
 @pytest.mark.parametrize("positions", [(10, 20, 30, 40, 50), (0, 1, 2, 3, 4), (3, 4, 5, 1, 2)])
