@@ -234,7 +234,9 @@ def test_deals_created_today_do_not_make_none_certain():
         pd.DataFrame({"outcome": ["moved", "lost"], "age": [24, 24], "n": [100, 900]}), "moved", scope
     )
     curves = [compute._watch(pd.concat([old, new]), "moved", scope)["watched"].curve, before["watched"].curve]
-    assert compute._p_of_change([rates[1], stats.wilson(100, 1000)], curves, 90 * 24) > 0.1
+    assert (
+        compute._p_of_change([rates[1], stats.wilson(100, 1000)], curves, 90 * 24) > 0.05
+    )  # Fisher's test on the 25: 0.16
 
 
 @pytest.mark.parametrize("positions", [(10, 20, 30, 40, 50), (0, 1, 2, 3, 4), (3, 4, 5, 1, 2)])

@@ -248,9 +248,8 @@ def changes(steps: pd.DataFrame) -> pd.DataFrame:
 def _p_of_change(rates: list[Estimate], curves: list[stats.Incidence], age: float) -> float:
     """Two-sided p of no change. A rate of 0 or 1, whose own spread is estimated as nothing, is not certain:
     the spread is at least the binomial one of the pooled rate, for such a rate among the deals watched so long."""
-    n = np.array([rate.n for rate in rates])
-    pooled = n @ [rate.value for rate in rates] / n.sum()
     se = np.array([curve.se_at("moved", age) for curve in curves])
-    n_least = np.where(se > 0, n, [curve.n_watched(age) for curve in curves])
-    spread = float(np.hypot(*np.maximum(se, np.sqrt(pooled * (1 - pooled) / n_least))))
+    n = np.where(se > 0, [rate.n for rate in rates], [curve.n_watched(age) for curve in curves])
+    pooled = n @ [rate.value for rate in rates] / n.sum()
+    spread = float(np.hypot(*np.maximum(se, np.sqrt(pooled * (1 - pooled) / n))))
     return 1.0 if spread == 0 else float(2 * norm.sf(abs(rates[0].value - rates[1].value) / spread))
