@@ -14,8 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from salesops import periods
 from salesops.problems import BadInput, printable
 
-LANGUAGES = ("en", "ru")
-
 
 def option(meaning: str, *, unit: str = "", **limits):
     """A parameter of an analysis: its meaning, its unit, and pydantic's limits (ge, le, pattern, ...)."""

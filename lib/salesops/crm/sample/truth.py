@@ -15,7 +15,6 @@ PIPELINES = {
     "New business": ("Qualified", "Discovery", "Proposal", "Negotiation"),
     "Expansion": ("Scoping", "Quote", "Agreement"),
 }
-CLOSED = ("Won", "Lost")
 
 
 class Moves(NamedTuple):
