@@ -29,7 +29,7 @@ help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 reports: $(READY)  ## make the sample company's pages; ends with the path of their index
-	$(BIN)/salesops report params/funnel.yml
+	$(BIN)/salesops report params/monthly.yml
 
 test: $(READY_TEST)  ## run the tests (SLOW="slow or not slow" runs the slow ones too)
 	$(BIN)/python -m pytest -q -n 2 -m "$(SLOW)"

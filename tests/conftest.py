@@ -70,6 +70,8 @@ FUNNEL = {
     "as_of": "",
     "year_starts": 1,
     "lang": "en",
+    "region": "",
+    "team": "",
     "months": 6,
     "compare_to": "previous",
     "pipeline": "",

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 import yaml
-from salesops.report import run
+from salesops.report import jobs
 
 from tests.conftest import ROOT
 
@@ -24,7 +24,7 @@ NEUTRAL = {
     "theme",
     "yamlfile",
 }  # the slices' words and looks
-ANALYSES = run.analyses(ROOT)
+ANALYSES = jobs.analyses(ROOT)
 
 
 def imports(path) -> set[str]:
@@ -135,8 +135,8 @@ def test_locks_have_hashes_and_no_addresses(lock):
 
 def test_help_and_checking_parameters_import_nothing_heavy():
     code = (
-        "import sys, salesops.cli; from salesops.report import run; from pathlib import Path;"
-        "run.prepare(Path('params/funnel.yml'), overrides={}); print(*sys.modules)"
+        "import sys, salesops.cli; from salesops.report import jobs, run, tell, workers; from pathlib import Path;"
+        "run.plan(jobs.prepare([Path('params/monthly.yml')], overrides={}), {}); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert not {"pandas", "numpy", "ibis", "duckdb", "matplotlib", "papermill", "nbconvert", "IPython"} & set(

@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 from salesops import yamlfile
-from salesops.report import run
+from salesops.report import jobs
 
 from tests.conftest import ROOT
 
@@ -66,7 +66,7 @@ def test_parameters_cell_schema_and_files_are_in_step(name):
     assert (ROOT / "params" / f"{name}.yml") in paths
     for path in paths:
         assert list(yamlfile.load(path)) == list(schema.model_fields), path.name
-        run.prepare(path, overrides={})
+        jobs.prepare([path], overrides={})
     assert yamlfile.load(ROOT / "params" / f"{name}.yml") == declared
 
 
@@ -77,4 +77,4 @@ def test_every_parameter_has_a_meaning(name):
 
 
 def test_every_notebook_is_an_analysis_and_the_other_way_round():
-    assert run.analyses(ROOT) == NAMES
+    assert jobs.analyses(ROOT) == NAMES

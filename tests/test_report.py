@@ -5,16 +5,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
-from salesops.report import files, manifest, run
+from salesops.report import banner, files, jobs, manifest
 
 CODE = "\"); import os; os.remove('x'); (\""
 
@@ -146,11 +144,14 @@ def test_nothing_is_left_in_english_on_the_russian_page(made):
 
 
 def test_a_broken_manifest_is_made_anew(tmp_path):
-    page = dict.fromkeys(("page", "lang", "title", "company", "period", "headline", "deck"), "en") | {"findings": []}
+    needed = ("page", "lang", "title", "company", "period", "headline", "deck")
+    page = dict.fromkeys(needed, "en") | {"findings": [], "hashes": {}, "versions": {}}
     for text in ("[]", '{"pages": []}', '{"pages": {"a": 5, "b": {}}}', "{", ""):
         (tmp_path / "manifest.json").write_text(text)
-        manifest.record(tmp_path, "x#y", page | {"page": "x#y.html"})
-        assert set(manifest.read(tmp_path)["pages"]) == {"x#y"}
+        folder = manifest.Folder(tmp_path)
+        folder.made("x#y", "a page", page | {"page": "x#y.html"})
+        folder.write()
+        assert set(manifest.Folder(tmp_path).pages) == {"x#y"}
         assert 'href="x%23y.html"' in (tmp_path / "index.html").read_text()
 
 
@@ -193,51 +194,29 @@ def test_a_parameter_never_becomes_code(salesops, project_copy):
 
 
 def test_a_failure_keeps_the_earlier_page_and_the_notebook_with_its_error(made, salesops, tmp_path):
+    """The page says that it was not renewed, and why, in its own language; the index too; until it is."""
     folder = tmp_path / "2026-10"
     shutil.copytree(made, folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    done = salesops("report", "params/funnel.yml", "--out", tmp_path, "-p", "pipeline", "Renewals")
-    assert done.returncode == 1
-    assert "ValueError in cell" in done.stderr and "pipeline 'Renewals' is not in the source" in done.stderr
-    assert "the earlier page stays" in done.stderr
-    assert (folder / "funnel.html").read_bytes() == before["funnel.html"]
-    assert (folder / "failed" / "funnel.ipynb").is_file()
-    assert "was not renewed by the last run: ValueError" in (folder / "index.html").read_text()
-    done = salesops("report", "params/funnel.yml", "--out", tmp_path)
-    assert done.returncode == 0 and not (folder / "failed" / "funnel.ipynb").exists()
-    assert (folder / "index.html").read_bytes() == before["index.html"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_run_leaves_no_half_page_and_the_next_works(made, tmp_path, salesops, number):
-    folder = tmp_path / "2026-10"
-    shutil.copytree(made, folder)
-    before = (folder / "funnel.html").read_bytes()
-    command = [
-        sys.executable,
-        "-m",
-        "salesops",
-        "report",
-        "params/funnel.yml",
-        "--out",
-        str(tmp_path),
-        "-p",
-        "months",
-        "5",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not list(folder.glob(".draft-*/run.ipynb")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1)
-    process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert (folder / "funnel.html").read_bytes() == before
-    assert json.loads((folder / "manifest.json").read_text())
-    assert salesops("report", "params/funnel.yml", "--out", tmp_path).returncode == 0
-    assert not list(folder.glob(".draft-*"))
-    assert (folder / "funnel.html").read_bytes() == before
+    before = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+    for language, words in (("en", "Not renewed on"), ("ru", "Не обновлено")):
+        stem = "funnel" if language == "en" else "funnel.ru"
+        arguments = ["report", "params/funnel.yml", "--out", tmp_path, "--lang", language]
+        done = salesops(*arguments, "-p", "pipeline", "<b>Renewals</b>")
+        assert done.returncode == 1
+        assert "ValueError" in done.stderr and "pipeline '<b>Renewals</b>' is not in the source" in done.stderr
+        assert "the earlier page stays" in done.stderr
+        now = (folder / f"{stem}.html").read_text("utf-8")
+        assert banner.without(now) == before[f"{stem}.html"]
+        assert words in " ".join(Page(folder / f"{stem}.html").text) and "<b>Renewals" not in now
+        assert words in (folder / "index.html").read_text("utf-8")
+        assert (folder / "failed" / f"{stem}.ipynb").is_file()
+        failure = json.loads((folder / "manifest.json").read_text("utf-8"))["not_made"][stem]
+        assert failure["ending"] == "cell_error" and "Renewals" in failure["reason"]
+        done = salesops(*arguments)
+        assert done.returncode == 0 and "as it would be made now" in done.stdout
+        assert (folder / f"{stem}.html").read_text("utf-8") == before[f"{stem}.html"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(before)
+    assert (folder / "index.html").read_text("utf-8") == before["index.html"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(salesops, tmp_path):
@@ -247,22 +226,17 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(salesops, tmp_path):
 
 
 @pytest.mark.parametrize("folder", [".", "notebooks"])
-def test_plain_papermill_runs_the_notebook(root, tmp_path, folder):
+def test_plain_papermill_and_nbconvert_make_the_same_page(made, root, tmp_path, folder):
     """From the project, and from the notebook's own folder as JupyterLab does."""
-    out = tmp_path / "out.ipynb"
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(root / "notebooks" / "funnel.ipynb"),
-        str(out),
-        "--no-progress-bar",
+    notebook, values = str(root / "notebooks" / "funnel.ipynb"), str(root / "params" / "funnel.yml")
+    commands = [
+        ["papermill", notebook, str(tmp_path / "out.ipynb"), "--no-progress-bar", "-f", values],
+        ["nbconvert", "--to", "salesops", str(tmp_path / "out.ipynb")],
     ]
-    command += ["-f", str(root / "params" / "funnel.yml")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=root / folder)
-    assert done.returncode == 0, done.stderr
-    outputs = [o for c in nbformat.read(out, as_version=4).cells if c.cell_type == "code" for o in c.outputs]
-    assert any("application/vnd.salesops.findings+json" in o.get("data", {}) for o in outputs)
+    for command in commands:
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd=root / folder)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.html").read_bytes() == (made / "funnel.html").read_bytes()
 
 
 def test_what_a_crm_holds_is_shown_as_text(salesops, project_copy):
@@ -344,7 +318,7 @@ def test_what_a_crm_holds_is_shown_as_text(salesops, project_copy):
 
 
 def test_stems_name_pages_and_secrets_of_the_machine_stay_out(made, root):
-    job = run.prepare(root / "params" / "funnel.maven.yml", overrides={"lang": "ru"})
+    (job,) = jobs.prepare([root / "params" / "funnel.maven.yml"], overrides={"lang": "ru"})
     assert job.page == root / "reports" / "2016-10..2017-12" / "funnel.maven.ru.html"
     for path in made.iterdir():
         text = path.read_text("utf-8")

@@ -1,23 +1,50 @@
-"""The command `salesops`. Nothing heavy is imported before it is needed."""
+"""The command `salesops`. Nothing heavy is imported before it is needed.
 
-import datetime as dt
+Exit codes: 0 all is well; 1 a page failed, or differs; 2 what was asked for was refused, and nothing was run; 3 another
+run is writing into the folder, and nothing was run; 130 and 143 ended by Ctrl-C and SIGTERM.
+"""
+
+import os
 import signal
 import sys
 from pathlib import Path
 
 import click
 
-from salesops import __version__, periods
+from salesops import __version__
 from salesops.problems import BadInput
 
-FAILED, REFUSED = 1, 2
+FAILED, REFUSED, LOCKED = 1, 2, 3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """SalesOps Playbook: from CRM data to pages that leaders can decide on."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+
+
+def _end(number, frame) -> None:  # noqa: ARG001  the form of a handler
+    signal.signal(number, signal.SIG_IGN)  # once is enough; the rest is tidying up
+    sys.exit(128 + number)
+
+
+def _many(command):
+    """The options of commands that run pages."""
+    for option in reversed([
+        click.option("--jobs", "n_jobs", type=click.IntRange(1), help="Pages at once; by default one for each core."),
+        click.option("--cold", is_flag=True, help="Ordinary kernels, without a warm parent."),
+        click.option("--cell-timeout", default=1200.0, show_default=True, type=click.FloatRange(0.1), metavar="SECONDS",
+                     help="Longest time of a cell."),
+        click.option("--timeout", default=3600.0, show_default=True, type=click.FloatRange(0.1), metavar="SECONDS",
+                     help="Longest time of a page."),
+        click.option("--memory", type=click.IntRange(256), metavar="MB", help="Most memory of a page's process."),
+        click.option("--log", "log", type=click.Choice(["text", "json"]), default="text", show_default=True,
+                     help="What is printed: for people, or a line of JSON for each event."),
+    ]):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @main.command()
@@ -30,77 +57,86 @@ def main() -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the reports; by default reports/ of the project."
 )
-def report(params_files, pairs, period, lang, out) -> None:
-    """Make the page of each parameter file, such as params/funnel.yml.
+@click.option("--only", default="*", metavar="PATTERN", help="Only pages with such names, as funnel* or *.ru.")
+@click.option("--force", is_flag=True, help="Also make pages that are as they would be made now.")
+@click.option("--list", "listed", is_flag=True, help="Print the names of the pages, and make none.")
+@click.option("--dry-run", is_flag=True, help="Print which pages would be made, and why, and make none.")
+@click.option(
+    "--on", "cluster", metavar="dask:ADDRESS", help="Make the pages on a Dask cluster, as dask:tcp://host:8786."
+)
+@click.option("--files", metavar="URL", help="With --on: where this machine and the workers both find files.")
+@_many
+def report(params_files, pairs, period, lang, out, only, force, listed, dry_run, cluster, files, n_jobs, log, **limits):
+    """Make the page of each parameter file, such as params/funnel.yml, or the pages of a pack.
 
-    Exit code 0: every page was made; 1: a page failed, and an earlier one stays; 2: parameters were refused,
-    and nothing was run.
+    A page that is as it would be made now is not made again.
+
+    Exit code 0: every page is there; 1: a page failed, and an earlier one stays; 2: parameters were refused;
+    3: another run is writing into the folder. After 2 and 3 nothing was run.
     """
-    from salesops.report import run
+    from salesops.report import jobs, locks, run, tell
 
     overrides = dict(pairs)
-    overrides |= {name: value for name, value in (("period", _resolved(period)), ("lang", lang)) if value is not None}
-    jobs, refused = [], []
-    for params_file in params_files:
-        try:
-            jobs.append(run.prepare(params_file, overrides=overrides, out=out))
-        except BadInput as error:
-            refused.append(error)
-    for error in refused:
-        click.echo(str(error), err=True)
-    if refused:
-        sys.exit(REFUSED)
-    made = [_run(job) for job in jobs]
-    for index in dict.fromkeys(job.folder / "index.html" for job in jobs):
-        if index.is_file():
-            click.echo(index)
-    sys.exit(0 if all(made) else FAILED)
+    overrides |= {name: value for name, value in (("period", period), ("lang", lang)) if value is not None}
+    try:
+        wanted = jobs.prepare(params_files, overrides=overrides, out=out, only=only)
+        if listed or dry_run:
+            return _show(wanted, why=dry_run, force=force)
+        with tell.teller(log, len(wanted)) as telling, _making(cluster, files, n_jobs, wanted, limits) as how:
+            result = run.run(wanted, force=force, tell=telling, **how)
+            telling("end", result=result, folders=list(dict.fromkeys(job.folder for job in wanted)))
+    except BadInput as error:
+        _refuse(str(error))
+    except locks.Locked as error:
+        _refuse(str(error), LOCKED)
+    sys.exit(0 if result.good else FAILED)
 
 
-def _resolved(period: str | None) -> str | None:
-    """The period meant; last-month is that of the machine's own time zone."""
-    if period != "last-month":
-        return period
-    today = dt.datetime.now().astimezone().date()
-    return periods.month_before(today)
+def _refuse(message: str, code: int = REFUSED) -> None:
+    click.echo(message, err=True)
+    sys.exit(code)
 
 
-def _run(job) -> bool:
-    """Run one job with its progress shown; whether it made its page."""
+def _making(cluster: str | None, files: str | None, n_jobs: int | None, wanted, limits: dict):
+    """How pages are made: a context that gives the arguments of `run.run`."""
     from salesops.report import run
 
-    try:
-        with _progress(job.stem) as advance:
-            page = run.run(job, progress=advance)
-    except run.RunFailed as failure:
-        click.echo(f"{job.stem}: failed: {failure.reason}", err=True)
-        if failure.notebook:
-            click.echo(f"{job.stem}: the notebook with its error is {failure.notebook}", err=True)
-        if job.page.is_file():
-            click.echo(f"{job.stem}: the earlier page stays: {job.page}", err=True)
-        return False
-    click.echo(f"{job.stem}: {page}")
-    return True
+    bounds = run.Limits(limits["cell_timeout"], limits["timeout"], limits["memory"])
+    if cluster:
+        from salesops.report import cluster as elsewhere
+
+        return elsewhere.workers(cluster, files=files, cold=limits["cold"], limits=bounds)
+    return _here(n_jobs or _cores(), limits["cold"], bounds, wanted)
 
 
-def _progress(stem: str):
-    """A bar on a terminal, plain lines otherwise; a context that gives a function (done, total)."""
+def _here(n_jobs: int, cold: bool, limits, wanted):
     from contextlib import contextmanager
 
-    @contextmanager
-    def lines():
-        click.echo(f"{stem}: running")
-        yield lambda done, total: None
+    from salesops.report.workers import Workers
 
     @contextmanager
-    def bar():
-        from rich.progress import Progress
+    def context():
+        with Workers(cold=cold) as workers:
+            yield {"do": workers.do, "stop": workers.close, "at_once": min(n_jobs, len(wanted)), "limits": limits}
 
-        with Progress(transient=True) as shown:
-            task = shown.add_task(stem, total=None)
-            yield lambda done, total: shown.update(task, completed=done, total=total)
+    return context()
 
-    return bar() if sys.stdout.isatty() else lines()
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _show(wanted, *, why: bool, force: bool) -> None:
+    """Print the names of pages, or whether and why each would be made."""
+    from salesops.report import manifest, run
+
+    if not why:
+        for job in wanted:
+            click.echo(job.name)
+        return
+    folders = {job.folder: manifest.Folder(job.folder) for job in wanted}
+    for one in run.plan(wanted, folders, force=force):
+        click.echo(f"{one.job.name}: {f'would be made: {one.why}' if one.why else 'as it would be made now'}")
 
 
 @main.command()
@@ -114,12 +150,10 @@ def sample(folder: Path, deals: int, seed: int) -> None:
     from salesops import crm
 
     if folder.exists():
-        click.echo(f"{folder} exists already; name a folder that does not", err=True)
-        sys.exit(REFUSED)
+        _refuse(f"{folder} exists already; name a folder that does not")
     try:
         book = crm.open(f"sample:deals={deals},seed={seed}")
     except BadInput as error:
-        click.echo(str(error), err=True)
-        sys.exit(REFUSED)
+        _refuse(str(error))
     shutil.copytree(book.folder, folder)
     click.echo(folder)

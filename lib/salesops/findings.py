@@ -3,6 +3,11 @@
 from typing import Literal, NamedTuple
 
 Tone = Literal["good", "bad", "warn", "plain"]
+MARKS: dict[Tone, str] = {"good": "●", "bad": "▼", "warn": "▲", "plain": "–"}
+
+# What a notebook says of itself as data, beside the HTML that is shown.
+FINDINGS = "application/vnd.salesops.findings+json"
+PAGE = "application/vnd.salesops.page+json"
 
 
 class Finding(NamedTuple):

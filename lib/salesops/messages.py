@@ -12,7 +12,7 @@ import nbformat
 from babel.messages import Catalog, extract, pofile
 
 from salesops import lang, project
-from salesops.report import render, run
+from salesops.report import jobs, render
 
 KEYWORDS = {"_": None, "ngettext": (1, 2)}
 
@@ -24,7 +24,7 @@ def collect(root: Path) -> dict[str, str | None]:
         for _line, message, _comments, _context in extract.extract("python", io.BytesIO(path.read_bytes()), KEYWORDS):
             one, many = message if isinstance(message, tuple) else (message, None)
             found[one] = many
-    for analysis in run.analyses(root):
+    for analysis in jobs.analyses(root):
         for field in importlib.import_module(f"salesops.{analysis}.params").Params.model_fields.values():
             found |= dict.fromkeys(filter(None, (field.description, field.json_schema_extra["unit"])))
         notebook = nbformat.read(root / "notebooks" / f"{analysis}.ipynb", as_version=4)

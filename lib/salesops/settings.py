@@ -30,6 +30,8 @@ class Params(BaseModel):
     as_of: str = option("the last day known, as 2026-10-31; blank is the last day of the period")
     year_starts: int = option("first month of the fiscal year", unit="month, 1 to 12", ge=1, le=12)
     lang: str = option("language of the page: en or ru", pattern="^(en|ru)$")
+    region: str = option("only deals of this region; blank is all")
+    team: str = option("only deals of this team; blank is all")
 
     @classmethod
     def check(cls, values: Mapping[str, object], *, where: str):

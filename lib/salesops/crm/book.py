@@ -1,11 +1,14 @@
 """A book: the canonical tables of one company as they were known at the end of a day."""
 
+import copy
 import datetime as dt
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import ibis
@@ -15,10 +18,14 @@ from ibis import _
 
 from salesops import periods, project
 from salesops.crm import engine, mapping, prepare, sample
+from salesops.crm.dimensions import with_group
 from salesops.crm.read import read
-from salesops.problems import BadInput, printable
+from salesops.crm.source import Located, locate
+from salesops.crm.tables import TABLES
 
 LISTED = 200
+OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
+OF_THE_WHOLE = ("n_rows", "first_moment", "last_moment", "exported_on")  # facts that later data change
 
 
 class Book:
@@ -31,14 +38,19 @@ class Book:
     about : facts of the source: title, currency, history, refused and repaired rows, notes.
     """
 
-    def __init__(self, folder: Path, as_of: dt.date | None = None):
+    def __init__(self, folder: Path, as_of: dt.date | None = None, *, digest_file: Path | None = None):
         self.folder = folder
+        self._digest_file = digest_file
         self.about = json.loads((folder / "book.json").read_text("utf-8"))
         last_on = self.last_on
         self.as_of = min(as_of, last_on) if as_of else last_on
         self.cut = periods.end_of(self.as_of, self.time_zone)
         self.complete = self.as_of == last_on
         self._con = engine.connect()
+        self._tables: dict[str, ibis.Table] = {}  # as read
+        self._views: dict[str, ibis.Table] = {}  # as known
+        self._ids: ibis.Table | None = None  # of the deals that are looked at; None is all
+        self._whole = self  # the book that this one is a part of
 
     def __repr__(self) -> str:
         return f"<Book {self.title}, as of {self.as_of}: {self.about['n_rows']['deals']} deals>"
@@ -73,9 +85,81 @@ class Book:
         return self.about["n_rows"].get(table, 0) > 0
 
     def _read(self, name: str) -> ibis.Table:
-        if name not in self._con.list_tables():
-            self._con.read_parquet(self.folder / f"{name}.parquet", table_name=name)
-        return self._con.table(name)
+        if name not in self._tables:
+            self._tables[name] = self._con.read_parquet(self.folder / f"{name}.parquet", table_name=name)
+        table = self._tables[name]
+        return table.semi_join(self._ids, "deal_id") if self._ids is not None and name in OF_DEALS else table
+
+    def only(self, *, region: str = "", team: str = "") -> "Book":
+        """The book of the deals of one region or team, as known on `as_of`; of all where both are blank.
+
+        Raises
+        ------
+        ValueError
+            If no deal has that region or team; it names those there are.
+        """
+        narrowed = self
+        for dimension, wanted in (("region", region), ("team", team)):
+            if wanted:
+                deals = with_group(narrowed, narrowed.deals, dimension).select("deal_id", "group")
+                ids = deals.filter(_.group == wanted).select("deal_id").cache()
+                if not ids.count().execute():
+                    known = sorted(deals.filter(_.group.notnull()).select("group").distinct().execute()["group"])
+                    raise ValueError(f"{dimension} {wanted!r} is not in the source; it has: {', '.join(known)}")
+                narrowed = copy.copy(narrowed)
+                narrowed._ids = ids
+                narrowed._views = {}
+                narrowed.__dict__.pop("n_known", None)
+        return narrowed
+
+    def digest(self) -> str:
+        """The hash of everything known at the end of `as_of`, the same whatever the source learnt later.
+
+        Of the whole book, also where this is a part of it. Rows count without their order; what no day is known
+        of (accounts, refused rows, repairs) counts whole. Computed once per book and day.
+        """
+        return self._whole._contents["digest"]
+
+    @cached_property
+    def n_known(self) -> dict[str, int]:
+        """Rows known at the end of `as_of`, by table; tables without any are left out."""
+        counted = dict(self._whole._contents["n_known"])
+        if self._ids is not None:
+            counted |= {name: int(getattr(self, name).count().execute()) for name in OF_DEALS & set(counted)}
+        return {name: n for name, n in counted.items() if n}
+
+    @cached_property
+    def _contents(self) -> dict:
+        """The digest and the numbers of rows, from their file if they were computed before."""
+        kept = self._digest_file
+        if kept and kept.is_file():
+            return json.loads(kept.read_text("utf-8"))
+        found = self._count_contents()
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            draft = kept.with_name(f".{kept.name}-{os.getpid()}")
+            draft.write_text(json.dumps(found), "utf-8")
+            draft.replace(kept)
+        return found
+
+    def _count_contents(self) -> dict:
+        facts = {name: value for name, value in self.about.items() if name not in OF_THE_WHOLE}
+        parts, n_known = [json.dumps([facts, str(self.as_of), self.complete], sort_keys=True)], {}
+        for name in (*TABLES, "visits", "states"):
+            table = getattr(self, name)
+            columns = ", ".join(f"coalesce({column}::VARCHAR, chr(0))" for column in sorted(table.columns))
+            rows = f"SELECT md5(concat_ws(chr(31), {columns})) AS h FROM ({self._con.compile(table)})"  # noqa: S608
+            halves = ", ".join(f"sum(('0x' || substr(h, {at}, 16))::UBIGINT)" for at in (1, 17))
+            n, *sums = self._con.raw_sql(f"SELECT count(*), {halves} FROM ({rows})").fetchone()  # noqa: S608
+            parts.append(f"{name} {n} {sums}")
+            n_known |= {name: n} if name in TABLES else {}
+        return {"digest": hashlib.sha256("\n".join(parts).encode()).hexdigest(), "n_known": n_known}
+
+    def _view(self, name: str, make: Callable[[], ibis.Table]) -> ibis.Table:
+        """A table under a name of the engine's, so that what is asked of it need not be written out each time."""
+        if name not in self._views:
+            self._views[name] = self._con.create_view(ibis.util.gen_name(name), make())
+        return self._views[name]
 
     def _known(self, moment: ibis.Column) -> ibis.Column:
         """Whether something had happened; what has no date is known with the last day only."""
@@ -84,12 +168,12 @@ class Book:
     @property
     def states(self) -> ibis.Table:
         """Spans in which nothing tracked of a deal changed: [entered_at, left_at), null while it lasts."""
-        return self._until_cut(self._read("states"))
+        return self._view("states", lambda: self._until_cut(self._read("states")))
 
     @property
     def visits(self) -> ibis.Table:
         """Stays of deals in stages: seq, stage, position, kind, entry_kind, half-open [entered_at, left_at)."""
-        return self._until_cut(self._read("visits"))
+        return self._view("visits", lambda: self._until_cut(self._read("visits")))
 
     def _until_cut(self, spans: ibis.Table) -> ibis.Table:
         spans = spans.filter(self._known(spans.entered_at))
@@ -102,6 +186,9 @@ class Book:
         What the source does not log is known of closed deals and on the last day only: an open deal's
         amount of a day in the past is missing rather than today's.
         """
+        return self._view("deals", self._deals)
+
+    def _deals(self) -> ibis.Table:
         now = self.states.filter(_.left_at.isnull())
         static = self._read("deals").drop(*prepare.TRACKED, "stage", "status", "closed_at")
         joined = static.join(now.drop("entered_at", "left_at", "seq"), "deal_id")
@@ -128,7 +215,11 @@ class Book:
     @property
     def month_ends(self) -> ibis.Table:
         """The open pipeline at each known month's end: pipeline, stage, month_on, end_at, n_open, amount_minor."""
-        return self._read("month_ends").filter(_.end_at <= self.cut)
+        if self._ids is None:
+            ends = self._read("month_ends")
+        else:
+            ends = ibis.memtable(prepare.month_ends(self._read("states"), self._read("deals"), self.about))
+        return ends.filter(_.end_at <= self.cut)
 
     @property
     def changes(self) -> ibis.Table:
@@ -193,7 +284,7 @@ class Book:
         return self._read("splits")
 
 
-def open(source: str | Path, *, as_of: dt.date | str | None = None) -> Book:
+def open(source: str | Path, *, as_of: dt.date | str | None = None, region: str = "", team: str = "") -> Book:
     """The book of a source as known at the end of a day.
 
     Parameters
@@ -201,49 +292,44 @@ def open(source: str | Path, *, as_of: dt.date | str | None = None) -> Book:
     source : `sample` (or `sample:deals=20000,seed=7`); `<mapping>:<folder>`, where the mapping is
         `params/crm/<mapping>.yml`; or a folder that holds a prepared book. Folders count from the project.
     as_of : the last day known, inclusive; None is the last day in the data.
+    region, team : only deals of this region or team; blank is all.
 
     Raises
     ------
     BadInput
         If the source cannot be read; with every problem at once.
+    ValueError
+        If no deal has that region or team.
     """
     as_of = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
-    return Book(_prepared(str(source)), as_of)
+    located = locate(str(source))
+    _make_sure_of(located)
+    return Book(located.folder, as_of, digest_file=located.digest_file(as_of)).only(region=region, team=team)
 
 
-def _prepared(source: str) -> Path:
-    """The folder of the prepared book of a source; made when its inputs have not been seen before."""
-    name, _colon, rest = source.partition(":")
-    if name == "sample":
-        size = sample.parse_size(rest)
-        return _cached("sample", repr(size).encode(), lambda folder: sample.write(folder, size))
-    root = project.root()
-    spec_path = root / "params" / "crm" / f"{name}.yml"
+def _make_sure_of(located: Located) -> None:
+    """Prepare the book where its inputs have not been seen before: in a temporary place, moved when whole."""
+    if located.made:
+        return
+    books = located.folder.parent
+    books.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{located.name}-", dir=books))
     try:
-        if rest and spec_path.is_file():
-            return _imported(spec_path, root / Path(rest).expanduser())
-        folder = root / Path(source).expanduser()
-        if (folder / "book.json").is_file():
-            return folder
-    except (OSError, RuntimeError, ValueError) as error:  # no such user, a path too long, a NUL in it
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"source {printable(source)!r} cannot be read", [str(error)]) from None
-    known = sorted(path.stem for path in (root / "params" / "crm").glob("*.yml"))
-    allowed = [f"{mapping_name}:<folder>" for mapping_name in known]
-    raise BadInput(f"source {source!r} cannot be read", [f"allowed: sample, {', '.join(allowed)}, a book's folder"])
+        _make(draft, located)
+        try:
+            draft.rename(located.folder)
+        except OSError:  # another run made the same book first
+            if not located.made:
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
-def _imported(spec_path: Path, folder: Path) -> Path:
-    spec = mapping.load(spec_path)
-    if not folder.is_dir():
-        raise BadInput(f"source {spec_path.stem} cannot be read", [f"there is no folder {folder}"])
-    digest = hashlib.sha256(spec.model_dump_json().encode())
-    for table in spec.tables.values():
-        for path in sorted(p for p in folder.glob(table.file) if p.is_file()):
-            with path.open("rb") as stream:
-                digest.update(path.name.encode() + hashlib.file_digest(stream, "sha256").digest())
-    return _cached(spec_path.stem, digest.digest(), lambda target: _import(target, folder, spec))
+def _make(target: Path, located: Located) -> None:
+    if located.files is None:
+        sample.write(target, sample.parse_size(located.settings))
+    else:
+        _import(target, located.files, mapping.load(project.root() / "params" / "crm" / f"{located.name}.yml"))
 
 
 def _import(target: Path, folder: Path, spec: mapping.Mapping) -> None:
@@ -266,29 +352,3 @@ def _import(target: Path, folder: Path, spec: mapping.Mapping) -> None:
     if not got.stage_dates.empty:
         got.stage_dates.to_parquet(target / "stage_dates.parquet", index=False)
     prepare.prepare(target, about)
-
-
-def _cached(name: str, content: bytes, make: Callable[[Path], None]) -> Path:
-    """The folder made from `content` by this code; made in a temporary place and moved when whole."""
-    code = hashlib.sha256(content)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        code.update(path.read_bytes())
-    books = project.cache() / "books"
-    folder = books / f"{name}-{code.hexdigest()[:16]}"
-    if (folder / "book.json").is_file():
-        return folder
-    books.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=books))
-    try:
-        make(draft)
-        about = json.loads((draft / "book.json").read_text("utf-8"))
-        about["sha256"] = code.hexdigest()
-        (draft / "book.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        try:
-            draft.rename(folder)
-        except OSError:  # another run made the same book first
-            if not (folder / "book.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return folder

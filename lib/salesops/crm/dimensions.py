@@ -1,8 +1,13 @@
 """What deals can be split by, wherever the source keeps it: on the deal, its account or its rep."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import ibis
 
-from salesops.crm.book import Book
+if TYPE_CHECKING:
+    from salesops.crm.book import Book
 
 ALL = ""  # the group of deals that are not split; no deal can have it as a value
 ON_ACCOUNT = ("segment", "industry", "region", "country")

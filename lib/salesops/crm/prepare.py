@@ -62,7 +62,7 @@ def prepare(folder: Path, about: dict) -> None:
     about = {**about, **_facts(con, folder, dated=dated)}
     if not (about["last_moment"] or about["exported_on"]):
         raise BadInput(f"{about['title']} cannot be used", ["no row has any date; say exported_on in the mapping"])
-    ends = _month_ends(con.read_parquet(folder / "states.parquet"), deals, about)
+    ends = month_ends(con.read_parquet(folder / "states.parquet"), deals, about)
     ends.to_parquet(folder / "month_ends.parquet", index=False)
     con.disconnect()
     shutil.rmtree(folder / "scratch", ignore_errors=True)
@@ -229,7 +229,7 @@ def _log_begins(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> s
     return str(first) if begun.count().execute() else None
 
 
-def _month_ends(states: ibis.Table, deals: ibis.Table, about: dict) -> pd.DataFrame:
+def month_ends(states: ibis.Table, deals: ibis.Table, about: dict) -> pd.DataFrame:
     """The open pipeline at month ends, by sweep line: in when a span is entered, out when it is left.
 
     The engine sums by quarter of an hour (every time zone's months begin on one), exactly, in minor units;

@@ -166,9 +166,10 @@ def _watch(part: pd.DataFrame, cause: str, scope: Scope | None) -> dict:
 
 def _incidence(part: pd.DataFrame, cause: str) -> stats.Incidence:
     """Aalen-Johansen of `cause` and of being lost, from rows of outcome, age and n."""
-    wide = part.pivot_table(index="age", columns="outcome", values="n", aggfunc="sum", fill_value=0)
-    wide = wide.reindex(columns=[cause, LOST, OPEN], fill_value=0).add_prefix("n_").reset_index()
-    return stats.aalen_johansen(wide, {cause: f"n_{cause}", LOST: "n_lost"})
+    outcome, n = part["outcome"].to_numpy(), part["n"].to_numpy()
+    counts = {f"n_{end}": np.where(outcome == end, n, 0) for end in (cause, LOST, OPEN)}
+    table = pd.DataFrame({"age": part["age"].to_numpy(), **counts})
+    return stats.aalen_johansen(table, {cause: f"n_{cause}", LOST: "n_lost"})
 
 
 def stays(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:

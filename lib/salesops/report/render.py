@@ -1,17 +1,17 @@
 """From an executed notebook to one self-contained page, by nbconvert with the playbook's own template."""
 
 import re
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import nbformat
+from nbconvert import HTMLExporter
 
-from salesops import lang
+from salesops import lang, project
+from salesops.findings import FINDINGS, PAGE
 from salesops.lang import _
-from salesops.project import PACKAGE
-from salesops.report.show import FINDINGS, PAGE
-
-TEMPLATES = PACKAGE / "report" / "templates"
+from salesops.report import inputs
+from salesops.report.files import TEMPLATES
 
 
 class Facts(NamedTuple):
@@ -49,26 +49,64 @@ def facts(notebook: nbformat.NotebookNode) -> Facts:
     return Facts(dict(found[PAGE][0]), [dict(finding) for group in found[FINDINGS] for finding in group])
 
 
-def render(notebook: nbformat.NotebookNode, *, language: str, made: Mapping[str, str]) -> str:
-    """The page of an executed notebook.
+class PageExporter(HTMLExporter):
+    """Executed notebook to page; also `jupyter nbconvert --to salesops`, for a notebook that plain papermill ran."""
 
-    Parameters
-    ----------
-    notebook : executed; its Markdown is English and is translated here.
-    language : of the page.
-    made : how it was made: name -> value, shown at the end. No clock in it: same inputs, same bytes.
+    export_from_notebook = "SalesOps page"
+    template_name = "salesops"
+    exclude_anchor_links = True
+
+    def __init__(self, config=None, **kwargs):
+        super().__init__(config=config, extra_template_basedirs=[str(TEMPLATES)], **kwargs)
+
+    def from_notebook_node(self, nb, resources=None, **kwargs):
+        known = facts(nb)
+        lang.use(known.page["parameters"]["lang"])
+        page = _page(nb, known)
+        body, resources = super().from_notebook_node(nb, resources={**(resources or {}), "page": page}, **kwargs)
+        return re.sub(r"\n\s*\n+", "\n", body).strip() + "\n", resources
+
+
+@lru_cache
+def exporter() -> PageExporter:
+    """One for the process: its templates are compiled once."""
+    return PageExporter()
+
+
+def render(notebook: nbformat.NotebookNode) -> str:
+    """The page of an executed notebook; its Markdown is English and is translated here.
+
+    Raises
+    ------
+    ValueError
+        If the notebook never began a page.
     """
-    from nbconvert import HTMLExporter
+    return exporter().from_notebook_node(notebook)[0]
 
-    lang.use(language)
-    known = facts(notebook)
-    page = {
+
+def rehearse() -> None:
+    """Make a page of nothing, so that templates and patterns are compiled before the first real one."""
+    cells = [
+        nbformat.v4.new_markdown_cell("## A heading\n\nA *word* of `text`."),
+        nbformat.v4.new_code_cell(
+            "", outputs=[nbformat.v4.new_output("display_data", {"text/html": "<table><tr><td>&lt;</td></tr></table>"})]
+        ),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+    page = {"sections": _sections(notebook), "made": [], "words": {}}
+    HTMLExporter.from_notebook_node(exporter(), notebook, resources={"page": page})
+
+
+def _page(notebook: nbformat.NotebookNode, known: Facts) -> dict:
+    """What the template is told. There is no clock in it: same inputs, same bytes."""
+    made = inputs.of(project.root(), known.page["analysis"], known.page["parameters"], data=known.page["data"])
+    return {
         **known.page,
-        "lang": language,
+        "lang": lang.current(),
         "headline": known.headline,
         "deck": known.deck,
         "sections": _sections(notebook),
-        "made": list(made.items()),
+        "made": [*((name, value[:16]) for name, value in made.hashes.items()), *made.versions.items()],
         "words": {
             "skip": _("Skip to the report"),
             "pages": _("Pages"),
@@ -80,10 +118,6 @@ def render(notebook: nbformat.NotebookNode, *, language: str, made: Mapping[str,
             ),
         },
     }
-    exporter = HTMLExporter(template_name="salesops", extra_template_basedirs=[str(TEMPLATES)])
-    exporter.exclude_anchor_links = True
-    body, _resources = exporter.from_notebook_node(notebook, resources={"page": page})
-    return re.sub(r"\n\s*\n+", "\n", body).strip() + "\n"
 
 
 def _sections(notebook: nbformat.NotebookNode) -> list[dict]:

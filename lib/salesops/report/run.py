@@ -1,226 +1,297 @@
-"""From a parameter file to a published page: check, execute, render, publish.
+"""Many pages at once: what need not run does not, what fails does not stop the others.
 
-The run knows only the convention of the stem: `params/funnel.maven.yml` is the variant `maven` of the
-analysis `funnel`, whose notebook is `notebooks/funnel.ipynb` and whose schema `salesops.funnel.Params`.
+Pages are made in processes of their own (`workers`), or on a cluster (`cluster`); only this process writes into
+the folders of the reports.
 """
 
-import importlib
+import json
 import os
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from salesops import project, settings, yamlfile
+from salesops import project
+from salesops.crm import source
 from salesops.problems import BadInput
-from salesops.report import files
+from salesops.report import files, inputs, locks
+from salesops.report.jobs import Job
+from salesops.report.manifest import Folder
 
-# nbformat's schema checker would build an Earley grammar for IRIs at every start, 1.3 seconds for a check that
-# no notebook needs; without the module jsonschema leaves that one check out.
-sys.modules.setdefault("rfc3987_syntax", None)
-
-VERSIONS = ("salesops", "papermill", "nbconvert", "pandas", "statsmodels", "ibis-framework", "duckdb", "matplotlib")
-Progress = Callable[[int, int], None]  # cells done, cells in all
+Tell = Callable[..., None]  # an event by name, with its facts
 
 
-class Job(NamedTuple):
-    """A checked run: everything that can be refused before a kernel starts has been."""
+class Limits(NamedTuple):
+    """What a page may take: seconds of a cell and of all, memory of its processes in megabytes (None: no limit)."""
 
-    stem: str  # funnel.maven, or funnel.maven.ru for the Russian page
-    analysis: str
-    params: settings.Params
-    root: Path
-    folder: Path  # of the pages of this period
+    cell_seconds: float = 1200
+    page_seconds: float = 3600
+    memory: int | None = None
+
+
+class Plan(NamedTuple):
+    """A job, and why it is to be run; an empty reason: the page is as it would be made now."""
+
+    job: Job
+    why: str
+    now: inputs.Inputs | None = None
+
+
+class Failure(NamedTuple):
+    job: Job
+    reason: str
+    notebook: Path | None = None
+
+
+class Result(NamedTuple):
+    """What a run did."""
+
+    made: list[Job]
+    unchanged: list[Job]
+    failed: list[Failure]
+    trouble: list[str]  # manifests that could not be written
 
     @property
-    def page(self) -> Path:
-        return self.folder / f"{self.stem}.html"
+    def good(self) -> bool:
+        return not self.failed and not self.trouble
 
 
-class RunFailed(Exception):
-    """A page could not be made; `notebook` is the executed notebook with its error, if it got so far."""
+def run(
+    jobs: Sequence[Job],
+    do: Callable[[dict], dict],
+    *,
+    executor: Executor | None = None,
+    at_once: int = 1,
+    limits: Limits = Limits(),  # noqa: B008  immutable
+    force: bool = False,
+    tell: Tell = lambda event, **facts: None,
+    stop: Callable[[], None] = lambda: None,
+) -> Result:
+    """Make the pages of jobs that are not as they would be made now.
 
-    def __init__(self, reason: str, notebook: Path | None = None):
-        super().__init__(reason)
-        self.reason, self.notebook = reason, notebook
+    Parameters
+    ----------
+    do : makes the outcome of a task; `workers.Workers.do`.
+    executor : runs `do`; None is threads of this process. Tasks go to it `at_once` at a time.
+    tell : called with what happens, when it happens.
+    stop : ends what `do` has begun; called when this run is interrupted.
+
+    Raises
+    ------
+    Locked
+        If another run is writing into one of the folders; nothing was run then.
+    """
+    result = Result([], [], [], [])
+    with ExitStack() as held:
+        folders = _open_folders(jobs, held, result, tell)
+        jobs = [job for job in jobs if job.folder in folders]
+        executor = executor or held.enter_context(ThreadPoolExecutor(at_once))
+        try:
+            _make(jobs, folders, do, executor, at_once, limits, force, result, tell)
+        except BaseException:
+            stop()
+            raise
+    return result
 
 
-def analyses(root: Path) -> list[str]:
-    """The questions the playbook answers: the folders of the library with a `params.py`, with a notebook."""
-    found = sorted(path.parent.name for path in project.PACKAGE.glob("*/params.py"))
-    return [name for name in found if (root / "notebooks" / f"{name}.ipynb").is_file()]
+def _make(jobs, folders, do, executor, at_once, limits, force, result: Result, tell: Tell) -> None:
+    books, bad = _prepare_data(jobs, do, executor, at_once, limits, tell)
+    for job in jobs:
+        if job.params.source in bad:
+            _fail(folders, Plan(job, ""), {"ending": "bad_source", "reason": bad[job.params.source]}, result, tell)
+    plans = plan([job for job in jobs if job.params.source not in bad], folders, force=force)
+    for one in plans:
+        if not one.why:
+            _publish(folders[one.job.folder].still_good, one, result, tell, made=False)
+    todo = sorted((one for one in plans if one.why), key=lambda one: -_seconds_before(folders, one.job))
+    tasks = ((one, _task(one.job, books, limits)) for one in todo)
+    for one, outcome in _outcomes(executor, do, tasks, at_once, tell):
+        if outcome["ending"] == "made":
+            _publish(folders[one.job.folder].made, one, result, tell, outcome["page"], _record(one, outcome))
+        else:
+            _fail(folders, one, outcome, result, tell)
 
 
-def prepare(params_file: Path, *, overrides: Mapping[str, object], out: Path | None = None) -> Job:
-    """Check a parameter file with its overrides.
+def plan(jobs: Iterable[Job], folders: dict[Path, Folder], *, force: bool = False) -> list[Plan]:
+    """For each job, why it would run."""
+    return [_plan(job, folders.get(job.folder), force) for job in jobs]
+
+
+def _plan(job: Job, folder: Folder | None, force: bool) -> Plan:
+    data = digest(job)
+    if data is None:
+        return Plan(job, "the data were not seen before")
+    now = inputs.of(job.root, job.analysis, job.params.model_dump(mode="json"), data=data)
+    record = folder.pages.get(job.stem) if folder else None
+    if force:
+        return Plan(job, "asked for", now)
+    if record is None:
+        return Plan(job, "not made before", now)
+    if changed := now.differ(record["hashes"], record["versions"]):
+        return Plan(job, f"{', '.join(changed)} changed", now)
+    if not folder.is_as_made(job.stem):
+        return Plan(job, "the page is not as it was made", now)
+    return Plan(job, "", now)
+
+
+def digest(job: Job) -> str | None:
+    """The hash of what was known on the last day of a job; None where it is not known yet.
 
     Raises
     ------
     BadInput
-        With every problem at once.
+        If there is no such source.
     """
-    params_file = Path(params_file)
-    values = {**yamlfile.load(params_file), **overrides}
-    root = project.root(params_file.resolve().parent)
-    analysis = params_file.name.split(".")[0]
-    if analysis not in analyses(root):
-        raise BadInput(
-            f"{params_file} cannot be used", [f"no analysis {analysis!r}; there are: {', '.join(analyses(root))}"]
-        )
-    schema = importlib.import_module(f"salesops.{analysis}.params").Params
-    params = schema.check(values, where=str(params_file))
-    stem = params_file.name.removesuffix(".yml") + ("" if params.lang == "en" else f".{params.lang}")
-    return Job(stem, analysis, params, root, (out or root / "reports").absolute() / params.period)
+    located = source.locate(job.params.source)
+    kept = located.digest_file(job.params.last_known_on)
+    return json.loads(kept.read_text("utf-8"))["digest"] if located.made and kept.is_file() else None
 
 
-def run(job: Job, *, progress: Progress = lambda done, total: None) -> Path:
-    """Make the page of a job.
+def _open_folders(jobs: Sequence[Job], held: ExitStack, result: Result, tell: Tell) -> dict[Path, Folder]:
+    """The folders of the jobs, locked; the jobs of one that cannot be written to have failed."""
+    folders = {}
+    for path in sorted({job.folder for job in jobs}):
+        try:
+            held.enter_context(locks.hold(path))
+            _remove_drafts(path)
+            folders[path] = Folder(path)
+            held.callback(_write, folders[path], result)
+        except OSError as error:
+            for job in (job for job in jobs if job.folder == path):
+                result.failed.append(Failure(job, _said(error)))
+                tell("failed", name=job.name, reason=_said(error), page=str(job.page))
+    return folders
+
+
+def _remove_drafts(folder: Path) -> None:
+    """What a killed run had begun to write; the lock says that nobody is writing now."""
+    for left in [*folder.glob(f"{files.DRAFT}*"), *folder.glob(f"failed/{files.DRAFT}*")]:
+        left.unlink(missing_ok=True)
+
+
+def _write(folder: Folder, result: Result) -> None:
+    try:
+        folder.write()
+    except OSError as error:
+        result.trouble.append(f"{folder.path}: the manifest could not be written: {_said(error)}")
+
+
+def _prepare_data(
+    jobs: Sequence[Job], do, executor: Executor, at_once: int, limits: Limits, tell: Tell
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Every source of the jobs prepared once, with the hashes of its days.
 
     Returns
     -------
-    Path
-        The published page. An earlier page is replaced only by a whole new one.
-
-    Raises
-    ------
-    RunFailed
-        If the notebook fails or the page cannot be written; the executed notebook is kept in `failed/`.
+    books : source -> folder of the prepared book, and its key.
+    bad : source -> why it cannot be used.
     """
-    from salesops.report import manifest
+    bad: dict[str, str] = {}
+    unseen = {}
+    for job in jobs:
+        try:
+            if job.params.source not in bad and digest(job) is None:
+                unseen.setdefault(job.params.source, {}).setdefault(str(job.params.last_known_on), job)
+        except BadInput as error:
+            bad[job.params.source] = str(error)
+    while unseen:  # a source's first day makes the book, which the other days then find
+        now = {name: days.popitem() for name, days in unseen.items()}
+        unseen = {name: days for name, days in unseen.items() if days}
+        tasks = (
+            (name, {**_task(job, {}, limits), "do": "prepare", "source": name, "as_of": day})
+            for name, (day, job) in now.items()
+        )
+        for name, outcome in _outcomes(executor, do, tasks, at_once, tell, event="data"):
+            if outcome["ending"] != "made":
+                bad[name] = outcome["reason"]
+                unseen.pop(name, None)
+    located = {name: source.locate(name) for name in {job.params.source for job in jobs} - set(bad)}
+    return {name: [str(one.folder), one.key] for name, one in located.items()}, bad
 
-    kept = job.folder / "failed" / f"{job.stem}.ipynb"
-    try:
-        with files.draft_folder(job.folder) as draft:
-            try:
-                _make(job, draft, progress)
-            except RunFailed as failure:
-                if (draft / "run.ipynb").is_file():
-                    kept.parent.mkdir(exist_ok=True)
-                    (draft / "run.ipynb").replace(kept)
-                    failure.notebook = kept
-                manifest.failed(job.folder, job.stem, failure.reason)
-                raise
-    except OSError as error:
-        raise RunFailed(f"{type(error).__name__}: {error}") from error
-    kept.unlink(missing_ok=True)
-    return job.page
 
-
-def _make(job: Job, draft: Path, progress: Progress) -> None:
-    from salesops.report import manifest, render
-
-    start = time.perf_counter()
-    notebook = execute(job, draft, progress)
-    executed = time.perf_counter()
-    known = render.facts(notebook)
-    hashes = {
-        "data": known.page["data"],
-        "parameters": files.fingerprint(job.params.model_dump()),
-        "code": files.code(job.root, job.analysis),
-        "lock": _lock(job.root),
+def _task(job: Job, books: dict[str, list[str]], limits: Limits) -> dict:
+    """A job as plain data, for a process that knows nothing of it."""
+    environment = {"SALESOPS_CACHE": str(project.cache().absolute())}
+    if job.params.source in books:
+        environment[source.BOOKS] = json.dumps({job.params.source: books[job.params.source]})
+    return {
+        "do": "page",
+        "root": str(job.root),
+        "notebook": (job.root / "notebooks" / f"{job.analysis}.ipynb").read_text("utf-8"),
+        "parameters": job.params.model_dump(mode="json"),
+        "env": environment,
+        **limits._asdict(),
     }
-    versions = {name: version(name) for name in VERSIONS}
-    made = {**{name: value[:16] for name, value in hashes.items()}, **versions}
-    page = render.render(notebook, language=job.params.lang, made=made)
-    seconds = {"execute": executed - start, "render": time.perf_counter() - executed, "cells": _cell_seconds(notebook)}
-    record = {
+
+
+def _outcomes(executor: Executor, do, tasks: Iterable[tuple], at_once: int, tell: Tell, *, event="page") -> Iterator:
+    """(what, outcome) of each task as it ends, with `at_once` under way; an error of `do` is an outcome too."""
+    tasks, under_way = iter(tasks), {}
+    while True:
+        while len(under_way) < at_once and (following := next(tasks, None)):
+            what, task = following
+            tell(event, name=what.job.name if isinstance(what, Plan) else what, why=getattr(what, "why", ""))
+            under_way[executor.submit(do, task)] = what
+        if not under_way:
+            return
+        ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        for future in ended:
+            what, error = under_way.pop(future), future.exception()
+            yield what, {"ending": "broken", "reason": _said(error)} if error else future.result()
+
+
+def _publish(write: Callable, one: Plan, result: Result, tell: Tell, *content, made: bool = True) -> None:
+    """Write a page, or note that it is as it was; a disk that is full fails this page and stops no other."""
+    try:
+        write(one.job.stem, *content)
+    except OSError as error:
+        result.failed.append(Failure(one.job, _said(error)))
+        tell("failed", name=one.job.name, reason=_said(error), page=str(one.job.page))
+        return
+    (result.made if made else result.unchanged).append(one.job)
+    tell("made" if made else "unchanged", name=one.job.name, page=str(one.job.page))
+
+
+def _fail(folders: dict[Path, Folder], one: Plan, outcome: dict, result: Result, tell: Tell) -> None:
+    job, reason = one.job, outcome["reason"]
+    if outcome.get("cell"):
+        reason = f"cell {outcome['cell']}: {reason}"
+    kept = None
+    try:
+        kept = folders[job.folder].failed(
+            job.stem, ending=outcome["ending"], reason=reason, notebook=outcome.get("notebook")
+        )
+    except OSError as error:
+        reason = f"{reason} (and the folder could not be written: {_said(error)})"
+    result.failed.append(Failure(job, reason, kept))
+    tell("failed", name=job.name, reason=reason, ending=outcome["ending"], page=str(job.page), notebook=str(kept or ""))
+
+
+def _record(one: Plan, outcome: dict) -> dict:
+    """What the manifest keeps of a page."""
+    job, said = one.job, outcome["record"]
+    parameters = job.params.model_dump(mode="json")
+    now = inputs.of(job.root, job.analysis, parameters, data=said.pop("data"))
+    return {
         "page": job.page.name,
         "analysis": job.analysis,
+        "params_file": job.params_file,
         "lang": job.params.lang,
-        **{name: known.page[name] for name in ("title", "company", "period", "as_of")},
-        "headline": known.headline,
-        "deck": known.deck,
-        "findings": known.findings,
-        "parameters": job.params.model_dump(),
-        "hashes": {**hashes, "page": files.sha256(page.encode())},
-        "versions": versions,
-        "seconds": seconds,
+        **said,
+        "parameters": parameters,
+        "hashes": {**now.hashes, "page": files.sha256(outcome["page"].encode())},
+        "versions": now.versions,
     }
-    files.write(job.page, page)
-    manifest.record(job.folder, job.stem, record)
 
 
-def execute(job: Job, draft: Path, progress: Progress):
-    """The executed notebook; papermill saves it in `draft` as it goes.
-
-    Raises
-    ------
-    RunFailed
-        If a cell fails, the kernel dies, or a cell was not run.
-    """
-    import nbformat
-    import papermill
-
-    source = nbformat.read(job.root / "notebooks" / f"{job.analysis}.ipynb", as_version=4)
-    total = sum(cell.cell_type == "code" for cell in source.cells) + 1  # papermill adds one
-    output = str(draft / "run.ipynb").replace("{", "{{").replace("}", "}}")  # papermill formats paths
-    done = iter(range(1, total + 10))
-    try:
-        with _private_profile(draft), _private_channels() as channels:
-            notebook = papermill.execute_notebook(
-                source, output, parameters=job.params.model_dump(), kernel_name="python3", cwd=job.root,
-                progress_bar=False, on_cell_complete=lambda cell, cell_index: _count(cell, done, total, progress),
-                **channels,
-            )  # fmt: skip
-    except papermill.PapermillExecutionError as error:
-        raise RunFailed(_first_line(error)) from None
-    except Exception as error:  # a dead kernel, a time-out, a broken channel: the page fails, the pack goes on
-        raise RunFailed(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
-    skipped = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip() and c.execution_count is None]
-    if skipped:
-        raise RunFailed(f"{len(skipped)} cells were not run; the notebook stopped early without an error")
-    return notebook
+def _seconds_before(folders: dict[Path, Folder], job: Job) -> float:
+    """How long a page took last time; the long ones begin first, and one never made counts as long."""
+    record = folders[job.folder].pages.get(job.stem)
+    return float(record["seconds"].get("execute", 0)) if record else float("inf")
 
 
-def _count(cell, done: Iterator[int], total: int, progress: Progress) -> None:
-    if cell.cell_type == "code":
-        progress(min(next(done), total), total)
-
-
-def _first_line(error) -> str:
-    """What went wrong, as one would say it; the notebook kept has the whole of it."""
-    what = "\n".join(line for line in str(error.evalue).splitlines() if line.strip())
-    return f"{error.ename} in cell {error.cell_index + 1}: {what}"
-
-
-@contextmanager
-def _private_profile(draft: Path) -> Iterator[None]:
-    """Kernels that know nothing of the user's own start-up files and hash the same way every time."""
-    own = {"IPYTHONDIR": str(draft / "ipython"), "PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
-def _private_channels() -> Iterator[dict]:
-    """Unix sockets in a folder of the kernel's own, where there are such: no ports to race for, nothing on TCP."""
-    if os.name != "posix":
-        yield {}
-        return
-    from jupyter_client.manager import AsyncKernelManager
-
-    with tempfile.TemporaryDirectory(prefix="salesops-") as folder:  # short: a socket's path has 107 bytes
-
-        class PrivateKernelManager(AsyncKernelManager):
-            def __init__(self, **kwargs):
-                super().__init__(transport="ipc", ip=f"{folder}/k", **kwargs)
-
-        yield {"kernel_manager_class": PrivateKernelManager}
-
-
-def _cell_seconds(notebook) -> list[float]:
-    return [round(cell.metadata.papermill.duration or 0, 3) for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def _lock(root: Path) -> str:
-    lock = root / "requirements.lock"
-    return files.sha256(lock.read_bytes()) if lock.is_file() else "none"
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return f"{os.strerror(error.errno)}: {error.filename or ''}"
+    return f"{type(error).__name__}: {error}"

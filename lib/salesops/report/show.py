@@ -14,12 +14,9 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from salesops import crm, lang, settings, theme
-from salesops.findings import Finding, Table, Tile
+from salesops.findings import FINDINGS, MARKS, PAGE, Finding, Table, Tile
 from salesops.lang import _, ngettext
 
-FINDINGS = "application/vnd.salesops.findings+json"
-PAGE = "application/vnd.salesops.page+json"
-MARKS = {"good": "●", "bad": "▼", "warn": "▲", "plain": "–"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _n_figures = 0
 
@@ -29,13 +26,16 @@ def start(params: settings.Params, book: crm.Book, *, title: str, facts: Sequenc
     global _n_figures
     _n_figures = 0
     theme.apply()
+    facts = [*filter(None, (params.region, params.team)), *facts]
     about = {
+        "analysis": type(params).__module__.split(".")[1],
+        "parameters": params.model_dump(mode="json"),
         "title": title,
         "company": book.title,
         "period": lang.period(params.reported),
         "as_of": lang.day(book.as_of),
-        "facts": list(facts),
-        "data": book.about["sha256"],
+        "facts": facts,
+        "data": book.digest(),
     }
     deck = " · ".join([title, book.title, about["period"], *facts])
     _emit(f"<p>{_e(deck)}</p>", **{PAGE: about})
@@ -104,11 +104,11 @@ def sources(book: crm.Book) -> None:
     rows = [
         (_("Source"), book.title),
         (_("Known up to"), _("{day}, end of day, {zone}").format(day=lang.day(book.as_of), zone=book.time_zone)),
-        (_("Data end on"), lang.day(book.last_on)),
+        (_("Later data"), _("the source ends on that day") if book.complete else _("in the source, and not used")),
         (_("Stage history from"), history),
         (
             _("Rows"),
-            ", ".join(f"{name} {lang.count(n)}" for name, n in about["n_rows"].items() if n and name in crm.TABLES),
+            ", ".join(f"{name} {lang.count(n)}" for name, n in book.n_known.items()),
         ),
         *_mended(about),
     ]
@@ -175,6 +175,9 @@ def _svg(figure: Figure, alt: str) -> str:
     global _n_figures
     _n_figures += 1
     stream = io.StringIO()
+    if layout := figure.get_layout_engine():  # laid out once; savefig would draw everything twice to do it twice
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]

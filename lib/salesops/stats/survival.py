@@ -116,16 +116,16 @@ def kaplan_meier(counts: pd.DataFrame) -> Survival:
     Kaplan, Meier (1958), J. of the American Statistical Association 53, 457-481; variance by
     Greenwood (1926).
     """
-    table = _by_age(counts, ["n_ended", "n_open"])
-    at_risk = _at_risk(table[["n_ended", "n_open"]].sum(axis=1).to_numpy())
-    ended = table["n_ended"].to_numpy()
+    ages, table = _by_age(counts, ["n_ended", "n_open"])
+    at_risk = _at_risk(table.sum(axis=1))
+    ended = table[:, 0]
     here = ended > 0
     d, n = ended[here], at_risk[here]
     share = np.cumprod(1 - d / n)
     with np.errstate(divide="ignore", invalid="ignore"):
         se = share * np.sqrt(np.cumsum(d / (n * (n - d))))
     low, high = _log_log(share, se)
-    return Survival(table.index.to_numpy()[here], share, se, low, high, int(at_risk[0]), int(ended.sum()))
+    return Survival(ages[here], share, se, low, high, int(at_risk[0]), int(ended.sum()))
 
 
 def aalen_johansen(counts: pd.DataFrame, causes: Mapping[str, str]) -> Incidence:
@@ -151,10 +151,9 @@ def aalen_johansen(counts: pd.DataFrame, causes: Mapping[str, str]) -> Incidence
     Aalen, Johansen (1978), Scandinavian J. of Statistics 5, 141-150. Variance: the delta-method
     estimator of Marubini and Valsecchi (1995), as in R's cmprsk and in statsmodels.
     """
-    columns = list(causes.values())
-    table = _by_age(counts, [*columns, "n_open"])
-    ended = table[columns].to_numpy()
-    at_risk = _at_risk(ended.sum(axis=1) + table["n_open"].to_numpy())
+    ages, table = _by_age(counts, [*causes.values(), "n_open"])
+    ended, n_open = table[:, :-1], table[:, -1]
+    at_risk = _at_risk(table.sum(axis=1))
     here = ended.sum(axis=1) > 0
     d, n = ended[here], at_risk[here]
     total = d.sum(axis=1)
@@ -162,7 +161,6 @@ def aalen_johansen(counts: pd.DataFrame, causes: Mapping[str, str]) -> Incidence
     open_before = np.concatenate([[1.0], open_after[:-1]])[: len(open_after)]
     share = {cause: np.cumsum(open_before * d[:, k] / n) for k, cause in enumerate(causes)}
     se = {cause: _incidence_se(share[cause], d[:, k], total, n, open_before) for k, cause in enumerate(causes)}
-    n_open, ages = table["n_open"].to_numpy(), table.index.to_numpy()
     stopped = n_open > 0
     kept = np.cumprod(1 - n_open[stopped] / (at_risk - ended.sum(axis=1))[stopped])
     return Incidence(ages[here], share, se, int(at_risk[0]), ages[stopped], kept)
@@ -184,13 +182,16 @@ def _incidence_se(share, d, total, n, open_before) -> np.ndarray:
     return np.sqrt(np.clip(variance, 0, None))
 
 
-def _by_age(counts: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    table = counts.groupby("age")[columns].sum().sort_index()
-    if table.empty or table.to_numpy().sum() == 0:
+def _by_age(counts: pd.DataFrame, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The different ages, rising, and the sums of the columns at each."""
+    ages, place = np.unique(counts["age"].to_numpy(), return_inverse=True)
+    sums = [np.bincount(place, counts[column].to_numpy(), len(ages)) for column in columns]
+    table = np.column_stack(sums) if len(ages) else np.empty((0, len(columns)))
+    if table.sum() == 0:
         raise ValueError("no case to follow")
-    if table.index[0] < 0:
-        raise ValueError(f"an age cannot be negative, got {table.index[0]}")
-    return table
+    if ages[0] < 0:
+        raise ValueError(f"an age cannot be negative, got {ages[0]}")
+    return ages, table
 
 
 def _at_risk(leaving: np.ndarray) -> np.ndarray:

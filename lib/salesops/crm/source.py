@@ -1,0 +1,115 @@
+"""From the name of a source to the folder of its prepared book. Imports nothing heavy.
+
+A run of many pages finds each source once and hands the folders to its notebooks in `$SALESOPS_BOOKS`, so
+that every page of the run rests on the same data and none of them reads the export again.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from salesops import project
+from salesops.crm.sample.size import parse_size
+from salesops.problems import BadInput, printable
+
+BOOKS = "SALESOPS_BOOKS"  # {source: [folder of its prepared book, key]}, as JSON
+
+
+class Located(NamedTuple):
+    """Where the prepared book of a source is, or is to be made."""
+
+    name: str  # sample, the mapping's name, or the folder's
+    key: str  # the name with the hash of what the book is made from: the source's files, its mapping, the code of crm
+    folder: Path
+    files: Path | None = None  # the export; None for the sample and for a book that is there already
+    settings: str = ""  # of the sample: deals=20000,seed=7
+
+    @property
+    def made(self) -> bool:
+        return (self.folder / "book.json").is_file()
+
+    def digest_file(self, as_of: dt.date | None) -> Path:
+        """Where the hash of what was known on a day is kept once it has been computed."""
+        return project.cache() / "digests" / f"{self.key}-{as_of or 'end'}"
+
+
+def locate(source: str) -> Located:
+    """The prepared book of a source, whether it is there already or not.
+
+    Parameters
+    ----------
+    source : `sample` (or `sample:deals=20000,seed=7`); `<mapping>:<folder>`, where the mapping is
+        `params/crm/<mapping>.yml`; or a folder that holds a prepared book. Folders count from the project.
+
+    Raises
+    ------
+    BadInput
+        If there is no such source.
+    """
+    given = json.loads(os.environ.get(BOOKS, "{}")).get(source)
+    if given:
+        return Located(source.partition(":")[0], given[1], Path(given[0]))
+    name, _colon, rest = source.partition(":")
+    if name == "sample":
+        return _cached("sample", repr(parse_size(rest)).encode())._replace(settings=rest)
+    root = project.root()
+    try:
+        if rest and (root / "params" / "crm" / f"{name}.yml").is_file():
+            return _export(name, root / Path(rest).expanduser())
+        folder = root / Path(source).expanduser()
+        if (folder / "book.json").is_file():
+            return Located(
+                folder.name, f"book-{_digest(*_contents(folder, '*.parquet', 'book.json'), _code())}", folder
+            )
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a path too long, a NUL in it
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"source {printable(source)!r} cannot be read", [str(error)]) from None
+    known = sorted(path.stem for path in (root / "params" / "crm").glob("*.yml"))
+    allowed = [f"{mapping_name}:<folder>" for mapping_name in known]
+    raise BadInput(
+        f"source {printable(source)!r} cannot be read", [f"allowed: sample, {', '.join(allowed)}, a book's folder"]
+    )
+
+
+def _export(name: str, folder: Path) -> Located:
+    from salesops.crm import mapping
+
+    spec = mapping.load(project.root() / "params" / "crm" / f"{name}.yml")
+    if not folder.is_dir():
+        raise BadInput(f"source {name} cannot be read", [f"there is no folder {folder}"])
+    content = [spec.model_dump_json().encode()]
+    for table in spec.tables.values():
+        content += _contents(folder, table.file)
+    return _cached(name, *content)._replace(files=folder)
+
+
+def _contents(folder: Path, *patterns: str) -> list[bytes]:
+    found = []
+    for pattern in patterns:
+        for path in sorted(p for p in folder.glob(pattern) if p.is_file()):
+            with path.open("rb") as stream:
+                found.append(path.name.encode() + hashlib.file_digest(stream, "sha256").digest())
+    return found
+
+
+def _cached(name: str, *content: bytes) -> Located:
+    key = f"{name}-{_digest(*content, _code())[:32]}"
+    return Located(name, key, project.cache() / "books" / key)
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+@lru_cache
+def _code() -> bytes:
+    """The hash of the code that makes books."""
+    return _digest(*(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))).encode()

@@ -1,0 +1,55 @@
+"""What a page is made from, as hashes: when they are the same, so is the page."""
+
+import platform
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from salesops.project import PACKAGE
+from salesops.report import files
+
+VERSIONS = ("salesops", "papermill", "nbconvert", "pandas", "statsmodels", "ibis-framework", "duckdb", "matplotlib")
+KINDS = {".py", ".po", ".j2", ".css", ".json"}
+
+
+class Inputs(NamedTuple):
+    hashes: dict[str, str]  # data, parameters, code, lock
+    versions: dict[str, str]  # of what computes and draws
+
+    def differ(self, hashes: dict[str, str], versions: dict[str, str]) -> list[str]:
+        """The names of the inputs that are not those of a record; empty where all are the same."""
+        changed = [name for name, value in self.hashes.items() if hashes.get(name) != value]
+        return changed + (["versions"] if versions != self.versions else [])
+
+
+def of(root: Path, analysis: str, parameters: dict, *, data: str) -> Inputs:
+    """What a page of an analysis with these parameters and these data is made from."""
+    hashes = {
+        "data": data,
+        "parameters": files.fingerprint(parameters),
+        "code": code(root, analysis),
+        "lock": _lock(root),
+    }
+    return Inputs(hashes, _versions())
+
+
+@lru_cache
+def code(root: Path, analysis: str) -> str:
+    """The hash of the code a page rests on: its notebook and the library with templates and translations, but
+    not the other questions, which no page of this one uses."""
+    others = {path.parent for path in PACKAGE.glob("*/params.py")} - {PACKAGE / analysis}
+    paths = sorted(p for p in PACKAGE.rglob("*") if p.suffix in KINDS and not others & set(p.parents) and p.is_file())
+    named = [part for p in paths for part in (p.relative_to(PACKAGE).as_posix().encode(), p.read_bytes())]
+    return files.sha256(*named, (root / "notebooks" / f"{analysis}.ipynb").read_bytes())
+
+
+@lru_cache
+def _lock(root: Path) -> str:
+    lock = root / "requirements.lock"
+    return files.sha256(lock.read_bytes()) if lock.is_file() else "none"
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}

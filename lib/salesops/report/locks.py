@@ -1,0 +1,90 @@
+"""One run at a time in a folder of pages. The lock ends with its process, however that ends."""
+
+import contextlib
+import datetime as dt
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+NAME = ".lock"
+
+
+class Locked(Exception):
+    """Another run is writing into the folder."""
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which is made where it is not there.
+
+    A lock that a killed run left behind is nobody's, and is taken.
+
+    Raises
+    ------
+    Locked
+        If another run holds it; it says which.
+    OSError
+        If the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    while True:
+        stream = path.open("a+", encoding="utf-8")
+        if not _take(stream):
+            stream.seek(0)
+            owner = stream.read()
+            stream.close()
+            raise Locked(f"{folder} is being written by another run ({_said(owner)}); nothing was run")
+        if _same_file(stream, path):
+            break
+        stream.close()  # its holder removed it between our opening and our taking it
+    stream.truncate(0)
+    stream.write(json.dumps({"process": os.getpid(), "host": platform.node(), "since": _now(), "command": _command()}))
+    stream.flush()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        stream.close()
+
+
+def _take(stream) -> bool:
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            stream.seek(1 << 20)  # beyond the text, which others may then read
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _same_file(stream, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _said(owner: str) -> str:
+    try:
+        known = json.loads(owner)
+        return f"process {known['process']} on {known['host']}, since {known['since']}: {known['command']}"
+    except (ValueError, KeyError, TypeError):
+        return "it does not say which"
+
+
+def _now() -> str:
+    return dt.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _command() -> str:
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])

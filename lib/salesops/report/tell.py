@@ -1,0 +1,121 @@
+"""What a run says while it runs and at its end: to people, or a line of JSON for each event."""
+
+import contextlib
+import datetime as dt
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from salesops.problems import printable
+
+WIDEST = 400
+
+
+@contextlib.contextmanager
+def teller(kind: str, n_pages: int) -> Iterator:
+    """A function (event, **facts) that prints what happens, and at the end a summary; text or json."""
+    if kind == "json":
+        yield Lines(n_pages)
+    elif sys.stdout.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        shown = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*shown, transient=True) as progress:
+            yield Text(n_pages, progress)
+    else:
+        yield Text(n_pages)
+
+
+class Lines:
+    """A line of JSON for each event, with a moment in UTC; keys are the same for the same event."""
+
+    def __init__(self, n_pages: int):
+        self._say("begin", {"pages": n_pages})
+
+    def __call__(self, event: str, **facts) -> None:
+        if event == "end":
+            result = facts["result"]
+            facts = {
+                **_counts(result),
+                "trouble": result.trouble,
+                "index": [str(folder / "index.html") for folder in facts["folders"]],
+            }
+        self._say({"page": "start", "data": "read"}.get(event, event), facts)
+
+    def _say(self, event: str, facts: dict) -> None:
+        at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        print(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=True), flush=True)  # noqa: T201
+
+
+class Text:
+    """Lines for people; a bar where there is a terminal."""
+
+    def __init__(self, n_pages: int, progress=None):
+        self._began = time.monotonic()
+        self._progress = progress
+        self._task = progress.add_task("pages", total=n_pages) if progress else None
+
+    def __call__(self, event: str, **facts) -> None:
+        getattr(self, f"_{event}")(**facts)
+
+    def _print(self, text: str, *, error: bool = False) -> None:
+        if self._progress and not error:
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(text, err=error)
+
+    def _advance(self) -> None:
+        if self._progress:
+            self._progress.advance(self._task)
+
+    def _page(self, name: str, why: str) -> None:
+        if self._progress:
+            self._progress.update(self._task, description=printable(name))
+        else:
+            self._print(f"{name}: running ({why})")
+
+    def _data(self, name: str, why: str) -> None:  # noqa: ARG002  the same facts for every event
+        self._print(f"{printable(name)}: reading the data")
+
+    def _made(self, name: str, page: str) -> None:
+        self._advance()
+        self._print(f"{name}: {page}")
+
+    def _unchanged(self, name: str, page: str) -> None:
+        self._advance()
+        self._print(f"{name}: as it would be made now: {page}")
+
+    def _failed(self, name: str, reason: str, page: str, ending: str = "", notebook: str = "") -> None:  # noqa: ARG002
+        self._advance()
+        shown = "\n".join(_plain(line) for line in reason.splitlines()[:60])
+        self._print(f"{name}: failed: {shown}", error=True)
+        if notebook:
+            self._print(f"{name}: the notebook with its error is {notebook}", error=True)
+        if Path(page).is_file():
+            self._print(f"{name}: the earlier page stays: {page}", error=True)
+
+    def _end(self, result, folders) -> None:
+        for trouble in result.trouble:
+            self._print(trouble, error=True)
+        if len(folders) > 1 or sum(_counts(result).values()) > 1:
+            counts = ", ".join(f"{n} {name}" for name, n in _counts(result).items())
+            self._print(f"{counts}, in {time.monotonic() - self._began:.1f} seconds")
+        for failure in result.failed:
+            if sum(_counts(result).values()) > 1:
+                self._print(f"failed: {failure.job.name}: {_plain(failure.reason.splitlines()[0])}", error=True)
+        for folder in folders:
+            if (folder / "index.html").is_file():
+                self._print(str(folder / "index.html"))
+
+
+def _counts(result) -> dict[str, int]:
+    return {"made": len(result.made), "unchanged": len(result.unchanged), "failed": len(result.failed)}
+
+
+def _plain(text: str) -> str:
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return clean if len(clean) <= WIDEST else clean[: WIDEST - 1] + "…"

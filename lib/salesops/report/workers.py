@@ -1,0 +1,218 @@
+"""The processes that make pages: one for each page, forked from a warm parent or started afresh.
+
+Whatever happens in such a process (a hang, a crash, a kill), the run gets an outcome.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from salesops.project import PACKAGE
+from salesops.report.inputs import KINDS
+
+GRACE = 15  # seconds a page may go on after its time, to say so itself
+FORKS = 200  # pages after which the warm parent is replaced
+PREFIX = "salesops-"
+CAN_FORK = sys.platform == "linux"
+QUIET = {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+UNTHREADED = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # Arrow's allocator begins one when it is imported
+NOT_OURS = ("MPLBACKEND", "PYTHONSTARTUP", "JPY_PARENT_PID", "JPY_SESSION_NAME", "PYTHONDONTWRITEBYTECODE")
+
+
+class Workers:
+    """Makes pages, also from several threads at once; use it as a context.
+
+    Parameters
+    ----------
+    cold : start every process and every kernel afresh; always so where processes cannot be forked.
+    """
+
+    def __init__(self, *, cold: bool = False):
+        self.cold = cold or not CAN_FORK
+        _remove_left_over()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._parents: list[_Parent] = []
+        self._afresh: set[subprocess.Popen] = set()
+        self._closed = False
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process that was begun, and wait for it."""
+        self._closed = True
+        for parent in self._parents:
+            parent.close()
+        for process in list(self._afresh):
+            process.stdin.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def warm_up(self) -> None:
+        """Begin to import what pages need, while there is something else to do."""
+        if not self.cold:
+            with self._parent():
+                pass
+
+    def do(self, task: dict) -> dict:
+        """The outcome of a task; see `report.page`."""
+        folder = self._folder / str(next(self._numbers))
+        (folder / "tmp").mkdir(parents=True)
+        (folder / "task.json").write_text(json.dumps(task), "utf-8")
+        try:
+            for attempt in (1, 2):
+                try:
+                    code = self._run(folder, task)
+                except OSError as error:  # the parent of the kernels is gone: a new one takes over, once
+                    if attempt == 2 or self._closed:
+                        return _broken(f"{type(error).__name__}: {error}")
+                    continue
+                return _outcome(folder, code, task)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run(self, folder: Path, task: dict) -> int | None:
+        """The exit code of the process of a task; None if it had to be killed for taking too long."""
+        environment = {**os.environ, **QUIET, **task["env"], "JUPYTER_RUNTIME_DIR": str(folder)}
+        environment |= {"IPYTHONDIR": str(folder / "ipython"), "TMPDIR": str(folder / "tmp")}
+        environment = {name: value for name, value in environment.items() if name not in NOT_OURS}
+        seconds = task["page_seconds"] + GRACE
+        if self.cold:
+            return self._run_afresh(folder, environment, seconds)
+        with self._parent() as parent:
+            process = parent.fork(folder, environment)
+            code = process.wait(seconds)
+            if code is None:
+                process.kill()
+            elif process.orphaned:
+                raise ConnectionError("the parent of the kernels ended")
+            return code
+
+    def _run_afresh(self, folder: Path, environment: dict, seconds: float) -> int | None:
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "salesops.report.page", str(folder)],
+                stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True,
+            )  # fmt: skip
+        self._afresh.add(process)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            process.stdin.close()  # its life line: it ends with all it has begun
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.kill()
+            process.wait()
+            self._afresh.discard(process)
+
+    @contextlib.contextmanager
+    def _parent(self) -> Iterator["_Parent"]:
+        """A warm parent that is alive, has not forked too often, and has the library as it is now on disk."""
+        with self._lock:
+            if self._closed:
+                raise ConnectionError("the run is over")
+            latest = self._parents[-1] if self._parents else None
+            if latest is None or not latest.is_fit():
+                latest = _Parent(Path(tempfile.mkdtemp(prefix="w", dir=self._folder)))
+                self._parents.append(latest)
+            for parent in [p for p in self._parents if p is not latest and p.users == 0]:
+                parent.close()
+                self._parents.remove(parent)
+            latest.users += 1
+        try:
+            yield latest
+        finally:
+            with self._lock:
+                latest.users -= 1
+
+
+class _Parent:
+    """A warm parent and the life line to it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.users = 0
+        self._n_forks = 0
+        self._code = _library_state()
+        environment = {
+            name: value for name, value in {**os.environ, **QUIET, **UNTHREADED}.items() if name not in NOT_OURS
+        }
+        with (folder.parent / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "salesops.report.warm", str(folder)],
+                stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True,
+            )  # fmt: skip
+
+    def is_fit(self) -> bool:
+        return self._process.poll() is None and self._n_forks < FORKS and self._code == _library_state()
+
+    def fork(self, folder: Path, environment: dict):
+        """A process that does the task of a folder."""
+        from salesops.report.forked import WARM, Forked
+
+        self._n_forks += 1
+        while not (self.folder / "warm").exists():
+            if self._process.poll() is not None:
+                raise ConnectionError("the parent of the kernels did not start")
+            time.sleep(0.01)
+        socket = str(self.folder / "warm")
+        request = {"do": "page", "folder": str(folder), "env": {**environment, WARM: socket}, "cwd": str(folder)}
+        return Forked(socket, request)
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def _outcome(folder: Path, code: int | None, task: dict) -> dict:
+    path = folder / "outcome.json"
+    if path.is_file():
+        return json.loads(path.read_text("utf-8"))
+    if code is None:
+        return {
+            "ending": "timeout",
+            "reason": f"the page took longer than {task['page_seconds']:g} seconds and was ended",
+        }
+    log = folder / "log"
+    said = log.read_text("utf-8", "replace").strip().splitlines() if log.is_file() else []
+    return _broken(f"its process ended with exit code {code}" + (f": {said[-1]}" if said else ""))
+
+
+def _broken(reason: str) -> dict:
+    return {"ending": "broken", "reason": reason}
+
+
+def _library_state() -> tuple:
+    """What tells that a file of the library has changed."""
+    return tuple((path, path.stat().st_mtime_ns) for path in sorted(PACKAGE.rglob("*")) if path.suffix in KINDS)
+
+
+def _remove_left_over() -> None:
+    """Working folders of runs that were killed together with everything that would have cleaned up."""
+    import psutil
+
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)

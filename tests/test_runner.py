@@ -1,0 +1,520 @@
+"""Many pages at once: packs, what is not run again, locks, signals, and every way a page can fail, for real."""
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+import yaml
+from salesops.problems import BadInput
+from salesops.report import banner, files, jobs, locks
+
+from tests.conftest import ROOT
+
+LINUX = sys.platform == "linux"
+ENDS = {
+    "ok": "pass",
+    "raises": "raise ValueError('no luck <b>')",
+    "exits": "os._exit(3)",
+    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
+    "hungry": "b = bytearray(8 * 2**30); b[::4096] = b'x' * len(b[::4096])",
+    "hangs": "time.sleep(600)",
+    "deaf": "\n    while True:\n        try:\n            time.sleep(600)\n        except BaseException:\n            pass",
+    "leaves": "sys.exit(0)",
+    "speechless": "input()",
+    "orphans": "subprocess.Popen(['sleep', '600'], start_new_session=True); os._exit(4)",
+    "once": "not os.path.exists('once') and (open('once', 'w').close(), os.kill(os.getppid(), signal.SIGKILL))",
+}
+
+
+@pytest.fixture
+def small(project_copy) -> Path:
+    """A project whose page is quickly made, and does what its parameter `pipeline` says."""
+    return make_small(project_copy)
+
+
+def make_small(project: Path) -> Path:
+    path = project / "notebooks" / "funnel.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    cells = {cell.id: cell for cell in notebook.cells}
+    setup = cells["funnel-02"].source.replace("found = funnel.measure(book, params)\n", "").partition("show.start")[0]
+    cells["funnel-02"].source = f'{setup}show.start(params, book, title="Small")'
+    branches = "\n".join(f"if pipeline == {name!r}: {code}" for name, code in ENDS.items())
+    cells["funnel-04"].source = f"import os, signal, subprocess, sys, time\n{branches}"
+    kept = ["funnel-00", "funnel-01", "funnel-02", "funnel-03", "funnel-04", "funnel-17", "funnel-18"]
+    notebook.cells = [cells[name] for name in kept]
+    nbformat.write(notebook, path)
+    return project
+
+
+def write_pack(project: Path, *runs: dict) -> Path:
+    path = project / "params" / "pack.yml"
+    path.write_text(yaml.safe_dump({"runs": list(runs)}, sort_keys=False))
+    return path
+
+
+def alive(mark: str) -> list[str]:
+    """The processes that carry a mark in their environment, as command lines."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if mark in process.environ().values() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def wait_until(condition, seconds: float = 30.0):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+# --- packs ---
+
+
+def test_a_matrix_makes_a_page_for_each_combination(project_copy):
+    pack = write_pack(
+        project_copy,
+        {"run": "funnel", "matrix": {"region": ["", "EMEA", "North America"], "lang": ["en", "ru"]}},
+        {"run": "funnel", "name": "by-team", "set": {"segment_by": "team", "lang": "ru"}},
+        {"run": "funnel", "name": "past", "months": 2},
+    )
+    made = jobs.prepare([pack], overrides={"period": "2026-01"}, out=project_copy / "out")
+    assert [job.name for job in made] == [
+        "2026-01/funnel",
+        "2026-01/funnel.ru",
+        "2026-01/funnel.emea",
+        "2026-01/funnel.emea.ru",
+        "2026-01/funnel.north-america",
+        "2026-01/funnel.north-america.ru",
+        "2026-01/funnel.by-team.ru",
+        "2025-12/funnel.past",
+        "2026-01/funnel.past",
+    ]
+    assert made[3].params.region == "EMEA" and made[3].params.lang == "ru"
+    assert made[3].page == project_copy / "out" / "2026-01" / "funnel.emea.ru.html"
+    only = jobs.prepare([pack], overrides={"period": "2026-01"}, only="*.ru")
+    assert [job.stem for job in only] == ["funnel.ru", "funnel.emea.ru", "funnel.north-america.ru", "funnel.by-team.ru"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "says"),
+    [
+        ([{"run": "nothing"}], "there is no such file"),
+        ([{"run": "../funnel"}], "write the name of a parameter file"),
+        ([{"run": "funnel", "matrx": {}}], "runs.0.matrx"),
+        ([{"run": "funnel", "set": {"regoin": "x"}}], "did you mean region?"),
+        ([{"run": "funnel", "matrix": {"lang": ["en", "fr"]}}], "'fr'"),
+        ([{"run": "funnel", "set": {"lang": "en"}, "matrix": {"lang": ["ru"]}}], "stands in set and in matrix"),
+        ([{"run": "funnel"}, {"run": "funnel", "set": {"months": 3}}], "give one of them a name"),
+        ([{"run": "funnel", "name": "../x"}], "name"),
+        ([{"run": "funnel", "months": 0}], "months"),
+        ([], "runs"),
+    ],
+)
+def test_a_bad_pack_is_refused(salesops, project_copy, runs, says):
+    done = salesops("report", write_pack(project_copy, *runs), "--out", project_copy / "out", cwd=project_copy)
+    assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr
+    assert not (project_copy / "out").exists()
+
+
+def test_every_problem_of_a_pack_is_named_at_once(project_copy):
+    pack = write_pack(project_copy, {"run": "funnel", "set": {"lang": "fr"}}, {"run": "nothing"}, {"run": "funel.x"})
+    with pytest.raises(BadInput) as refused:
+        jobs.prepare([pack], overrides={})
+    assert all(part in str(refused.value) for part in ("run 1", "'fr'", "run 2", "run 3"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "month"),
+    [
+        ("UTC", "2027-01-01T00:30:00+00:00", "2026-12"),
+        ("America/New_York", "2027-01-01T03:00:00+00:00", "2026-11"),  # there it is still the old year
+        ("Pacific/Auckland", "2026-12-31T11:30:00+00:00", "2026-12"),  # there it is the new one already
+        ("Asia/Kolkata", "2026-02-28T18:45:00+00:00", "2026-02"),
+        ("Europe/Berlin", "2024-02-29T23:30:00+00:00", "2024-02"),
+    ],
+)
+def test_last_month_is_right_in_any_time_zone(monkeypatch, zone, moment, month):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert jobs.last_month(dt.datetime.fromisoformat(moment)) == month
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_last_month_in_a_file_and_on_the_command_line(salesops, project_copy):
+    path = project_copy / "params" / "funnel.yml"
+    path.write_text(path.read_text().replace('"2026-10" ', "last-month"))
+    expected = f"{jobs.last_month()}/funnel"
+    assert salesops("report", path, "--list").stdout.strip() == expected
+    assert salesops("report", "params/funnel.yml", "--period", "last-month", "--list").stdout.strip() == expected
+
+
+# --- unchanged is not run again ---
+
+
+def test_only_what_changed_is_run_again(salesops, small):
+    """Each input in turn: nothing, a parameter, the notebook, the lock file, the page, later data, the data."""
+    out = small / "out"
+    pack = write_pack(small, {"run": "funnel", "matrix": {"lang": ["en", "ru"]}})
+
+    def report(*arguments) -> list[str]:
+        done = salesops("report", pack, "--out", out, "--log", "json", *arguments, cwd=small)
+        assert done.returncode == 0, done.stderr + done.stdout
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        return [event["why"] for event in events if event["event"] == "start"]
+
+    copy = small / "book"
+    assert salesops("sample", copy, "--deals", 2000).returncode == 0
+    arguments = ("-p", "source", copy.name)
+    assert report(*arguments) == ["not made before"] * 2
+    pages = {path.name: path.read_bytes() for path in (out / "2026-10").iterdir()}
+    assert report(*arguments) == []
+    assert {path.name: path.read_bytes() for path in (out / "2026-10").iterdir()} == pages
+    assert report(*arguments, "--only", "*.ru", "--force") == ["asked for"]
+    assert report(*arguments, "-p", "min_deals", "21") == ["parameters changed"] * 2
+    assert report(*arguments) == ["parameters changed"] * 2
+    (out / "2026-10" / "funnel.ru.html").write_text("something else")
+    assert report(*arguments) == ["the page is not as it was made"]
+    (out / "2026-10" / "funnel.html").unlink()
+    assert report(*arguments) == ["the page is not as it was made"]
+    (small / "requirements.lock").write_text("pandas==0.1")
+    assert report(*arguments) == ["lock changed"] * 2
+    path = small / "notebooks" / "funnel.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].source += "\n"
+    nbformat.write(notebook, path)
+    assert report(*arguments) == ["code changed"] * 2
+    done = salesops("report", pack, "--out", out, *arguments, "-p", "horizon_days", "91", "--dry-run", cwd=small)
+    assert done.stdout.splitlines() == [f"2026-10/funnel{x}: would be made: parameters changed" for x in ("", ".ru")]
+
+
+def test_data_that_came_later_change_nothing_and_earlier_ones_do(salesops, small):
+    """The page of October is not made again because November came; it is when October is written again."""
+    rows = ["id,stage,created,amount"] + [f"{n},Lead,2026-0{n % 9 + 1}-05,{n}.00" for n in range(90)]
+    rows += [f"{n},Won,2026-0{n % 9 + 1}-07,{n}.00" for n in range(90, 120)]
+    data = small / "data" / "acme"
+    data.mkdir(parents=True)
+    mapping = {
+        "title": "Acme",
+        "currency": "USD",
+        "stages": [{"stage": "Lead", "kind": "open"}, {"stage": "Won", "kind": "won"}],
+        "tables": {
+            "deals": {
+                "file": "deals.csv",
+                "columns": {"deal_id": "id", "stage": "stage", "created_at": "created", "amount": "amount"},
+            }
+        },
+    }
+    (small / "params" / "crm" / "acme.yml").write_text(yaml.safe_dump(mapping))
+
+    def report(rows: list[str]) -> list[str]:
+        (data / "deals.csv").write_text("\n".join(rows) + "\n")
+        arguments = ["params/funnel.yml", "-p", "source", "acme:data/acme", "--period", "2026-08", "--log", "json"]
+        done = salesops("report", *arguments, "--out", "out", cwd=small)
+        assert done.returncode == 0, done.stdout
+        return [e["why"] for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "start"]
+
+    assert report(rows) == ["not made before"]
+    page = (small / "out" / "2026-08" / "funnel.html").read_bytes()
+    assert report([*rows, "900,Lead,2026-09-28,5.00"]) == []
+    assert report([*rows, "900,Lead,2026-08-28,5.00"]) == ["data changed"]
+    assert (small / "out" / "2026-08" / "funnel.html").read_bytes() != page
+
+
+# --- every failure ---
+
+
+@pytest.fixture(scope="module")
+def broken(salesops, tmp_path_factory):
+    """A pack in which nearly every page fails in its own way; after a run in which all went well."""
+    project = tmp_path_factory.mktemp("broken")
+    for name in ("notebooks", "params"):
+        shutil.copytree(ROOT / name, project / name)
+    make_small(project)
+    names = [name for name in ENDS if name != "once"]
+    good = [{"run": "funnel", "name": name, "set": {"pipeline": "ok"}} for name in names]
+    done = salesops("report", write_pack(project, *good), "--out", "out", cwd=project)
+    assert done.returncode == 0, done.stderr
+    folder = project / "out" / "2026-10"
+    before = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+    bad = [{"run": "funnel", "name": name, "set": {"pipeline": name}} for name in names]
+    bad += [{"run": "funnel", "name": "lost", "set": {"source": "nowhere:at-all"}}]
+    mark = uuid.uuid4().hex
+    limits = ["--cell-timeout", "3", "--memory", "4000", "--jobs", "3"]
+    arguments = ["report", write_pack(project, *bad), "--out", "out", *limits]
+    done = salesops(*arguments, cwd=project, env={**os.environ, "MARK": mark})
+    return done, folder, before, mark
+
+
+@pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
+@pytest.mark.parametrize(
+    ("name", "ending", "says"),
+    [
+        ("raises", "cell_error", "ValueError: no luck <b>"),
+        ("exits", "kernel_died", "ended by itself with exit code 3"),
+        ("killed", "kernel_died", "was killed (SIGKILL), as the system does when memory runs out"),
+        ("hungry", "cell_error", "MemoryError"),
+        ("hangs", "timeout", "the cell took longer than 3 seconds"),
+        ("deaf", "timeout", "the cell took longer than 3 seconds"),
+        ("leaves", "stopped_early", "of 5 cells were not run"),
+        ("speechless", "cell_error", "StdinNotImplementedError"),
+        ("orphans", "kernel_died", "ended by itself with exit code 4"),
+    ],
+)
+def test_a_failing_page_keeps_the_earlier_one_and_its_notebook(broken, name, ending, says):
+    done, folder, before, _mark = broken
+    failure = json.loads((folder / "manifest.json").read_text("utf-8"))["not_made"][f"funnel.{name}"]
+    assert failure["ending"] == ending and says in failure["reason"], failure
+    page = (folder / f"funnel.{name}.html").read_text("utf-8")
+    assert banner.without(page) == before[f"funnel.{name}.html"] and page.count("Not renewed on") == 1
+    assert f"2026-10/funnel.{name}: failed: " in done.stderr
+    kept = nbformat.read(folder / failure["notebook"], as_version=4)
+    code = [cell for cell in kept.cells if cell.cell_type == "code"]
+    errors = [cell for cell in code if any(output.output_type == "error" for output in cell.outputs)]
+    if ending == "stopped_early":
+        assert [cell.execution_count for cell in code][-1] is None
+    else:
+        assert [cell.id for cell in errors] == ["funnel-04"]
+        assert code[-1].metadata.papermill.status == "pending" and code[-1].execution_count is None
+
+
+def test_the_others_are_made_and_the_run_says_so(broken):
+    done, folder, before, mark = broken
+    assert done.returncode == 1 and "Traceback" not in done.stderr + done.stdout
+    assert f"0 made, 1 unchanged, {len(ENDS) - 1} failed" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(folder / "index.html")
+    assert (folder / "funnel.ok.html").read_text("utf-8") == before["funnel.ok.html"]
+    text = (folder / "index.html").read_text("utf-8")
+    assert text.count("Not renewed on") == len(ENDS) - 1 and "funnel.lost" in text and "no luck &lt;b&gt;" in text
+    assert not list(folder.glob(f"{files.DRAFT}*")) and not (folder / locks.NAME).exists()
+    assert wait_until(lambda: not alive(mark), 5)
+
+
+@pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
+def test_when_the_parent_of_the_kernels_dies_a_new_one_takes_over(salesops, small):
+    pack = write_pack(small, {"run": "funnel", "name": "a", "set": {"pipeline": "once"}}, {"run": "funnel"})
+    done = salesops("report", pack, "-p", "min_deals", "20", "--out", "out", "--jobs", 2, cwd=small)
+    assert done.returncode == 0, done.stderr
+    assert (small / "once").exists() and "2 made" in done.stdout
+
+
+@pytest.mark.parametrize("mode", ["--jobs=1", "--cold"])
+def test_a_page_that_takes_too_long_in_all_is_ended(salesops, small, mode):
+    """Also by force, where it does not end itself: a process that is stuck before it begins."""
+    done = salesops(
+        "report", "params/funnel.yml", "-p", "pipeline", "deaf", "--timeout", 4, mode, "--out", "o", cwd=small
+    )
+    assert done.returncode == 1 and "the page took longer than 4 seconds" in done.stderr
+    assert (
+        json.loads((small / "o" / "2026-10" / "manifest.json").read_text())["not_made"]["funnel"]["ending"] == "timeout"
+    )
+
+
+def test_a_process_that_is_stuck_is_ended_by_force(small, monkeypatch, tmp_path):
+    from salesops.report import run, workers
+
+    (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(workers, "GRACE", 1)
+    (job,) = jobs.prepare([small / "params" / "funnel.yml"], overrides={}, out=small / "out")
+    with workers.Workers(cold=True) as made_by:
+        result = run.run([job], made_by.do, limits=run.Limits(1, 1))
+    assert "took longer than 1 seconds and was ended" in result.failed[0].reason
+
+
+def test_a_missing_table_fails_its_page_alone(salesops, small):
+    assert salesops("sample", small / "book", "--deals", 2000).returncode == 0
+    (small / "book" / "visits.parquet").unlink()
+    path = small / "notebooks" / "funnel.ipynb"
+    shutil.copy(ROOT / "notebooks" / "funnel.ipynb", path)
+    pack = write_pack(small, {"run": "funnel"}, {"run": "funnel", "name": "torn", "set": {"source": "book"}})
+    done = salesops("report", pack, "--out", "out", cwd=small)
+    assert done.returncode == 1 and "1 made, 0 unchanged, 1 failed" in done.stdout
+    assert "visits.parquet" in done.stderr and "Traceback" not in done.stderr
+
+
+MOUNT = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
+
+
+@pytest.fixture(scope="module")
+def can_mount():
+    if not LINUX or subprocess.run([*MOUNT, "mount -t tmpfs none /mnt"], capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here")
+
+
+def test_a_full_disk_leaves_nothing_half_written(small, can_mount):
+    """A disk of 120 kB: some pages find room, the others fail; every file there is whole."""
+    pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": list(range(10, 22))}})
+    check = (
+        "import json, pathlib; pages = list(pathlib.Path('out/2026-10').glob('*.html'));"
+        "assert all(p.read_text().rstrip().endswith('</html>') for p in pages);"
+        "assert not list(pathlib.Path('out').rglob('.draft*')); print(len(pages))"
+    )
+    script = (
+        f"mkdir out; mount -t tmpfs -o size=120k none out; rc=0; {sys.executable} -m salesops report {pack} --out out ||"
+        f' rc=$?; {sys.executable} -c "{check}"; exit $rc'
+    )
+    done = subprocess.run([*MOUNT, script], cwd=small, capture_output=True, text=True)
+    assert done.returncode == 1 and "No space left on device" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and 0 < int(done.stdout.split()[-1]) < 12
+
+
+def test_a_target_that_is_read_only_is_one_clear_line(small, can_mount):
+    script = (
+        "mkdir -p out/2026-10; mount -t tmpfs none out; mkdir out/2026-10; echo old > out/2026-10/funnel.html;"
+        f"mount -o remount,ro out; {sys.executable} -m salesops report params/funnel.yml --out out || rc=$?;"
+        "cat out/2026-10/funnel.html; exit $rc"
+    )
+    done = subprocess.run([*MOUNT, script], cwd=small, capture_output=True, text=True)
+    assert done.returncode == 1 and "Read-only file system" in done.stderr and "Traceback" not in done.stderr
+    assert done.stdout.splitlines()[-1] == "old"
+
+
+# --- two runs, and runs that are ended ---
+
+
+@pytest.fixture
+def slow_run(small):
+    """Start a run of pages that sleep, with a child of their own; gives (process, mark) once they all run."""
+    started = []
+
+    def start(*arguments, names=("hangs", "children"), pages=("ok",)):
+        notebook_path = small / "notebooks" / "funnel.ipynb"
+        notebook = nbformat.read(notebook_path, as_version=4)
+        child = "subprocess.Popen(['sleep', '600'], start_new_session=True); time.sleep(600)"
+        notebook.cells[4].source += f"\nif pipeline == 'children': {child}"
+        nbformat.write(notebook, notebook_path)
+        runs = [{"run": "funnel", "name": name, "set": {"pipeline": name}} for name in (*pages, *names)]
+        mark = uuid.uuid4().hex
+        command = [sys.executable, "-m", "salesops", "report", write_pack(small, *runs), "--out", "out", *arguments]
+        process = subprocess.Popen(
+            list(map(str, command)), cwd=small, env={**os.environ, "MARK": mark}, stdout=-1, stderr=-1, text=True
+        )
+        started.append(process)
+        wait_until(lambda: process.poll() is not None or any("sleep 600" in line for line in alive(mark)), 60)
+        return process, mark
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("mode", ["--jobs=3", "--cold"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number, code, mode):
+    process, mark = slow_run(mode, "--jobs=3")
+    page = small / "out" / "2026-10" / "funnel.ok.html"
+    wait_until(page.exists)
+    process.send_signal(number)
+    _out, said = process.communicate(timeout=20)
+    assert process.returncode == code and "Traceback" not in said, said
+    wait_until(lambda: not alive(mark), 8)
+    folder = small / "out" / "2026-10"
+    assert [path.name for path in folder.glob("*.html") if path.name != "index.html"] == ["funnel.ok.html"]
+    assert page.read_text("utf-8").rstrip().endswith("</html>") and json.loads((folder / "manifest.json").read_text())
+    good = [{"run": "funnel", "name": name, "set": {"pipeline": "ok"}} for name in ("hangs", "children")]
+    pack = write_pack(small, {"run": "funnel", "name": "ok", "set": {"pipeline": "ok"}}, *good)
+    done = salesops("report", pack, "--out", "out", cwd=small)
+    assert done.returncode == 0 and "2 made, 1 unchanged, 0 failed" in done.stdout, done.stderr
+    assert not list(folder.glob(".*"))
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_says_who_is_there(slow_run, small, salesops):
+    process, _mark = slow_run(names=("children",))
+    done = salesops("report", "params/funnel.yml", "--out", "out", cwd=small)
+    assert done.returncode == 3 and f"process {process.pid}" in done.stderr and "nothing was run" in done.stderr
+    assert salesops("report", "params/funnel.yml", "--out", "out", "--period", "2026-09", cwd=small).returncode == 0
+    process.kill()
+    process.communicate()
+    assert (small / "out" / "2026-10" / locks.NAME).exists()  # stale: its owner is dead
+    assert salesops("report", "params/funnel.yml", "--out", "out", cwd=small).returncode == 0
+
+
+def test_of_many_who_want_a_lock_at_once_one_has_it(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from salesops.report import locks\n"
+        "with locks.hold(Path(sys.argv[1])):\n"
+        "    mine = Path(sys.argv[1]) / 'in'; mine.mkdir(); time.sleep(0.2); mine.rmdir(); print('held')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    running = [subprocess.Popen(command, stdout=-1, stderr=-1, text=True) for _ in range(8)]
+    said = [process.communicate()[:2] for process in running]
+    assert any("held" in out for out, _ in said)
+    assert all("held" in out or "is being written by another run (process" in err for out, err in said), said
+
+
+# --- the same page whatever way it is made ---
+
+
+def test_warm_cold_and_parallel_pages_have_the_same_bytes(salesops, project_copy):
+    pack = write_pack(project_copy, {"run": "funnel", "matrix": {"region": ["EMEA", "APAC"], "lang": ["en", "ru"]}})
+    for out, *mode in (("a", "--jobs=1"), ("b", "--jobs=4"), ("c", "--cold", "--jobs=2")):
+        done = salesops("report", pack, "--out", out, *mode, cwd=project_copy)
+        assert done.returncode == 0, done.stderr
+    first = {path.name: path.read_bytes() for path in (project_copy / "a" / "2026-10").glob("*.html")}
+    assert len(first) == 5
+    for out in ("b", "c"):
+        assert {p.name: p.read_bytes() for p in (project_copy / out / "2026-10").glob("*.html")} == first
+
+
+PARITY = [
+    "import os, random, sys, tempfile\nimport numpy as np\nprint(sys.argv[0].endswith('ipykernel_launcher.py'), __name__)",
+    "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+    "import pandas as pd\npd.DataFrame({'a': [1]})",
+    "await __import__('asyncio').sleep(0, 'awaited')",
+    "from concurrent.futures import ProcessPoolExecutor\nwith ProcessPoolExecutor(1) as pool:\n    print(list(pool.map(abs, [-1])))",
+    "import duckdb\nduckdb.sql('select sum(range) from range(1000000)').fetchall()",
+    "print([name for name in globals() if not name.startswith('_')])",
+    "sorted(signal for signal in map(str, [__import__('signal').getsignal(2)]))",
+    "print(os.getcwd() == os.environ['WHERE'], hash('a'), sys.flags.hash_randomization)",
+    "%timeit -n1 -r1 -q pass\nget_ipython().__class__.__name__",
+    "1 / 0",
+]
+
+
+@pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
+def test_a_forked_kernel_is_like_an_ordinary_one(tmp_path, monkeypatch):
+    """The same outputs of the same cells, figures among them; random numbers that differ from fork to fork."""
+    from salesops.report import workers
+
+    monkeypatch.setenv("WHERE", str(tmp_path))
+    start = [nbformat.v4.new_code_cell(source) for source in PARITY[:-1]]
+    draws = nbformat.v4.new_code_cell("random.random(), float(np.random.random())")
+    notebook = nbformat.v4.new_notebook(cells=[*start, draws, nbformat.v4.new_code_cell(PARITY[-1])])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    task = {
+        "do": "page", "root": str(tmp_path), "notebook": nbformat.writes(notebook), "parameters": {}, "env": {},
+        "cell_seconds": 60, "page_seconds": 120, "memory": None,
+    }  # fmt: skip
+    seen = []
+    for cold in (False, False, True):
+        with workers.Workers(cold=cold) as made_by:
+            outcome = made_by.do(task)
+        assert "ZeroDivisionError" in outcome["reason"]
+        seen.append([cell.outputs for cell in nbformat.reads(outcome["notebook"], 4).cells if cell.cell_type == "code"])
+    for name, one, other in zip([*PARITY[:-1], "random"], seen[0], seen[2], strict=False):
+        if name != "random":
+            assert [_comparable(o) for o in one] == [_comparable(o) for o in other], name
+    assert any("image/png" in output.get("data", {}) for output in seen[0][1])
+    assert seen[0][len(PARITY) - 1] != seen[1][len(PARITY) - 1]
+
+
+def _comparable(output) -> dict:
+    return {name: value for name, value in output.items() if name != "metadata"}
