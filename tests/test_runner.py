@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 from salesops.problems import BadInput
-from salesops.report import banner, files, jobs, locks
+from salesops.report import banner, files, jobs, locks, run
 
 from tests.conftest import ROOT
 
@@ -29,7 +29,7 @@ ENDS = {
     "killed": "os.kill(os.getpid(), signal.SIGKILL)",
     "hungry": "b = bytearray(8 * 2**30); b[::4096] = b'x' * len(b[::4096])",
     "hangs": "time.sleep(600)",
-    "deaf": "\n    while True:\n        try:\n            time.sleep(600)\n        except BaseException:\n            pass",
+    "deaf": "exec('while True:\\n try: time.sleep(600)\\n except BaseException: pass')",
     "leaves": "sys.exit(0)",
     "speechless": "input()",
     "orphans": "subprocess.Popen(['sleep', '600'], start_new_session=True); os._exit(4)",
@@ -168,44 +168,64 @@ def test_last_month_in_a_file_and_on_the_command_line(salesops, project_copy):
 # --- unchanged is not run again ---
 
 
-def test_only_what_changed_is_run_again(salesops, small):
-    """Each input in turn: nothing, a parameter, the notebook, the lock file, the page, later data, the data."""
-    out = small / "out"
-    pack = write_pack(small, {"run": "funnel", "matrix": {"lang": ["en", "ru"]}})
+@pytest.fixture(scope="module")
+def kernels():
+    from salesops.report import workers
 
-    def report(*arguments) -> list[str]:
-        done = salesops("report", pack, "--out", out, "--log", "json", *arguments, cwd=small)
-        assert done.returncode == 0, done.stderr + done.stdout
-        events = [json.loads(line) for line in done.stdout.splitlines()]
-        return [event["why"] for event in events if event["event"] == "start"]
+    with workers.Workers() as made_by:
+        yield made_by
 
-    copy = small / "book"
-    assert salesops("sample", copy, "--deals", 2000).returncode == 0
-    arguments = ("-p", "source", copy.name)
-    assert report(*arguments) == ["not made before"] * 2
-    pages = {path.name: path.read_bytes() for path in (out / "2026-10").iterdir()}
-    assert report(*arguments) == []
-    assert {path.name: path.read_bytes() for path in (out / "2026-10").iterdir()} == pages
-    assert report(*arguments, "--only", "*.ru", "--force") == ["asked for"]
-    assert report(*arguments, "-p", "min_deals", "21") == ["parameters changed"] * 2
-    assert report(*arguments) == ["parameters changed"] * 2
-    (out / "2026-10" / "funnel.ru.html").write_text("something else")
-    assert report(*arguments) == ["the page is not as it was made"]
-    (out / "2026-10" / "funnel.html").unlink()
-    assert report(*arguments) == ["the page is not as it was made"]
+
+@pytest.fixture
+def report(small, kernels):
+    """Make pages in this process; gives why each page was made, and asserts that all went well."""
+
+    def make(params_file, *, out=small / "out", force=False, only="*", **overrides) -> list[str]:
+        wanted = jobs.prepare([small / "params" / params_file], overrides=overrides, out=out, only=only)
+        whys = []
+        result = run.run(
+            wanted, kernels.do, force=force, tell=lambda event, **facts: event == "page" and whys.append(facts["why"])
+        )
+        assert result.good, result
+        return whys
+
+    return make
+
+
+def test_only_what_changed_is_run_again(report, small):
+    """Each input in turn: nothing, a parameter, the page, the lock file, the notebook."""
+    pack = write_pack(small, {"run": "funnel", "matrix": {"lang": ["en", "ru"]}}).name
+    folder = small / "out" / "2026-10"
+    assert report(pack) == ["not made before"] * 2
+    pages = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert report(pack) == []
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == pages
+    assert report(pack, only="*.ru", force=True) == ["asked for"]
+    assert report(pack, min_deals=21) == ["parameters changed"] * 2
+    assert report(pack) == ["parameters changed"] * 2
+    (folder / "funnel.ru.html").write_text("something else")
+    assert report(pack) == ["the page is not as it was made"]
+    (folder / "funnel.html").unlink()
+    assert report(pack) == ["the page is not as it was made"]
     (small / "requirements.lock").write_text("pandas==0.1")
-    assert report(*arguments) == ["lock changed"] * 2
+    assert report(pack) == ["lock changed"] * 2
     path = small / "notebooks" / "funnel.ipynb"
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[-1].source += "\n"
     nbformat.write(notebook, path)
-    assert report(*arguments) == ["code changed"] * 2
-    done = salesops("report", pack, "--out", out, *arguments, "-p", "horizon_days", "91", "--dry-run", cwd=small)
-    assert done.stdout.splitlines() == [f"2026-10/funnel{x}: would be made: parameters changed" for x in ("", ".ru")]
+    assert report(pack) == ["code changed"] * 2
 
 
-def test_data_that_came_later_change_nothing_and_earlier_ones_do(salesops, small):
-    """The page of October is not made again because November came; it is when October is written again."""
+def test_a_dry_run_says_what_would_be_made_and_why(report, small, salesops):
+    report("funnel.yml")
+    arguments = ["report", small / "params" / "funnel.yml", "--out", small / "out", "--dry-run"]
+    assert salesops(*arguments, cwd=small).stdout == "2026-10/funnel: as it would be made now\n"
+    done = salesops(*arguments, "-p", "horizon_days", "91", cwd=small)
+    assert done.stdout == "2026-10/funnel: would be made: parameters changed\n"
+
+
+def test_data_that_came_later_change_nothing_and_earlier_ones_do(report, small):
+    """The page of August is not made again because September came; it is when August is written again."""
     rows = ["id,stage,created,amount"] + [f"{n},Lead,2026-0{n % 9 + 1}-05,{n}.00" for n in range(90)]
     rows += [f"{n},Won,2026-0{n % 9 + 1}-07,{n}.00" for n in range(90, 120)]
     data = small / "data" / "acme"
@@ -223,17 +243,14 @@ def test_data_that_came_later_change_nothing_and_earlier_ones_do(salesops, small
     }
     (small / "params" / "crm" / "acme.yml").write_text(yaml.safe_dump(mapping))
 
-    def report(rows: list[str]) -> list[str]:
+    def of(rows: list[str]) -> list[str]:
         (data / "deals.csv").write_text("\n".join(rows) + "\n")
-        arguments = ["params/funnel.yml", "-p", "source", "acme:data/acme", "--period", "2026-08", "--log", "json"]
-        done = salesops("report", *arguments, "--out", "out", cwd=small)
-        assert done.returncode == 0, done.stdout
-        return [e["why"] for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "start"]
+        return report("funnel.yml", source="acme:data/acme", period="2026-08")
 
-    assert report(rows) == ["not made before"]
+    assert of(rows) == ["not made before"]
     page = (small / "out" / "2026-08" / "funnel.html").read_bytes()
-    assert report([*rows, "900,Lead,2026-09-28,5.00"]) == []
-    assert report([*rows, "900,Lead,2026-08-28,5.00"]) == ["data changed"]
+    assert of([*rows, "900,Lead,2026-09-28,5.00"]) == []
+    assert of([*rows, "900,Lead,2026-08-28,5.00"]) == ["data changed"]
     assert (small / "out" / "2026-08" / "funnel.html").read_bytes() != page
 
 
@@ -327,7 +344,7 @@ def test_a_page_that_takes_too_long_in_all_is_ended(salesops, small, mode):
 
 
 def test_a_process_that_is_stuck_is_ended_by_force(small, monkeypatch, tmp_path):
-    from salesops.report import run, workers
+    from salesops.report import workers
 
     (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(600)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -367,8 +384,8 @@ def test_a_full_disk_leaves_nothing_half_written(small, can_mount):
         "assert not list(pathlib.Path('out').rglob('.draft*')); print(len(pages))"
     )
     script = (
-        f"mkdir out; mount -t tmpfs -o size=120k none out; rc=0; {sys.executable} -m salesops report {pack} --out out ||"
-        f' rc=$?; {sys.executable} -c "{check}"; exit $rc'
+        "mkdir out; mount -t tmpfs -o size=120k none out; rc=0;"
+        f' {sys.executable} -m salesops report {pack} --out out || rc=$?; {sys.executable} -c "{check}"; exit $rc'
     )
     done = subprocess.run([*MOUNT, script], cwd=small, capture_output=True, text=True)
     assert done.returncode == 1 and "No space left on device" in done.stderr, done.stderr
@@ -416,7 +433,7 @@ def slow_run(small):
         process.communicate()
 
 
-@pytest.mark.parametrize("mode", ["--jobs=3", "--cold"])
+@pytest.mark.parametrize("mode", ["--jobs=3", pytest.param("--cold", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number, code, mode):
     process, mark = slow_run(mode, "--jobs=3")
@@ -463,6 +480,7 @@ def test_of_many_who_want_a_lock_at_once_one_has_it(tmp_path):
 # --- the same page whatever way it is made ---
 
 
+@pytest.mark.slow
 def test_warm_cold_and_parallel_pages_have_the_same_bytes(salesops, project_copy):
     pack = write_pack(project_copy, {"run": "funnel", "matrix": {"region": ["EMEA", "APAC"], "lang": ["en", "ru"]}})
     for out, *mode in (("a", "--jobs=1"), ("b", "--jobs=4"), ("c", "--cold", "--jobs=2")):
@@ -475,11 +493,11 @@ def test_warm_cold_and_parallel_pages_have_the_same_bytes(salesops, project_copy
 
 
 PARITY = [
-    "import os, random, sys, tempfile\nimport numpy as np\nprint(sys.argv[0].endswith('ipykernel_launcher.py'), __name__)",
+    "import os, random, sys\nimport numpy as np\nprint(sys.argv[0].endswith('ipykernel_launcher.py'), __name__)",
     "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
     "import pandas as pd\npd.DataFrame({'a': [1]})",
     "await __import__('asyncio').sleep(0, 'awaited')",
-    "from concurrent.futures import ProcessPoolExecutor\nwith ProcessPoolExecutor(1) as pool:\n    print(list(pool.map(abs, [-1])))",
+    "from concurrent.futures import ProcessPoolExecutor\nwith ProcessPoolExecutor(1) as p: print(*p.map(abs, [-1]))",
     "import duckdb\nduckdb.sql('select sum(range) from range(1000000)').fetchall()",
     "print([name for name in globals() if not name.startswith('_')])",
     "sorted(signal for signal in map(str, [__import__('signal').getsignal(2)]))",
@@ -508,7 +526,8 @@ def test_a_forked_kernel_is_like_an_ordinary_one(tmp_path, monkeypatch):
         with workers.Workers(cold=cold) as made_by:
             outcome = made_by.do(task)
         assert "ZeroDivisionError" in outcome["reason"]
-        seen.append([cell.outputs for cell in nbformat.reads(outcome["notebook"], 4).cells if cell.cell_type == "code"])
+        cells = nbformat.reads(outcome["notebook"], 4).cells
+        seen.append([cell.outputs for cell in cells if cell.cell_type == "code"])
     for name, one, other in zip([*PARITY[:-1], "random"], seen[0], seen[2], strict=False):
         if name != "random":
             assert [_comparable(o) for o in one] == [_comparable(o) for o in other], name

@@ -141,6 +141,32 @@ def _show(wanted, *, why: bool, force: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@_many
+def verify(folder: Path, n_jobs, log, **limits) -> None:
+    """Make the pages of FOLDER (such as reports/2026-10) again, publish none, and compare the bytes.
+
+    Exit code 0: every page is the same; 1: a page differs, and what and why is printed; 2: nothing was compared.
+    """
+    import json
+
+    from salesops.report import manifest, verify
+
+    try:
+        n_pages = len(manifest.Folder(folder).pages)
+        with _making(None, None, n_jobs, range(n_pages or 1), limits) as how:
+            verdicts = verify.verify(folder, how["do"], at_once=how["at_once"], limits=how["limits"])
+    except BadInput as error:
+        _refuse(str(error))
+    for verdict in verdicts:
+        if log == "json":
+            click.echo(json.dumps({"event": "verified", "name": verdict.name, "differs": verdict.differs}))
+        else:
+            click.echo(f"{verdict.name}: {'; '.join(verdict.differs) or 'the same'}")
+    sys.exit(FAILED if any(verdict.differs for verdict in verdicts) else 0)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--deals", default=12_000, show_default=True, help="How many deals, 2,000 to 5,000,000.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same company.")
 def sample(folder: Path, deals: int, seed: int) -> None:

@@ -23,7 +23,7 @@ def root(start: Path | str | None = None) -> Path:
     raise FileNotFoundError("no folder with notebooks/ and params/ here or above")
 
 
-def cache() -> Path:
+def cache(of: Path | None = None) -> Path:
     """The folder of prepared books: `$SALESOPS_CACHE`, else `.cache` in the project."""
     named = os.environ.get("SALESOPS_CACHE")
-    return Path(named) if named else root() / ".cache"
+    return Path(named) if named else (of or root()) / ".cache"

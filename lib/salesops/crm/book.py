@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from ibis import _
 
-from salesops import periods, project
+from salesops import periods
 from salesops.crm import engine, mapping, prepare, sample
 from salesops.crm.dimensions import with_group
 from salesops.crm.read import read
@@ -329,7 +329,7 @@ def _make(target: Path, located: Located) -> None:
     if located.files is None:
         sample.write(target, sample.parse_size(located.settings))
     else:
-        _import(target, located.files, mapping.load(project.root() / "params" / "crm" / f"{located.name}.yml"))
+        _import(target, located.files, mapping.load(located.mapping))
 
 
 def _import(target: Path, folder: Path, spec: mapping.Mapping) -> None:

@@ -25,7 +25,9 @@ class Located(NamedTuple):
     name: str  # sample, the mapping's name, or the folder's
     key: str  # the name with the hash of what the book is made from: the source's files, its mapping, the code of crm
     folder: Path
-    files: Path | None = None  # the export; None for the sample and for a book that is there already
+    cache: Path
+    mapping: Path | None = None  # of an export
+    files: Path | None = None  # the export itself
     settings: str = ""  # of the sample: deals=20000,seed=7
 
     @property
@@ -34,37 +36,39 @@ class Located(NamedTuple):
 
     def digest_file(self, as_of: dt.date | None) -> Path:
         """Where the hash of what was known on a day is kept once it has been computed."""
-        return project.cache() / "digests" / f"{self.key}-{as_of or 'end'}"
+        return self.cache / "digests" / f"{self.key}-{as_of or 'end'}"
 
 
-def locate(source: str) -> Located:
+def locate(source: str, root: Path | None = None) -> Located:
     """The prepared book of a source, whether it is there already or not.
 
     Parameters
     ----------
     source : `sample` (or `sample:deals=20000,seed=7`); `<mapping>:<folder>`, where the mapping is
         `params/crm/<mapping>.yml`; or a folder that holds a prepared book. Folders count from the project.
+    root : the project; None is the one of the working folder.
 
     Raises
     ------
     BadInput
         If there is no such source.
     """
+    root = root or project.root()
+    cache = project.cache(root)
     given = json.loads(os.environ.get(BOOKS, "{}")).get(source)
     if given:
-        return Located(source.partition(":")[0], given[1], Path(given[0]))
+        return Located(source.partition(":")[0], given[1], Path(given[0]), cache)
     name, _colon, rest = source.partition(":")
     if name == "sample":
-        return _cached("sample", repr(parse_size(rest)).encode())._replace(settings=rest)
-    root = project.root()
+        return _cached(cache, "sample", repr(parse_size(rest)).encode())._replace(settings=rest)
     try:
-        if rest and (root / "params" / "crm" / f"{name}.yml").is_file():
-            return _export(name, root / Path(rest).expanduser())
+        mapping = root / "params" / "crm" / f"{name}.yml"
+        if rest and mapping.is_file():
+            return _export(cache, mapping, root / Path(rest).expanduser())
         folder = root / Path(source).expanduser()
         if (folder / "book.json").is_file():
-            return Located(
-                folder.name, f"book-{_digest(*_contents(folder, '*.parquet', 'book.json'), _code())}", folder
-            )
+            content = _contents(folder, "*.parquet", "book.json")
+            return Located(folder.name, f"book-{_digest(*content, _code())}", folder, cache)
     except (OSError, RuntimeError, ValueError) as error:  # no such user, a path too long, a NUL in it
         if isinstance(error, BadInput):
             raise
@@ -76,16 +80,16 @@ def locate(source: str) -> Located:
     )
 
 
-def _export(name: str, folder: Path) -> Located:
-    from salesops.crm import mapping
+def _export(cache: Path, mapping: Path, folder: Path) -> Located:
+    from salesops.crm.mapping import load
 
-    spec = mapping.load(project.root() / "params" / "crm" / f"{name}.yml")
+    spec = load(mapping)
     if not folder.is_dir():
-        raise BadInput(f"source {name} cannot be read", [f"there is no folder {folder}"])
+        raise BadInput(f"source {mapping.stem} cannot be read", [f"there is no folder {folder}"])
     content = [spec.model_dump_json().encode()]
     for table in spec.tables.values():
         content += _contents(folder, table.file)
-    return _cached(name, *content)._replace(files=folder)
+    return _cached(cache, mapping.stem, *content)._replace(mapping=mapping, files=folder)
 
 
 def _contents(folder: Path, *patterns: str) -> list[bytes]:
@@ -97,9 +101,9 @@ def _contents(folder: Path, *patterns: str) -> list[bytes]:
     return found
 
 
-def _cached(name: str, *content: bytes) -> Located:
+def _cached(cache: Path, name: str, *content: bytes) -> Located:
     key = f"{name}-{_digest(*content, _code())[:32]}"
-    return Located(name, key, project.cache() / "books" / key)
+    return Located(name, key, cache / "books" / key, cache)
 
 
 def _digest(*parts: bytes) -> str:

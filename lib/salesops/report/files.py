@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from salesops.project import PACKAGE
 
 DRAFT = ".draft-"
+KINDS = {".py", ".po", ".j2", ".css", ".json"}  # of files of the library
 TEMPLATES = PACKAGE / "report" / "templates"
 
 
@@ -38,3 +40,12 @@ def sha256(*parts: bytes) -> str:
 def fingerprint(value: object) -> str:
     """The hash of plain data, whatever the order of its keys."""
     return sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
+
+
+@lru_cache
+def library() -> str:
+    """The hash of the library's own files."""
+    paths = sorted(path for path in PACKAGE.rglob("*") if path.suffix in KINDS and path.is_file())
+    return sha256(
+        *(part for path in paths for part in (path.relative_to(PACKAGE).as_posix().encode(), path.read_bytes()))
+    )

@@ -10,7 +10,6 @@ from salesops.project import PACKAGE
 from salesops.report import files
 
 VERSIONS = ("salesops", "papermill", "nbconvert", "pandas", "statsmodels", "ibis-framework", "duckdb", "matplotlib")
-KINDS = {".py", ".po", ".j2", ".css", ".json"}
 
 
 class Inputs(NamedTuple):
@@ -39,7 +38,9 @@ def code(root: Path, analysis: str) -> str:
     """The hash of the code a page rests on: its notebook and the library with templates and translations, but
     not the other questions, which no page of this one uses."""
     others = {path.parent for path in PACKAGE.glob("*/params.py")} - {PACKAGE / analysis}
-    paths = sorted(p for p in PACKAGE.rglob("*") if p.suffix in KINDS and not others & set(p.parents) and p.is_file())
+    paths = sorted(
+        p for p in PACKAGE.rglob("*") if p.suffix in files.KINDS and not others & set(p.parents) and p.is_file()
+    )
     named = [part for p in paths for part in (p.relative_to(PACKAGE).as_posix().encode(), p.read_bytes())]
     return files.sha256(*named, (root / "notebooks" / f"{analysis}.ipynb").read_bytes())
 
@@ -53,3 +54,9 @@ def _lock(root: Path) -> str:
 @lru_cache
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
+
+
+def forget() -> None:
+    """Look at the files again: they may have changed since an earlier run of this process."""
+    code.cache_clear()
+    _lock.cache_clear()

@@ -49,7 +49,7 @@ def prepare(task: dict) -> dict:
     from salesops import crm
 
     try:
-        crm.open(task["source"], as_of=task["as_of"]).digest()
+        crm.open(task["parameters"]["source"], as_of=task["as_of"]).digest()
     except BadInput as error:
         return {"ending": "bad_source", "reason": str(error)}
     return {"ending": "made"}

@@ -22,6 +22,10 @@ from salesops.report.manifest import Folder
 Tell = Callable[..., None]  # an event by name, with its facts
 
 
+def silent(event: str, **facts) -> None:
+    """Tell nobody."""
+
+
 class Limits(NamedTuple):
     """What a page may take: seconds of a cell and of all, memory of its processes in megabytes (None: no limit)."""
 
@@ -65,7 +69,7 @@ def run(
     at_once: int = 1,
     limits: Limits = Limits(),  # noqa: B008  immutable
     force: bool = False,
-    tell: Tell = lambda event, **facts: None,
+    tell: Tell = silent,
     stop: Callable[[], None] = lambda: None,
 ) -> Result:
     """Make the pages of jobs that are not as they would be made now.
@@ -83,6 +87,7 @@ def run(
         If another run is writing into one of the folders; nothing was run then.
     """
     result = Result([], [], [], [])
+    inputs.forget()
     with ExitStack() as held:
         folders = _open_folders(jobs, held, result, tell)
         jobs = [job for job in jobs if job.folder in folders]
@@ -97,10 +102,9 @@ def run(
 
 def _make(jobs, folders, do, executor, at_once, limits, force, result: Result, tell: Tell) -> None:
     books, bad = _prepare_data(jobs, do, executor, at_once, limits, tell)
-    for job in jobs:
-        if job.params.source in bad:
-            _fail(folders, Plan(job, ""), {"ending": "bad_source", "reason": bad[job.params.source]}, result, tell)
-    plans = plan([job for job in jobs if job.params.source not in bad], folders, force=force)
+    for job in (job for job in jobs if _where(job) in bad):
+        _fail(folders, Plan(job, ""), {"ending": "bad_source", "reason": bad[_where(job)]}, result, tell)
+    plans = plan([job for job in jobs if _where(job) not in bad], folders, force=force)
     for one in plans:
         if not one.why:
             _publish(folders[one.job.folder].still_good, one, result, tell, made=False)
@@ -111,6 +115,16 @@ def _make(jobs, folders, do, executor, at_once, limits, force, result: Result, t
             _publish(folders[one.job.folder].made, one, result, tell, outcome["page"], _record(one, outcome))
         else:
             _fail(folders, one, outcome, result, tell)
+
+
+def outcomes(
+    jobs: Sequence[Job], do: Callable[[dict], dict], executor: Executor, *, at_once: int, limits: Limits
+) -> Iterator[tuple[Job, dict]]:
+    """The outcome of each job, made and not published; in the order in which they end."""
+    books, bad = _prepare_data(jobs, do, executor, at_once, limits, silent)
+    yield from ((job, {"ending": "bad_source", "reason": bad[_where(job)]}) for job in jobs if _where(job) in bad)
+    tasks = ((Plan(job, ""), _task(job, books, limits)) for job in jobs if _where(job) not in bad)
+    yield from ((one.job, outcome) for one, outcome in _outcomes(executor, do, tasks, at_once, silent))
 
 
 def plan(jobs: Iterable[Job], folders: dict[Path, Folder], *, force: bool = False) -> list[Plan]:
@@ -143,7 +157,7 @@ def digest(job: Job) -> str | None:
     BadInput
         If there is no such source.
     """
-    located = source.locate(job.params.source)
+    located = source.locate(job.params.source, job.root)
     kept = located.digest_file(job.params.last_known_on)
     return json.loads(kept.read_text("utf-8"))["digest"] if located.made and kept.is_file() else None
 
@@ -177,9 +191,12 @@ def _write(folder: Folder, result: Result) -> None:
         result.trouble.append(f"{folder.path}: the manifest could not be written: {_said(error)}")
 
 
-def _prepare_data(
-    jobs: Sequence[Job], do, executor: Executor, at_once: int, limits: Limits, tell: Tell
-) -> tuple[dict[str, list[str]], dict[str, str]]:
+def _where(job: Job) -> tuple[Path, str]:
+    """What tells one source from another: its name, and the project in which it is looked for."""
+    return job.root, job.params.source
+
+
+def _prepare_data(jobs: Sequence[Job], do, executor: Executor, at_once: int, limits: Limits, tell: Tell) -> tuple:
     """Every source of the jobs prepared once, with the hashes of its days.
 
     Returns
@@ -187,34 +204,31 @@ def _prepare_data(
     books : source -> folder of the prepared book, and its key.
     bad : source -> why it cannot be used.
     """
-    bad: dict[str, str] = {}
-    unseen = {}
+    bad: dict[tuple, str] = {}
+    unseen: dict[tuple, dict[str, Job]] = {}
     for job in jobs:
         try:
-            if job.params.source not in bad and digest(job) is None:
-                unseen.setdefault(job.params.source, {}).setdefault(str(job.params.last_known_on), job)
+            if _where(job) not in bad and digest(job) is None:
+                unseen.setdefault(_where(job), {}).setdefault(str(job.params.last_known_on), job)
         except BadInput as error:
-            bad[job.params.source] = str(error)
+            bad[_where(job)] = str(error)
     while unseen:  # a source's first day makes the book, which the other days then find
-        now = {name: days.popitem() for name, days in unseen.items()}
-        unseen = {name: days for name, days in unseen.items() if days}
-        tasks = (
-            (name, {**_task(job, {}, limits), "do": "prepare", "source": name, "as_of": day})
-            for name, (day, job) in now.items()
-        )
-        for name, outcome in _outcomes(executor, do, tasks, at_once, tell, event="data"):
+        now = {where: days.popitem() for where, days in unseen.items()}
+        unseen = {where: days for where, days in unseen.items() if days}
+        tasks = ((where, _task(job, {}, limits) | {"do": "prepare", "as_of": day}) for where, (day, job) in now.items())
+        for where, outcome in _outcomes(executor, do, tasks, at_once, tell):
             if outcome["ending"] != "made":
-                bad[name] = outcome["reason"]
-                unseen.pop(name, None)
-    located = {name: source.locate(name) for name in {job.params.source for job in jobs} - set(bad)}
-    return {name: [str(one.folder), one.key] for name, one in located.items()}, bad
+                bad[where] = outcome["reason"]
+                unseen.pop(where, None)
+    located = {where: source.locate(where[1], where[0]) for where in {_where(job) for job in jobs} - set(bad)}
+    return {where: [str(one.folder), one.key] for where, one in located.items()}, bad
 
 
-def _task(job: Job, books: dict[str, list[str]], limits: Limits) -> dict:
+def _task(job: Job, books: dict[tuple, list[str]], limits: Limits) -> dict:
     """A job as plain data, for a process that knows nothing of it."""
-    environment = {"SALESOPS_CACHE": str(project.cache().absolute())}
-    if job.params.source in books:
-        environment[source.BOOKS] = json.dumps({job.params.source: books[job.params.source]})
+    environment = {"SALESOPS_CACHE": str(project.cache(job.root).absolute())}
+    if _where(job) in books:
+        environment[source.BOOKS] = json.dumps({job.params.source: books[_where(job)]})
     return {
         "do": "page",
         "root": str(job.root),
@@ -225,13 +239,16 @@ def _task(job: Job, books: dict[str, list[str]], limits: Limits) -> dict:
     }
 
 
-def _outcomes(executor: Executor, do, tasks: Iterable[tuple], at_once: int, tell: Tell, *, event="page") -> Iterator:
+def _outcomes(executor: Executor, do, tasks: Iterable[tuple], at_once: int, tell: Tell) -> Iterator:
     """(what, outcome) of each task as it ends, with `at_once` under way; an error of `do` is an outcome too."""
     tasks, under_way = iter(tasks), {}
     while True:
         while len(under_way) < at_once and (following := next(tasks, None)):
             what, task = following
-            tell(event, name=what.job.name if isinstance(what, Plan) else what, why=getattr(what, "why", ""))
+            if isinstance(what, Plan):
+                tell("page", name=what.job.name, why=what.why)
+            else:
+                tell("data", name=what[1])
             under_way[executor.submit(do, task)] = what
         if not under_way:
             return

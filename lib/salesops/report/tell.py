@@ -78,7 +78,7 @@ class Text:
         else:
             self._print(f"{name}: running ({why})")
 
-    def _data(self, name: str, why: str) -> None:  # noqa: ARG002  the same facts for every event
+    def _data(self, name: str) -> None:
         self._print(f"{printable(name)}: reading the data")
 
     def _made(self, name: str, page: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from salesops.project import PACKAGE
-from salesops.report.inputs import KINDS
+from salesops.report.files import KINDS
 
 GRACE = 15  # seconds a page may go on after its time, to say so itself
 FORKS = 200  # pages after which the warm parent is replaced

@@ -1,0 +1,87 @@
+"""`salesops verify`: every page again from the manifest, and what differs, and why."""
+
+import json
+import shutil
+
+import nbformat
+import pytest
+
+from tests.test_runner import make_small, write_pack
+
+
+@pytest.fixture(scope="module")
+def made(salesops, tmp_path_factory, root):
+    project = tmp_path_factory.mktemp("verified")
+    for name in ("notebooks", "params"):
+        shutil.copytree(root / name, project / name)
+    make_small(project)
+    (project / "requirements.lock").write_text("one")
+    pack = write_pack(project, {"run": "funnel", "matrix": {"lang": ["en", "ru"], "min_deals": [20, 21]}})
+    assert salesops("report", pack, cwd=project).returncode == 0
+    return project
+
+
+@pytest.fixture
+def verify(made, salesops):
+    """Verify after something was changed, which is put back; gives the exit code and what was said of each page."""
+    saved = {path: path.read_bytes() for path in made.rglob("*") if path.is_file()}
+
+    def run() -> tuple[int, dict[str, str]]:
+        done = salesops("verify", made / "reports" / "2026-10", "--jobs", 2, cwd=made)
+        assert "Traceback" not in done.stderr
+        return done.returncode, dict(line.split(": ", 1) for line in done.stdout.splitlines())
+
+    yield run
+    for path, content in saved.items():
+        path.write_bytes(content)
+
+
+def test_the_same_inputs_make_the_same_pages(verify, made):
+    before = {path.name: path.read_bytes() for path in (made / "reports" / "2026-10").iterdir()}
+    code, said = verify()
+    assert code == 0 and set(said.values()) == {"the same"}
+    assert set(said) == {"funnel.20", "funnel.20.ru", "funnel.21", "funnel.21.ru"}
+    assert {path.name: path.read_bytes() for path in (made / "reports" / "2026-10").iterdir()} == before
+
+
+def test_it_says_what_differs_and_why(verify, made):
+    folder = made / "reports" / "2026-10"
+    (folder / "funnel.20.html").write_text("another page")
+    (folder / "funnel.21.html").unlink()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["pages"]["funnel.20.ru"]["versions"]["pandas"] = "1.0"
+    manifest["pages"]["funnel.21.ru"]["parameters"]["min_deals"] = 33
+    manifest["pages"]["funnel.21.ru"]["hashes"]["data"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    code, said = verify()
+    assert code == 1
+    assert said["funnel.20"] == "the page was changed after it was made"
+    assert said["funnel.21"] == "the page is missing"
+    assert said["funnel.20.ru"].startswith("versions: pandas 1.0 then, 3.")
+    assert said["funnel.21.ru"].startswith("parameters: those in the manifest are not the ones the page was made with")
+    assert "data: 000000000000 then, " in said["funnel.21.ru"]
+
+
+def test_changed_code_and_lock_are_named_and_a_page_that_reads_the_clock_is_caught(verify, made):
+    (made / "requirements.lock").write_text("two")
+    path = made / "notebooks" / "funnel.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[4].source += "\nshow.note(str(time.time_ns()))"
+    nbformat.write(notebook, path)
+    code, said = verify()
+    assert code == 1 and all("code: " in text and "lock: " in text for text in said.values())
+    folder = made / "reports" / "2026-10"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    from salesops.report import inputs
+
+    for record in manifest["pages"].values():
+        now = inputs.of(made, "funnel", record["parameters"], data="")
+        record["hashes"] |= {name: now.hashes[name] for name in ("code", "lock")}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    code, said = verify()
+    assert code == 1 and all("the same inputs made another page: line " in text for text in said.values())
+
+
+def test_a_folder_without_pages_is_refused(salesops, tmp_path):
+    done = salesops("verify", tmp_path)
+    assert done.returncode == 2 and "there is no manifest.json with pages in it" in done.stderr
