@@ -23,10 +23,12 @@ INSTALL = { $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m e
 MAKE_VENV = $(PYTHON) -m venv $(VENV)
 endif
 
-.PHONY: help reports test lint lab messages lock clean
+.PHONY: help setup reports test lint lab messages benchmarks lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
+
+setup: $(READY)  ## set up what is needed, and nothing else
 
 reports: $(READY)  ## make the sample company's pages; ends with the path of their index
 	$(BIN)/salesops report params/monthly.yml
@@ -35,14 +37,17 @@ test: $(READY_TEST)  ## run the tests (SLOW="slow or not slow" runs the slow one
 	$(BIN)/python -m pytest -q -n 2 -m "$(SLOW)"
 
 lint: $(READY_TEST)  ## check style with ruff
-	$(BIN)/ruff check lib tests notebooks
-	$(BIN)/ruff format --check lib tests
+	$(BIN)/ruff check lib tests notebooks benchmarks recipes
+	$(BIN)/ruff format --check lib tests benchmarks recipes
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. notebooks
 
 messages: $(READY)  ## collect the playbook's sentences for translation
 	$(BIN)/python -m salesops.messages
+
+benchmarks: $(READY_TEST)  ## measure again how fast pages are made, into benchmarks/README.md
+	$(BIN)/python benchmarks/runner.py
 
 lock:  ## renew the lock files after a change of pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \

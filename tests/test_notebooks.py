@@ -71,6 +71,13 @@ def test_parameters_cell_schema_and_files_are_in_step(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_parameters_have_controls_before_anything_is_computed(name):
+    cells = [cell for cell in load(name).cells if cell.cell_type == "code"]
+    assert [cell.metadata.tags for cell in cells[:3]] == [["parameters"], ["controls"], ["setup"]]
+    assert cells[1].source.endswith(f"controls({name}.Params)")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_has_a_meaning(name):
     for field in importlib.import_module(f"salesops.{name}.params").Params.model_fields.values():
         assert field.description and "unit" in field.json_schema_extra

@@ -66,7 +66,7 @@ def test_changed_code_and_lock_are_named_and_a_page_that_reads_the_clock_is_caug
     (made / "requirements.lock").write_text("two")
     path = made / "notebooks" / "funnel.ipynb"
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells[4].source += "\nshow.note(str(time.time_ns()))"
+    next(cell for cell in notebook.cells if cell.id == "funnel-04").source += "\nshow.note(str(time.time_ns()))"
     nbformat.write(notebook, path)
     code, said = verify()
     assert code == 1 and all("code: " in text and "lock: " in text for text in said.values())

@@ -183,3 +183,17 @@ def sample(folder: Path, deals: int, seed: int) -> None:
         _refuse(str(error))
     shutil.copytree(book.folder, folder)
     click.echo(folder)
+
+
+@main.command()
+@click.argument("question")
+def new(question: str) -> None:
+    """Write a new question, small and whole: library, notebook, parameters, test; all to be rewritten from there."""
+    from salesops import project, scaffold
+
+    root = project.root()
+    try:
+        for path in scaffold.new(question, root=root):
+            click.echo(path.relative_to(root))
+    except BadInput as error:
+        _refuse(str(error))

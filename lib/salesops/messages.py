@@ -6,7 +6,9 @@ schemas; the Markdown of notebooks paragraph by paragraph.
 
 import importlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import nbformat
 from babel.messages import Catalog, extract, pofile
@@ -46,13 +48,13 @@ def read(language: str) -> Catalog:
         return pofile.read_po(source, locale=language)
 
 
-def renew(root: Path, language: str) -> None:
-    """Write the catalogue with today's messages: new ones untranslated, gone ones removed."""
+def renew(root: Path, language: str, *, given: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write the catalogue with today's messages: new ones as `given`, else untranslated; gone ones removed."""
     old, new = read(language), Catalog(locale=language, project="SalesOps Playbook", charset="utf-8")
     new.mime_headers = []
     for one, many in sorted(collect(root).items()):
         known = old.get(one)
-        text = known.string if known is not None and bool(known.pluralizable) == bool(many) else ""
+        text = known.string if known is not None and bool(known.pluralizable) == bool(many) else given.get(one, "")
         new.add((one, many) if many else one, text or ("" if not many else ("",) * new.num_plurals))
     written = io.BytesIO()
     pofile.write_po(written, new, width=110, omit_header=True, no_location=True)

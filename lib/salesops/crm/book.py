@@ -208,11 +208,6 @@ class Book:
         return joined.mutate(status=joined.kind, **only).drop("kind", "kind_since")
 
     @property
-    def all_deals(self) -> ibis.Table:
-        """Deals as the source shows them now, whatever the day: for what is in the source, not for what was known."""
-        return self._read("deals")
-
-    @property
     def month_ends(self) -> ibis.Table:
         """The open pipeline at each known month's end: pipeline, stage, month_on, end_at, n_open, amount_minor."""
         if self._ids is None:

@@ -26,22 +26,18 @@ def with_group(book: Book, deals: ibis.Table, dimension: str) -> ibis.Table:
     """
     if dimension == "none":
         return deals.mutate(group=ibis.literal(ALL))
-    places = []
-    if _has(book.all_deals, dimension):
+    places, filled = [], book.about["filled"]
+    if dimension in filled["deals"]:
         places.append("own")
         deals = deals.mutate(own=deals[dimension])
-    if dimension in ON_ACCOUNT and _has(book.accounts, dimension):
+    if dimension in ON_ACCOUNT and dimension in filled["accounts"]:
         places.append("from_account")
         accounts = book.accounts.select("account_id", from_account=book.accounts[dimension])
         deals = deals.left_join(accounts, "account_id").drop("account_id_right")
-    if dimension in ON_REP and _has(book.reps, dimension):
+    if dimension in ON_REP and dimension in filled["reps"]:
         places.append("from_rep")
         reps = book.reps.select("rep_id", from_rep=book.reps[dimension])
         deals = deals.left_join(reps, "rep_id").drop("rep_id_right")
     if not places:
         raise ValueError(f"segment_by {dimension}: the source has no value of it on deals, accounts or reps")
     return deals.mutate(group=ibis.coalesce(*(deals[place] for place in places))).drop(*places)
-
-
-def _has(table: ibis.Table, column: str) -> bool:
-    return column in table.columns and bool(table[column].notnull().any().execute())

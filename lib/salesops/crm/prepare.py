@@ -272,6 +272,12 @@ def _months(about: dict) -> list[tuple[dt.date, dt.datetime]]:
     return [(day, periods.start_of(periods.add_months(day, 1), about["time_zone"])) for day in days]
 
 
+def _filled(table: ibis.Table) -> list[str]:
+    """The columns that have any value."""
+    counts = table.agg(**{name: table[name].count() for name in table.columns}).execute().iloc[0]
+    return sorted(name for name, n in counts.items() if n)
+
+
 def _facts(con, folder: Path, *, dated: bool) -> dict:
     read = {name: con.read_parquet(folder / f"{name}.parquet") for name in [*TABLES, "visits", "states"]}
     deals, visits, changes = read["deals"], read["visits"], read["changes"]
@@ -291,6 +297,7 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
         "first_moment": str(min(firsts)) if firsts else None,
         "last_moment": str(max(lasts)) if lasts else None,
         "n_rows": {name: int(table.count().execute()) for name, table in read.items()},
+        "filled": {name: _filled(read[name]) for name in ("deals", "accounts", "reps")},
         "notes": {
             "older_than_log": int(older),
             "created_unknown": int(deals.filter(_.created_at.isnull()).count().execute()),

@@ -55,6 +55,7 @@ class PageExporter(HTMLExporter):
     export_from_notebook = "SalesOps page"
     template_name = "salesops"
     exclude_anchor_links = True
+    optimistic_validation = True  # once, after everything that changes the notebook; not after each step
 
     def __init__(self, config=None, **kwargs):
         super().__init__(config=config, extra_template_basedirs=[str(TEMPLATES)], **kwargs)

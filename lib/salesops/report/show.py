@@ -177,7 +177,7 @@ def _svg(figure: Figure, alt: str) -> str:
     stream = io.StringIO()
     if layout := figure.get_layout_engine():  # laid out once; savefig would draw everything twice to do it twice
         layout.execute(figure)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]

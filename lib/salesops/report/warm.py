@@ -1,10 +1,12 @@
-"""The warm parent: one small, single-threaded process that has imported everything, and forks pages and kernels.
+"""A warm parent: a small, single-threaded process that has imported what its children need, and forks them.
 
-    python -m salesops.report.warm FOLDER
+    python -m salesops.report.warm pages|kernels FOLDER
 
-It listens on `FOLDER/warm`. A request is one line of JSON; a connection lives as long as the process asked for:
-closed by the one who asked, it means kill; and the parent says the exit code on it. Its standard input is the
-life line to the run: when that closes, everything is ended and the folder removed. Linux only.
+There is one for the processes that make pages (papermill, nbconvert) and one for kernels (the libraries of the
+notebooks); they start side by side. Each listens on `FOLDER/warm`. A request is one line of JSON; a connection lives
+as long as the process asked for: closed by the one who asked, it means kill; and the parent says the exit code on it.
+Its standard input is the life line to the run: when that closes, everything is ended and the folder removed.
+Linux only.
 
 Safe to fork by construction: BLAS has one thread, no engine is connected and no event loop or socket of ZeroMQ
 exists before a fork, and it refuses to fork if a second thread is found. What a forked process does not
@@ -13,8 +15,10 @@ inherit: descriptors, environment, working directory, signal handlers, the state
 
 import contextlib
 import ctypes
+import datetime as dt
 import gc
 import importlib.util
+import io
 import json
 import os
 import random
@@ -46,7 +50,6 @@ KERNELS = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "seaborn",
-    "matplotlib.style.core",
     "ibis.backends.duckdb.converter",
     "ibis.expr.types.groupby",
     "ibis.formats.numpy",
@@ -62,49 +65,56 @@ MARK = "SALESOPS_PROCESS"  # in the environment of a forked process and of all i
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def modules() -> list[str]:
-    """What is imported once: the machinery of pages and kernels, the library, and every question."""
+def modules(kind: str) -> list[str]:
+    """What is imported once: the machinery of pages; or that of kernels, the library, and every question."""
+    if kind == "pages":
+        return list(PAGES)
     questions = [path.parent for path in sorted(PACKAGE.glob("*/params.py"))]
     slices = [
         f"salesops.{folder.name}.{path.stem}" for folder in questions for path in sorted(folder.glob("[a-z]*.py"))
     ]
     stats = [f"salesops.stats.{path.stem}" for path in sorted((PACKAGE / "stats").glob("[a-z]*.py"))]
-    return [*PAGES, *KERNELS, *stats, *slices]
+    return [*KERNELS, *stats, *slices]
 
 
-def main(folder: Path) -> None:
+def main(kind: str, folder: Path) -> None:
     """Serve until the life line closes."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "warm"))
     listener.listen(256)
     _libc.prctl(SUBREAPER, 1, 0, 0, 0)
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as a kernel sets it
-    for name in modules():
+    for name in modules(kind):
         importlib.import_module(name)
-    sys.modules["duckdb"].default_connection().close()  # importing it connects, with a thread; the next use does again
-    _rehearse()
+    _rehearse_translations()
+    if kind == "pages":
+        sys.modules["salesops.report.render"].rehearse()
+    else:
+        _rehearse_analysis()
+        sys.modules[
+            "duckdb"
+        ].default_connection().close()  # importing it connects, with a thread; the next use does again
     gc.collect()
     gc.freeze()  # pages shared with every child stay shared
     Server(folder, listener).serve()
 
 
-def _rehearse() -> None:
-    """Fill the caches that a page and a kernel would fill each time: templates, translations, formats, fonts."""
-    import datetime as dt
-    import io
-
-    import ibis
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
+def _rehearse_translations() -> None:
+    """Fill the caches that each child would fill again: translations, formats of numbers and days."""
     from salesops import lang
-    from salesops.report import render
 
-    render.rehearse()
     for language in lang.LANGUAGES[::-1]:
         lang.use(language)
         lang.percent(0.5), lang.decimal(1.5), lang.money(1e6, "USD"), lang.money(1e6, "USD", compact=True)
         lang.day(dt.date(2026, 1, 1)), lang.month(dt.date(2026, 1, 1)), lang.catalogue(language)
+
+
+def _rehearse_analysis() -> None:
+    """The same for queries, which are written out here and not run, and for pictures."""
+    import ibis
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     deals = ibis.table({"deal_id": "string", "at": "timestamp", "n": "int64"}, name="deals")
     joined = deals.filter(deals.n > 0).mutate(day=deals.at.date()).left_join(deals.view(), "deal_id")
     ibis.to_sql(joined.group_by("day").agg(n=joined.n.sum()).order_by("day"), dialect="duckdb")
@@ -283,6 +293,7 @@ def _be_a_kernel(request: dict) -> int:
     from ipykernel.kernelapp import IPKernelApp
 
     arguments = request["argv"][request["argv"].index("-m") + 2 :]
+    gc.set_threshold(10_000, 20, 20)  # a kernel lives for one page
     sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *arguments]
     # The parent's process id was read from the environment when ipykernel was imported; here is the right one.
     IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
@@ -292,4 +303,4 @@ def _be_a_kernel(request: dict) -> int:
 ROLES = {"page": _be_a_page, "kernel": _be_a_kernel}
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

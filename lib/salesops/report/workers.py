@@ -43,7 +43,7 @@ class Workers:
         self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._parents: list[_Parent] = []
+        self._parents: list[_Parents] = []
         self._afresh: set[subprocess.Popen] = set()
         self._closed = False
 
@@ -61,12 +61,6 @@ class Workers:
         for process in list(self._afresh):
             process.stdin.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def warm_up(self) -> None:
-        """Begin to import what pages need, while there is something else to do."""
-        if not self.cold:
-            with self._parent():
-                pass
 
     def do(self, task: dict) -> dict:
         """The outcome of a task; see `report.page`."""
@@ -122,14 +116,14 @@ class Workers:
             self._afresh.discard(process)
 
     @contextlib.contextmanager
-    def _parent(self) -> Iterator["_Parent"]:
-        """A warm parent that is alive, has not forked too often, and has the library as it is now on disk."""
+    def _parent(self) -> Iterator["_Parents"]:
+        """Warm parents that are alive, have not forked too often, and have the library as it is now on disk."""
         with self._lock:
             if self._closed:
                 raise ConnectionError("the run is over")
             latest = self._parents[-1] if self._parents else None
             if latest is None or not latest.is_fit():
-                latest = _Parent(Path(tempfile.mkdtemp(prefix="w", dir=self._folder)))
+                latest = _Parents(Path(tempfile.mkdtemp(prefix="w", dir=self._folder)))
                 self._parents.append(latest)
             for parent in [p for p in self._parents if p is not latest and p.users == 0]:
                 parent.close()
@@ -142,46 +136,53 @@ class Workers:
                 latest.users -= 1
 
 
-class _Parent:
-    """A warm parent and the life line to it."""
+class _Parents:
+    """Two warm parents, of pages and of kernels, and the life lines to them."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
         self.users = 0
         self._n_forks = 0
         self._code = _library_state()
-        environment = {
-            name: value for name, value in {**os.environ, **QUIET, **UNTHREADED}.items() if name not in NOT_OURS
-        }
+        self._folders = {kind: folder / kind for kind in ("pages", "kernels")}
+        self._processes = {kind: self._start(kind, place) for kind, place in self._folders.items()}
+
+    @staticmethod
+    def _start(kind: str, folder: Path) -> subprocess.Popen:
+        folder.mkdir()
+        environment = {**os.environ, **QUIET, **UNTHREADED}
+        environment = {name: value for name, value in environment.items() if name not in NOT_OURS}
         with (folder.parent / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "salesops.report.warm", str(folder)],
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "salesops.report.warm", kind, str(folder)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
 
     def is_fit(self) -> bool:
-        return self._process.poll() is None and self._n_forks < FORKS and self._code == _library_state()
+        alive = all(process.poll() is None for process in self._processes.values())
+        return alive and self._n_forks < FORKS and self._code == _library_state()
 
     def fork(self, folder: Path, environment: dict):
-        """A process that does the task of a folder."""
+        """A process that does the task of a folder, with its kernel."""
         from salesops.report.forked import WARM, Forked
 
         self._n_forks += 1
-        while not (self.folder / "warm").exists():
-            if self._process.poll() is not None:
+        places = {kind: str(place / "warm") for kind, place in self._folders.items()}
+        while not all(map(os.path.exists, places.values())):
+            if any(process.poll() is not None for process in self._processes.values()):
                 raise ConnectionError("the parent of the kernels did not start")
-            time.sleep(0.01)
-        socket = str(self.folder / "warm")
-        request = {"do": "page", "folder": str(folder), "env": {**environment, WARM: socket}, "cwd": str(folder)}
-        return Forked(socket, request)
+            time.sleep(0.005)
+        environment = {**environment, WARM: places["kernels"]}
+        return Forked(places["pages"], {"do": "page", "folder": str(folder), "env": environment, "cwd": str(folder)})
 
     def close(self) -> None:
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        for process in self._processes.values():
+            process.stdin.close()
+        for process in self._processes.values():
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _outcome(folder: Path, code: int | None, task: dict) -> dict:
