@@ -16,6 +16,7 @@ import nbformat
 import psutil
 import pytest
 import yaml
+from salesops import crm
 from salesops.problems import BadInput
 from salesops.report import banner, files, jobs, locks, run
 
@@ -547,3 +548,95 @@ def test_a_forked_kernel_is_like_an_ordinary_one(tmp_path, monkeypatch):
 
 def _comparable(output) -> dict:
     return {name: value for name, value in output.items() if name != "metadata"}
+
+
+# --- the warm parents ---
+
+
+@pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
+def test_parents_have_one_thread_and_are_replaced_when_the_library_changes_or_after_many_forks(small, monkeypatch):
+    from salesops.report import workers
+
+    def parents() -> dict[int, str]:
+        children = psutil.Process().children()
+        found = {p.pid: p.cmdline() for p in children if p.status() != psutil.STATUS_ZOMBIE}
+        return {pid: line[-2] for pid, line in found.items() if "salesops.report.warm" in line}
+
+    def page() -> dict[int, str]:
+        (job,) = jobs.prepare([small / "params" / "funnel.yml"], overrides={}, out=small / "out")
+        assert run.run([job], made_by.do, force=True).good
+        return parents()
+
+    state = ["as it was"]
+    monkeypatch.setattr(workers, "_library_state", lambda: tuple(state))
+    monkeypatch.setattr(workers, "FORKS", 3)  # of them one reads the data
+    before = set(parents())
+    with workers.Workers() as made_by:
+        first = {pid: kind for pid, kind in page().items() if pid not in before}
+        assert sorted(first.values()) == ["kernels", "pages"]
+        assert all(psutil.Process(pid).num_threads() == 1 for pid in first)
+        assert set(page()) >= set(first), "the same parents serve again"
+        second = set(page()) - before
+        assert len(second) == 2 and not second & set(first), "after so many forks there are new ones"
+        state[0] = "changed"
+        third = set(page()) - before
+        assert len(third) == 2 and not third & second, "the library has changed"
+    assert set(parents()) == before
+
+
+@pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
+def test_notebooks_import_next_to_nothing_that_was_not_imported_before(root):
+    """It says what a notebook still imports, so that the list of what is preloaded can be kept."""
+    code = """
+import importlib, json, sys, nbformat
+from salesops.report import show, warm
+for name in warm.modules("kernels"): importlib.import_module(name)
+warm._rehearse_translations(); warm._rehearse_analysis()
+show.display = lambda *shown, **options: None
+before, names = set(sys.modules), {}
+for cell in nbformat.read("notebooks/funnel.ipynb", as_version=4).cells:
+    if cell.cell_type == "code": exec(cell.source, names)
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+    crm.open("sample", as_of="2026-10-31").digest()
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    late = json.loads(done.stdout.splitlines()[-1])
+    assert len(late) <= 5, f"imported by the notebook itself: {late}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
+def test_five_hundred_pages_leak_nothing(small, monkeypatch):
+    """Of this process: no memory beyond 20 %, no descriptor, no thread; of the machine: no process, file or port."""
+    import tempfile
+    import threading
+
+    from salesops.report import workers
+
+    mark = uuid.uuid4().hex
+    temporary = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
+    monkeypatch.setenv("MARK", mark)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    path = small / "notebooks" / "funnel.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "funnel-18"]
+    nbformat.write(notebook, path)
+    pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": list(range(5, 505))}})
+    wanted = jobs.prepare([pack], overrides={"pipeline": "ok"}, out=small / "out")
+    me, seen, n_threads = psutil.Process(), [], threading.active_count()
+    connections = me.net_connections("inet")
+
+    def look(event, **facts):
+        if event == "made":
+            seen.append((me.memory_info().rss, me.num_fds()))
+
+    with workers.Workers() as made_by:
+        result = run.run(wanted, made_by.do, at_once=2, tell=look)
+        inside = me.num_fds()
+    assert len(result.made) == 500 and result.good
+    memory, descriptors = zip(*seen, strict=True)
+    assert max(memory[50:]) <= 1.2 * memory[20], (memory[20], max(memory))
+    assert max(descriptors) - min(descriptors[20:]) <= 12 and inside <= max(descriptors)
+    assert me.net_connections("inet") == connections
+    assert threading.active_count() == n_threads and not list(temporary.iterdir()) and not alive(mark)
+    temporary.rmdir()

@@ -23,6 +23,7 @@ from salesops.report.files import KINDS
 GRACE = 15  # seconds a page may go on after its time, to say so itself
 FORKS = 200  # pages after which the warm parent is replaced
 PREFIX = "salesops-"
+LONGEST_PLACE = 50  # bytes; a Unix socket's path has 107, and ours stand three folders deeper
 CAN_FORK = sys.platform == "linux"
 QUIET = {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 UNTHREADED = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # Arrow's allocator begins one when it is imported
@@ -38,9 +39,10 @@ class Workers:
     """
 
     def __init__(self, *, cold: bool = False):
-        self.cold = cold or not CAN_FORK
-        _remove_left_over()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        place = _place()
+        self.cold = cold or not CAN_FORK or len(os.fsencode(place)) > LONGEST_PLACE
+        _remove_left_over(place)
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._parents: list[_Parents] = []
@@ -208,11 +210,19 @@ def _library_state() -> tuple:
     return tuple((path, path.stat().st_mtime_ns) for path in sorted(PACKAGE.rglob("*")) if path.suffix in KINDS)
 
 
-def _remove_left_over() -> None:
+def _place() -> Path:
+    """Where working folders go: the temporary folder, or another if its path is too long for Unix sockets in it."""
+    usual = Path(tempfile.gettempdir())
+    others = [Path(name) for name in ("/tmp", "/var/tmp", "/dev/shm") if os.access(name, os.W_OK)]  # noqa: S108
+    fitting = [place for place in (usual, *others) if len(os.fsencode(place)) <= LONGEST_PLACE]
+    return fitting[0] if fitting else usual
+
+
+def _remove_left_over(place: Path) -> None:
     """Working folders of runs that were killed together with everything that would have cleaned up."""
     import psutil
 
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+    for folder in place.glob(f"{PREFIX}*-*"):
         owner = folder.name.removeprefix(PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
             if owner.isdigit() and folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(owner)):
