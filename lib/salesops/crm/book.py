@@ -103,13 +103,14 @@ class Book:
             if wanted:
                 deals = with_group(narrowed, narrowed.deals, dimension).select("deal_id", "group")
                 ids = deals.filter(_.group == wanted).select("deal_id").cache()
-                if not ids.count().execute():
+                n_deals = int(ids.count().execute())
+                if not n_deals:
                     known = sorted(deals.filter(_.group.notnull()).select("group").distinct().execute()["group"])
                     raise ValueError(f"{dimension} {wanted!r} is not in the source; it has: {', '.join(known)}")
                 narrowed = copy.copy(narrowed)
                 narrowed._ids = ids
                 narrowed._views = {}
-                narrowed.__dict__.pop("n_known", None)
+                narrowed.n_known = {"deals": n_deals}
         return narrowed
 
     def digest(self) -> str:
@@ -122,11 +123,8 @@ class Book:
 
     @cached_property
     def n_known(self) -> dict[str, int]:
-        """Rows known at the end of `as_of`, by table; tables without any are left out."""
-        counted = dict(self._whole._contents["n_known"])
-        if self._ids is not None:
-            counted |= {name: int(getattr(self, name).count().execute()) for name in OF_DEALS & set(counted)}
-        return {name: n for name, n in counted.items() if n}
+        """Rows known at the end of `as_of`, by table; tables without any are left out. Of a part, the deals alone."""
+        return {name: n for name, n in self._contents["n_known"].items() if n}
 
     @cached_property
     def _contents(self) -> dict:
@@ -158,6 +156,8 @@ class Book:
     def _view(self, name: str, make: Callable[[], ibis.Table]) -> ibis.Table:
         """A table under a name of the engine's, so that what is asked of it need not be written out each time."""
         if name not in self._views:
+            if self._ids is not None:
+                return self._views.setdefault(name, getattr(self._whole, name).semi_join(self._ids, "deal_id"))
             self._views[name] = self._con.create_view(ibis.util.gen_name(name), make())
         return self._views[name]
 

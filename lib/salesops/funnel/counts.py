@@ -193,8 +193,9 @@ def longest(book: crm.Book, scope: Scope, n: int = 8) -> pd.DataFrame:
 
 def open_before(book: crm.Book, scope: Scope) -> pd.DataFrame:
     """n_open and amount_minor of the pipeline at the end of the months compared with; no row where not known."""
-    if "before" not in scope.cohorts:
+    if "before" not in scope.cohorts or "amount" not in book.about["tracked"]:
         return pd.DataFrame(columns=["n_open", "amount_minor"])
-    last = scope.cohorts["before"].last_on.replace(day=1)
-    ends = book.month_ends.filter(_.pipeline == scope.pipeline, _.month_on == last)
-    return ends.group_by("month_on").agg(n_open=_.n_open.sum(), amount_minor=_.amount_minor.sum()).execute()
+    end = periods.end_of(scope.cohorts["before"].last_on, book.time_zone)
+    spans = book.states.filter(_.kind == OPEN, _.entered_at < end, _.left_at.isnull() | (_.left_at >= end))
+    spans = spans.semi_join(book.deals.filter(_.pipeline == scope.pipeline), "deal_id")
+    return spans.agg(n_open=_.count(), amount_minor=_.amount_minor.sum()).execute()

@@ -106,10 +106,10 @@ class Attempt:
             If a cell fails or takes too long, the kernel dies, or a cell was not run.
         """
         import nbformat
-        import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
         from salesops.report import kernels
+        from salesops.report.executor import papermill
 
         kernels.Manager.exit_code = None
         source = nbformat.reads(self.task["notebook"], as_version=4)
@@ -151,11 +151,11 @@ class Attempt:
         self.notebook.metadata.setdefault("papermill", {})["exception"] = True
 
     def _engine(self) -> str:
-        from papermill.engines import NBClientEngine, papermill_engines
+        from salesops.report.executor import papermill
 
         attempt = self
 
-        class Engine(NBClientEngine):
+        class Engine(papermill.engines.NBClientEngine):
             """Papermill's own, which lets the notebook be seen while it runs."""
 
             @classmethod
@@ -163,7 +163,7 @@ class Attempt:
                 attempt.notebook = nb_man.nb
                 super().execute_managed_notebook(nb_man, kernel_name, **options)
 
-        papermill_engines.register("salesops", Engine)
+        papermill.engines.papermill_engines.register("salesops", Engine)
         return "salesops"
 
     def _starts(self, cell, cell_index: int) -> None:

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from salesops.project import PACKAGE
 
-PAGES = ("papermill", "salesops.report.render", "salesops.report.page", "salesops.report.kernels")
+PAGES = ("salesops.report.executor", "salesops.report.render", "salesops.report.page", "salesops.report.kernels")
 KERNELS = (
     "ipykernel.kernelapp",
     "ipykernel.debugger",
@@ -265,8 +265,6 @@ def _kill_group(pid: int) -> None:
 
 def _settle(request: dict) -> None:
     """A process of its own: environment, folder, streams, limits, random numbers."""
-    import numpy as np
-
     os.environ.clear()
     os.environ.update(request["env"])
     os.environ[MARK] = f"{os.getppid()}-{os.getpid()}"
@@ -280,7 +278,8 @@ def _settle(request: dict) -> None:
     if limit := request.get("memory"):
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     random.seed()
-    np.random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
 
 
 def _be_a_page(request: dict) -> int:
