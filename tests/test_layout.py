@@ -136,7 +136,7 @@ def test_locks_have_hashes_and_no_addresses(lock):
 def test_help_and_checking_parameters_import_nothing_heavy():
     code = (
         "import sys, salesops.cli; from salesops.report import jobs, run, tell, workers; from pathlib import Path;"
-        "run.plan(jobs.prepare([Path('params/monthly.yml')], overrides={}), {}); print(*sys.modules)"
+        "run.plan(jobs.prepare([Path('params/monthly.yml')], overrides={})); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert not {"pandas", "numpy", "ibis", "duckdb", "matplotlib", "papermill", "nbconvert", "IPython"} & set(

@@ -34,7 +34,7 @@ ENDS = {
     "leaves": "sys.exit(0)",
     "speechless": "input()",
     "orphans": "subprocess.Popen(['sleep', '600'], start_new_session=True); os._exit(4)",
-    "once": "not os.path.exists('once') and (open('once', 'w').close(), os.kill(os.getppid(), signal.SIGKILL))",
+    "once": "os.path.exists('once') or (open('once', 'w'), os.kill(os.getppid(), signal.SIGKILL), time.sleep(30))",
 }
 
 
@@ -376,6 +376,110 @@ def test_a_missing_table_fails_its_page_alone(salesops, small):
     assert "visits.parquet" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_source_that_changes_while_it_is_read_is_never_taken_for_another(small, monkeypatch):
+    """Nor is a book that was handed over and is gone made from something else."""
+    from salesops.crm import book, source
+
+    data = small / "data" / "acme"
+    data.mkdir(parents=True)
+    (data / "deals.csv").write_text("id,stage,created\n1,Lead,2026-01-05\n")
+    columns = {"deal_id": "id", "stage": "stage", "created_at": "created"}
+    mapping = {
+        "title": "Acme",
+        "currency": "USD",
+        "stages": [{"stage": "Lead", "kind": "open"}],
+        "tables": {"deals": {"file": "deals.csv", "columns": columns}},
+    }
+    (small / "params" / "crm" / "acme.yml").write_text(yaml.safe_dump(mapping))
+    monkeypatch.chdir(small)
+    make = book._make
+
+    def slowly(target, located):
+        make(target, located)
+        with (data / "deals.csv").open("a") as file:
+            file.write("2,Lead,2026-01-06\n")
+
+    monkeypatch.setattr(book, "_make", slowly)
+    with pytest.raises(BadInput, match="changed while they were read"):
+        crm.open("acme:data/acme")
+    monkeypatch.setattr(book, "_make", make)
+    assert crm.open("acme:data/acme").n_known["deals"] == 2
+    monkeypatch.setenv(source.BOOKS, json.dumps({"acme:data/acme": [str(small / "nothing"), "acme-1"]}))
+    with pytest.raises(BadInput, match="its prepared book is gone"):
+        crm.open("acme:data/acme")
+
+
+def test_parents_that_do_not_answer_do_not_hang_the_run(small, monkeypatch, tmp_path):
+    from salesops.report import workers
+
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\nif 'salesops.report.warm' in sys.orig_argv: time.sleep(600)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(workers, "START_SECONDS", 1)
+    monkeypatch.setattr(workers, "SECONDS_TO_END", 1)
+    (job,) = jobs.prepare([small / "params" / "funnel.yml"], overrides={}, out=small / "out")
+    with workers.Workers() as made_by:
+        result = run.run([job], made_by.do)
+    assert "the parent of the kernels did not start" in result.failed[0].reason
+
+
+def test_one_odd_file_does_not_stop_the_others(report, small):
+    """A page that is not UTF-8, a hash that is not whole, a manifest of another shape, a carriage return."""
+    pack = write_pack(small, {"run": "funnel", "matrix": {"lang": ["en", "ru"]}}).name
+    path = small / "notebooks" / "funnel.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    next(cell for cell in notebook.cells if cell.id == "funnel-04").source += "\nprint('50 %\\r100 %')"
+    nbformat.write(notebook, path)
+    report(pack)
+    assert report(pack) == [], "the page has a carriage return, and is as it was made"
+    folder = small / "out" / "2026-10"
+    for kept in Path(os.environ["SALESOPS_CACHE"], "digests").glob("sample-*-2026-10-31"):
+        kept.write_text("")
+    (folder / "funnel.html").write_bytes(b"\xff\xfe not text")
+    content = json.loads((folder / "manifest.json").read_text())
+    del content["pages"]["funnel.ru"]["seconds"]
+    content["not_made"] = {"gone": {"on": "yesterday", "reason": "x"}, "other": 5}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    assert report(pack) == ["not made before", "the page is not as it was made"]
+    assert json.loads((folder / "manifest.json").read_text())["not_made"] == {}
+
+
+def test_a_failure_marks_any_earlier_page_and_a_good_page_loses_its_mark(salesops, small):
+    """Also where the manifest was lost, or a run was killed between page and manifest."""
+    arguments = ["report", "params/funnel.yml", "--out", "out"]
+    assert salesops(*arguments, cwd=small).returncode == 0
+    folder = small / "out" / "2026-10"
+    page, manifest = (folder / "funnel.html").read_bytes(), (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").unlink()
+    assert salesops(*arguments, "-p", "pipeline", "raises", cwd=small).returncode == 1
+    assert b"Not renewed on" in (folder / "funnel.html").read_bytes()
+    (folder / "manifest.json").write_bytes(manifest)
+    done = salesops(*arguments, cwd=small)
+    assert "as it would be made now" in done.stdout and (folder / "funnel.html").read_bytes() == page
+
+
+def test_names_too_long_for_a_file_and_empty_lists_are_refused(salesops, small):
+    long = write_pack(small, {"run": "funnel", "matrix": {"region": ["x" * 300]}})
+    done = salesops("report", long, cwd=small)
+    assert done.returncode == 2 and "name is too long" in done.stderr
+    done = salesops("report", write_pack(small, {"run": "funnel", "matrix": {"region": []}}), cwd=small)
+    assert done.returncode == 2 and "at least 1 item" in done.stderr
+    for arguments in (("--only", ""), ("--timeout", "inf")):
+        assert salesops("report", "params/funnel.yml", *arguments, cwd=small).returncode == 2
+    assert not list((small / "reports").glob("*")) if (small / "reports").exists() else True
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("where", ["| head -1", "> /dev/full", ">&-"])
+def test_pages_are_made_whoever_reads_what_is_said(small, where):
+    pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": [10, 11, 12]}})
+    script = f"{sys.executable} -m salesops report {pack} --out out {where}"
+    done = subprocess.run(["sh", "-c", script], cwd=small, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert len(json.loads((small / "out" / "2026-10" / "manifest.json").read_text())["pages"]) == 3
+
+
 MOUNT = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
 
 
@@ -451,6 +555,7 @@ def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number,
     page = small / "out" / "2026-10" / "funnel.ok.html"
     wait_until(page.exists)
     process.send_signal(number)
+    process.send_signal(signal.SIGTERM)  # as supervisors do; what came first counts
     _out, said = process.communicate(timeout=20)
     assert process.returncode == code and "Traceback" not in said, said
     wait_until(lambda: not alive(mark), 8)
@@ -468,6 +573,10 @@ def test_a_second_run_in_the_same_folder_is_refused_and_says_who_is_there(slow_r
     process, _mark = slow_run(names=("children",))
     done = salesops("report", "params/funnel.yml", "--out", "out", cwd=small)
     assert done.returncode == 3 and f"process {process.pid}" in done.stderr and "nothing was run" in done.stderr
+    pack = small / "params" / "two.yml"
+    pack.write_text(yaml.safe_dump({"runs": [{"run": "funnel", "months": 2}]}))
+    assert salesops("report", pack, "--out", "out", "--period", "2026-10", cwd=small).returncode == 3
+    assert not list((small / "out" / "2026-09").iterdir()), "a run that is refused writes nothing"
     assert salesops("report", "params/funnel.yml", "--out", "out", "--period", "2026-09", cwd=small).returncode == 0
     process.kill()
     process.communicate()
@@ -569,7 +678,8 @@ def test_parents_have_one_thread_and_are_replaced_when_the_library_changes_or_af
 
     state = ["as it was"]
     monkeypatch.setattr(workers, "_library_state", lambda: tuple(state))
-    monkeypatch.setattr(workers, "FORKS", 3)  # of them one reads the data
+    monkeypatch.setattr(workers, "FORKS", 2)
+    crm.open("sample", as_of="2026-10-31").digest()
     before = set(parents())
     with workers.Workers() as made_by:
         first = {pid: kind for pid, kind in page().items() if pid not in before}

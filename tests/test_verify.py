@@ -1,12 +1,18 @@
 """`salesops verify`: every page again from the manifest, and what differs, and why."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
 
 import nbformat
 import pytest
 
-from tests.test_runner import make_small, write_pack
+from tests.test_runner import alive, make_small, wait_until, write_pack
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +91,18 @@ def test_changed_code_and_lock_are_named_and_a_page_that_reads_the_clock_is_caug
 def test_a_folder_without_pages_is_refused(salesops, tmp_path):
     done = salesops("verify", tmp_path)
     assert done.returncode == 2 and "there is no manifest.json with pages in it" in done.stderr
+
+
+def test_it_can_be_interrupted(made, verify):
+    path = made / "notebooks" / "funnel.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    next(cell for cell in notebook.cells if cell.id == "funnel-04").source += "\ntime.sleep(600)"
+    nbformat.write(notebook, path)
+    mark = uuid.uuid4().hex
+    command = [sys.executable, "-m", "salesops", "verify", str(made / "reports" / "2026-10")]
+    process = subprocess.Popen(command, cwd=made, env={**os.environ, "MARK": mark}, stdout=-1, stderr=-1, text=True)
+    time.sleep(8)
+    process.send_signal(signal.SIGTERM)
+    _said, errors = process.communicate(timeout=20)
+    assert process.returncode == 143 and "Traceback" not in errors
+    wait_until(lambda: not alive(mark), 8)

@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 
 from salesops import __version__
-from salesops.problems import BadInput
+from salesops.problems import BadInput, printable
 
 FAILED, REFUSED, LOCKED = 1, 2, 3
+SECONDS = click.FloatRange(0.1, 30 * 86_400)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +27,8 @@ def main() -> None:
 
 
 def _end(number, frame) -> None:  # noqa: ARG001  the form of a handler
-    signal.signal(number, signal.SIG_IGN)  # once is enough; the rest is tidying up
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda number, frame: None)  # once is enough; the rest is tidying up
     sys.exit(128 + number)
 
 
@@ -35,9 +37,9 @@ def _many(command):
     for option in reversed([
         click.option("--jobs", "n_jobs", type=click.IntRange(1), help="Pages at once; by default one for each core."),
         click.option("--cold", is_flag=True, help="Ordinary kernels, without a warm parent."),
-        click.option("--cell-timeout", default=1200.0, show_default=True, type=click.FloatRange(0.1), metavar="SECONDS",
+        click.option("--cell-timeout", default=1200.0, show_default=True, type=SECONDS, metavar="SECONDS",
                      help="Longest time of a cell."),
-        click.option("--timeout", default=3600.0, show_default=True, type=click.FloatRange(0.1), metavar="SECONDS",
+        click.option("--timeout", default=3600.0, show_default=True, type=SECONDS, metavar="SECONDS",
                      help="Longest time of a page."),
         click.option("--memory", type=click.IntRange(256), metavar="MB", help="Most memory of a page's process."),
         click.option("--log", "log", type=click.Choice(["text", "json"]), default="text", show_default=True,
@@ -128,14 +130,13 @@ def _cores() -> int:
 
 def _show(wanted, *, why: bool, force: bool) -> None:
     """Print the names of pages, or whether and why each would be made."""
-    from salesops.report import manifest, run
+    from salesops.report import run
 
     if not why:
         for job in wanted:
             click.echo(job.name)
         return
-    folders = {job.folder: manifest.Folder(job.folder) for job in wanted}
-    for one in run.plan(wanted, folders, force=force):
+    for one in run.plan(wanted, force=force):
         click.echo(f"{one.job.name}: {f'would be made: {one.why}' if one.why else 'as it would be made now'}")
 
 
@@ -154,14 +155,14 @@ def verify(folder: Path, n_jobs, log, **limits) -> None:
     try:
         n_pages = len(manifest.Folder(folder).pages)
         with _making(None, None, n_jobs, range(n_pages or 1), limits) as how:
-            verdicts = verify.verify(folder, how["do"], at_once=how["at_once"], limits=how["limits"])
+            verdicts = verify.verify(folder, **how)
     except BadInput as error:
         _refuse(str(error))
     for verdict in verdicts:
         if log == "json":
             click.echo(json.dumps({"event": "verified", "name": verdict.name, "differs": verdict.differs}))
         else:
-            click.echo(f"{verdict.name}: {'; '.join(verdict.differs) or 'the same'}")
+            click.echo(f"{printable(verdict.name)}: {'; '.join(verdict.differs) or 'the same'}")
     sys.exit(FAILED if any(verdict.differs for verdict in verdicts) else 0)
 
 

@@ -37,7 +37,7 @@ class BadInput(ValueError):
         super().__init__("\n".join([f"{what}:", *shown]))
 
 
-def printable(value: object) -> str:
-    """Text fit for a terminal or a log: one line, no control characters, at most `WIDEST` long."""
+def printable(value: object, most: int = WIDEST) -> str:
+    """Text fit for a terminal or a log: one line, no control characters, at most `most` long."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -22,6 +22,7 @@ from salesops.crm.dimensions import with_group
 from salesops.crm.read import read
 from salesops.crm.source import Located, locate
 from salesops.crm.tables import TABLES
+from salesops.problems import BadInput
 
 LISTED = 200
 OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
@@ -38,9 +39,9 @@ class Book:
     about : facts of the source: title, currency, history, refused and repaired rows, notes.
     """
 
-    def __init__(self, folder: Path, as_of: dt.date | None = None, *, digest_file: Path | None = None):
+    def __init__(self, folder: Path, as_of: dt.date | None = None, *, located: Located | None = None):
         self.folder = folder
-        self._digest_file = digest_file
+        self._located, self._asked = located, as_of
         self.about = json.loads((folder / "book.json").read_text("utf-8"))
         last_on = self.last_on
         self.as_of = min(as_of, last_on) if as_of else last_on
@@ -129,14 +130,17 @@ class Book:
     @cached_property
     def _contents(self) -> dict:
         """The digest and the numbers of rows, from their file if they were computed before."""
-        kept = self._digest_file
-        if kept and kept.is_file():
-            return json.loads(kept.read_text("utf-8"))
-        found = self._count_contents()
-        if kept:
+        if self._located is None:
+            return self._count_contents()
+        found = self._located.contents(self._asked)
+        if found is None:
+            found, kept = self._count_contents(), self._located.digest_file(self._asked)
             kept.parent.mkdir(parents=True, exist_ok=True)
             draft = kept.with_name(f".{kept.name}-{os.getpid()}")
-            draft.write_text(json.dumps(found), "utf-8")
+            with draft.open("w", encoding="utf-8") as stream:
+                json.dump(found, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
             draft.replace(kept)
         return found
 
@@ -298,19 +302,22 @@ def open(source: str | Path, *, as_of: dt.date | str | None = None, region: str 
     """
     as_of = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
     located = locate(str(source))
-    _make_sure_of(located)
-    return Book(located.folder, as_of, digest_file=located.digest_file(as_of)).only(region=region, team=team)
+    if not located.made:
+        _prepare(str(source), located)
+    return Book(located.folder, as_of, located=located).only(region=region, team=team)
 
 
-def _make_sure_of(located: Located) -> None:
-    """Prepare the book where its inputs have not been seen before: in a temporary place, moved when whole."""
-    if located.made:
-        return
+def _prepare(source: str, located: Located) -> None:
+    """Prepare the book of inputs that were not seen before: in a temporary place, moved when whole."""
+    if located.given:
+        raise BadInput(f"source {source} cannot be read", ["its prepared book is gone; run again"])
     books = located.folder.parent
     books.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{located.name}-", dir=books))
     try:
         _make(draft, located)
+        if locate(source).key != located.key:
+            raise BadInput(f"source {source} cannot be read", ["its files changed while they were read; run again"])
         try:
             draft.rename(located.folder)
         except OSError:  # another run made the same book first

@@ -29,6 +29,7 @@ class Located(NamedTuple):
     mapping: Path | None = None  # of an export
     files: Path | None = None  # the export itself
     settings: str = ""  # of the sample: deals=20000,seed=7
+    given: bool = False  # handed over by a run, which has made it
 
     @property
     def made(self) -> bool:
@@ -37,6 +38,14 @@ class Located(NamedTuple):
     def digest_file(self, as_of: dt.date | None) -> Path:
         """Where the hash of what was known on a day is kept once it has been computed."""
         return self.cache / "digests" / f"{self.key}-{as_of or 'end'}"
+
+    def contents(self, as_of: dt.date | None) -> dict | None:
+        """The hash and the numbers of rows of what was known on a day; None where they are not computed yet."""
+        try:
+            found = json.loads(self.digest_file(as_of).read_text("utf-8"))
+            return found if self.made and {"digest", "n_known"} <= set(found) else None
+        except (OSError, ValueError, TypeError):
+            return None
 
 
 def locate(source: str, root: Path | None = None) -> Located:
@@ -57,7 +66,7 @@ def locate(source: str, root: Path | None = None) -> Located:
     cache = project.cache(root)
     given = json.loads(os.environ.get(BOOKS, "{}")).get(source)
     if given:
-        return Located(source.partition(":")[0], given[1], Path(given[0]), cache)
+        return Located(source.partition(":")[0], given[1], Path(given[0]), cache, given=True)
     name, _colon, rest = source.partition(":")
     if name == "sample":
         return _cached(cache, "sample", repr(parse_size(rest)).encode())._replace(settings=rest)

@@ -80,7 +80,11 @@ class Cluster(Executor):
         if task["do"] == "prepare":
             return self._threads.submit(self._here.do, task)
         ended: Future = Future()
-        sent = self._client.submit(do, self._packed(task), pure=False)
+        try:
+            sent = self._client.submit(do, self._packed(task), pure=False)
+        except OSError as error:
+            ended.set_exception(error)
+            return ended
         sent.add_done_callback(lambda there: _hand_over(there, ended))
         return ended
 
@@ -144,7 +148,8 @@ def _put_bytes(content: bytes, target: str) -> None:
     system, path = fsspec.core.url_to_fs(target)
     if not system.exists(path):
         system.makedirs(system._parent(path), exist_ok=True)
-        system.pipe_file(path, content)
+        system.pipe_file(f"{path}.part", content)
+        system.mv(f"{path}.part", path)
 
 
 def _put_folder(folder: Path, target: str) -> None:
@@ -190,7 +195,13 @@ def _workers(cold: bool) -> Workers:
 
 def _cache() -> Path:
     named = os.environ.get("SALESOPS_CACHE")
-    return Path(named) if named else Path(tempfile.gettempdir()) / f"salesops-cache-{os.getuid()}"
+    if named:
+        return Path(named)
+    folder = Path(tempfile.gettempdir()) / f"salesops-cache-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise OSError(f"{folder} belongs to another user; name a folder in $SALESOPS_CACHE")
+    return folder
 
 
 def _fetched(url: str, key: str, get, kind: str) -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,19 +15,23 @@ TEMPLATES = PACKAGE / "report" / "templates"
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)
+    """Write a whole file or nothing; who may read it follows from the umask."""
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(6)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        draft.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
+
+
+def read(path: Path) -> str:
+    """A file as it is: no newline is changed, and what is not UTF-8 comes back as it was when it is written."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
 def sha256(*parts: bytes) -> str:

@@ -16,14 +16,19 @@ class Forked:
 
     stdin = stdout = stderr = None
 
-    def __init__(self, where: str, request: dict):
+    def __init__(self, where: str, request: dict, *, seconds: float | None = None):
         self.returncode: int | None = None
         self.orphaned = False  # the parent is gone, and the process with it
         self._line = socket.socket(socket.AF_UNIX)
+        self._line.settimeout(seconds)
         self._line.connect(where)
         self._line.sendall(json.dumps(request).encode() + b"\n")
         self._rest = b""
-        self.pid = self._read(None)["pid"]
+        said = self._read(seconds)
+        if "pid" not in said:
+            self._line.close()
+            raise ConnectionError(said.get("error", "the parent of the kernels does not answer"))
+        self.pid = said["pid"]
 
     def _read(self, seconds: float | None) -> dict:
         """The next word of the parent; empty where none comes in time.

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from salesops.project import PACKAGE
 from salesops.report import files
 
-VERSIONS = ("salesops", "papermill", "nbconvert", "pandas", "statsmodels", "ibis-framework", "duckdb", "matplotlib")
+VERSIONS = ("salesops", "papermill", "nbconvert", "babel", "numpy", "scipy", "pandas", "statsmodels")
+VERSIONS += ("ibis-framework", "duckdb", "matplotlib", "seaborn")
 
 
 class Inputs(NamedTuple):

@@ -7,11 +7,13 @@ A job knows only the convention of the stem: `params/funnel.maven.yml` is the va
 import datetime as dt
 import importlib
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +22,7 @@ from salesops.problems import BadInput, printable
 
 LAST_MONTH = "last-month"
 MOST = 5_000  # pages of one run
+LONGEST = 200  # bytes in the name of a page
 
 
 class Job(NamedTuple):
@@ -48,7 +51,9 @@ class Run(BaseModel):
     run: str = Field(description="a parameter file without .yml, as funnel or funnel.maven")
     name: str = Field("", pattern=r"^[a-z0-9][a-z0-9-]*$|^$", description="put into the names of the pages")
     set: dict[str, str | int | float] = Field({}, description="parameters for all pages of this line")
-    matrix: dict[str, list[str | int | float]] = Field({}, description="a page for each combination of these values")
+    matrix: dict[str, Annotated[list[str | int | float], Field(min_length=1)]] = Field(
+        {}, description="a page for each combination of these values"
+    )
     months: int = Field(1, ge=1, le=120, description="this many months, the last of them the period")
 
 
@@ -93,7 +98,7 @@ def prepare(
             refused.append(error)
     if refused:
         raise refused[0] if len(refused) == 1 else BadInput("nothing was run", [str(error) for error in refused])
-    jobs = [job for job in jobs if Path(job.stem).match(only)]
+    jobs = [job for job in jobs if fnmatchcase(job.stem, only)]
     twice = [name for name, n in Counter(job.page for job in jobs).items() if n > 1]
     if twice:
         raise BadInput("nothing was run", [f"two pages would be {page}; give one of them a name" for page in twice])
@@ -115,6 +120,8 @@ def _job(params_file: Path, content: dict, overrides: Mapping, out: Path | None,
     schema = importlib.import_module(f"salesops.{analysis}.params").Params
     params = schema.check(values, where=str(params_file))
     stem = ".".join([params_file.name.removesuffix(".yml"), *parts, *([params.lang] if params.lang != "en" else [])])
+    if len(os.fsencode(stem)) > LONGEST:
+        raise BadInput(f"{params_file} cannot be used", [f"the page's name is too long: {printable(stem)}"])
     place = params_file.resolve()
     file = place.relative_to(root).as_posix() if place.is_relative_to(root) else place.name
     return Job(stem, analysis, params, root, (out or root / "reports").absolute() / params.period, file)

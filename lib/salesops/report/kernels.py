@@ -17,6 +17,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from salesops.report.forked import WARM, Forked
 
+START_SECONDS = 60  # until a warm parent has imported everything and forked
 LONGEST_SOCKET = 100  # bytes in the path of a Unix socket, less what is added to it
 
 
@@ -72,6 +73,7 @@ class Manager(AsyncKernelManager):
     """A kernel whose sockets are files in the working folder of its page: no ports to race for, nothing on TCP."""
 
     exit_code: int | None = None  # of a kernel that ended by itself; below zero, the signal
+    orphaned = False  # its warm parent is gone, and it with it
 
     def __init__(self, **kwargs):
         folder = os.environ.get("JUPYTER_RUNTIME_DIR", "")
@@ -92,8 +94,8 @@ class Manager(AsyncKernelManager):
 
     async def is_alive(self) -> bool:
         if self.has_kernel and (code := await self.provisioner.poll()) is not None:
-            self.exit_code = code
             Manager.exit_code = code
+            Manager.orphaned = getattr(self.provisioner.process, "orphaned", False)
         return await self._async_is_alive()
 
 
@@ -107,7 +109,7 @@ class WarmProvisioner(LocalProvisioner):
         request = {"do": "kernel", "argv": cmd, "env": kwargs["env"], "cwd": kwargs.get("cwd") or str(Path.cwd())}
         if limit := memory_limit():
             request["memory"] = limit
-        self.process = Forked(where, request)
+        self.process = Forked(where, request, seconds=START_SECONDS)
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from salesops.problems import printable
+
 NAME = ".lock"
 
 
@@ -77,7 +79,9 @@ def _same_file(stream, path: Path) -> bool:
 def _said(owner: str) -> str:
     try:
         known = json.loads(owner)
-        return f"process {known['process']} on {known['host']}, since {known['since']}: {known['command']}"
+        return printable(
+            f"process {known['process']} on {known['host']}, since {known['since']}: {known['command']}", 300
+        )
     except (ValueError, KeyError, TypeError):
         return "it does not say which"
 

@@ -8,11 +8,16 @@ from pathlib import Path
 from salesops import lang
 from salesops.findings import MARKS
 from salesops.lang import _
+from salesops.periods import is_day
 from salesops.report import banner, files
 
 NAME = "manifest.json"
 PAUSES = 20  # the manifest is written at most for one part in so many of the time
-_NEEDED = {"page", "lang", "title", "company", "period", "headline", "deck", "findings", "hashes", "versions"}
+_NEEDED = {
+    **dict.fromkeys(("page", "lang", "title", "company", "period", "headline", "deck"), str),
+    **dict.fromkeys(("hashes", "versions", "seconds", "parameters"), dict),
+    "findings": list,
+}
 
 
 class Folder:
@@ -38,7 +43,7 @@ class Folder:
         self.not_made.pop(stem, None)
         self._write_now_and_then()
 
-    def failed(self, stem: str, *, ending: str, reason: str, notebook: str | None) -> Path | None:
+    def failed(self, stem: str, *, language: str, ending: str, reason: str, notebook: str | None) -> Path | None:
         """Note that a page could not be made. An earlier one stays, and says so; so does the index.
 
         Returns
@@ -56,34 +61,35 @@ class Folder:
             files.write(kept, notebook)
             self.not_made[stem]["notebook"] = kept.relative_to(self.path).as_posix()
         path = self.path / f"{stem}.html"
-        if stem in self.pages and path.is_file():
-            page = path.read_text("utf-8")
-            files.write(path, banner.put(page, language=self.pages[stem]["lang"], on=today, reason=reason))
+        if path.is_file():
+            files.write(path, banner.put(files.read(path), language=language, on=today, reason=reason))
         self._write_now_and_then()
         return kept
 
     def still_good(self, stem: str) -> None:
         """Note that the page is as it would be made now: an earlier failure is over."""
+        path = self.path / f"{stem}.html"
+        page = files.read(path)
+        if banner.without(page) != page:
+            files.write(path, banner.without(page))
         if self.not_made.pop(stem, None) is not None:
-            path = self.path / f"{stem}.html"
-            files.write(path, banner.without(path.read_text("utf-8")))
             self._kept(stem).unlink(missing_ok=True)
             self._changed = True
 
     def is_as_made(self, stem: str) -> bool:
         """Whether the page on disk is what its record says was made."""
         try:
-            page = (self.path / f"{stem}.html").read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
+            page = banner.without(files.read(self.path / f"{stem}.html"))
+        except OSError:
             return False
-        return files.sha256(banner.without(page).encode()) == self.pages[stem]["hashes"].get("page")
+        return files.sha256(page.encode("utf-8", "surrogateescape")) == self.pages[stem]["hashes"].get("page")
 
     def write(self) -> None:
         """Bring the manifest and the index up to date on disk."""
         kept = self.path / "failed"
         if kept.is_dir() and not any(kept.iterdir()):
             kept.rmdir()
-        if not self._changed and (self.path / "index.html").is_file():
+        if not self._changed and ((self.path / "index.html").is_file() or not self.pages):
             return
         began = time.monotonic()
         content = {"pages": dict(sorted(self.pages.items())), "not_made": dict(sorted(self.not_made.items()))}
@@ -105,11 +111,19 @@ def _read(path: Path) -> tuple[dict, dict]:
     """Pages and failures; records that are not whole are left out."""
     try:
         content = json.loads(path.read_text("utf-8"))
-        pages = {stem: page for stem, page in content["pages"].items() if set(page) >= _NEEDED}
-        failures = {stem: dict(f) for stem, f in content.get("not_made", {}).items() if {"on", "reason"} <= set(f)}
+        pages = {stem: page for stem, page in content["pages"].items() if _is_whole(page)}
+        failures = {stem: failure for stem, failure in content.get("not_made", {}).items() if _is_failure(failure)}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}, {}
     return pages, failures
+
+
+def _is_whole(page: object) -> bool:
+    return isinstance(page, dict) and all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items())
+
+
+def _is_failure(failure: object) -> bool:
+    return isinstance(failure, dict) and is_day(str(failure.get("on"))) and isinstance(failure.get("reason"), str)
 
 
 def index(pages: dict[str, dict], not_made: dict[str, dict]) -> str:

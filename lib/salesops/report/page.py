@@ -6,6 +6,7 @@
 no witness: after the death of a kernel papermill writes that every cell completed.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from salesops.problems import BadInput
 
 LEAST_SECONDS = 0.1
-ENDINGS = {"made", "cell_error", "stopped_early", "timeout", "kernel_died", "not_rendered", "bad_source"}
+SUBREAPER = 36  # of prctl
 
 
 class Stopped(Exception):
@@ -111,7 +112,7 @@ class Attempt:
         from salesops.report import kernels
         from salesops.report.executor import papermill
 
-        kernels.Manager.exit_code = None
+        kernels.Manager.exit_code, kernels.Manager.orphaned = None, False
         source = nbformat.reads(self.task["notebook"], as_version=4)
         try:
             notebook = papermill.execute_notebook(
@@ -125,9 +126,14 @@ class Attempt:
         except CellTimeoutError:
             raise Stopped("timeout", self._too_long(), self._number()) from None
         except DeadKernelError:
+            if kernels.Manager.orphaned:
+                raise Stopped("parent_gone", "the parent of the kernels ended", self._number()) from None
             raise Stopped("kernel_died", _how_it_ended(kernels.Manager.exit_code), self._number()) from None
         except Exception as error:  # a kernel that does not start, a broken channel
-            raise Stopped("kernel_died", f"{type(error).__name__}: {_one_line(error)}", self._number()) from error
+            gone = kernels.Manager.orphaned or isinstance(error, (ConnectionError, FileNotFoundError, TimeoutError))
+            raise Stopped(
+                "parent_gone" if gone else "kernel_died", f"{type(error).__name__}: {_one_line(error)}", self._number()
+            ) from error
         code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
         skipped = [n for n, cell in enumerate(code, 1) if cell.execution_count is None]
         if skipped:
@@ -209,18 +215,34 @@ def _limit_memory(megabytes: int | None) -> None:
 
 def _end_with_the_run() -> None:
     """Where no warm parent watches over us: when our standard input closes, end with all we have begun."""
-    import psutil
 
     def watch():
         while sys.stdin.buffer.read(1):
             pass
-        for process in psutil.Process().children(recursive=True):
-            process.kill()
+        _end_descendants()
         os._exit(1)
 
+    if sys.platform == "linux":  # what leaves its parent comes to us
+        import ctypes
+
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _end_descendants() -> None:
+    """End everything that this process has begun, also what left its parent."""
+    import psutil
+
+    deadline = time.monotonic() + 5
+    while (left := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
 
 
 if __name__ == "__main__":
     _end_with_the_run()
-    sys.exit(main(Path(sys.argv[1])))
+    code = main(Path(sys.argv[1]))
+    _end_descendants()
+    sys.exit(code)

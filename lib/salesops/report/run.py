@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from salesops import project
 from salesops.crm import source
-from salesops.problems import BadInput
+from salesops.problems import BadInput, printable
 from salesops.report import files, inputs, locks
 from salesops.report.jobs import Job
 from salesops.report.manifest import Folder
 
+TRIES = 3  # times that a source is read whose files change meanwhile
 Tell = Callable[..., None]  # an event by name, with its facts
 
 
@@ -101,15 +102,15 @@ def run(
 
 
 def _make(jobs, folders, do, executor, at_once, limits, force, result: Result, tell: Tell) -> None:
-    books, bad = _prepare_data(jobs, do, executor, at_once, limits, tell)
+    located, bad = _prepare_data(jobs, do, executor, at_once, limits, tell)
     for job in (job for job in jobs if _where(job) in bad):
         _fail(folders, Plan(job, ""), {"ending": "bad_source", "reason": bad[_where(job)]}, result, tell)
-    plans = plan([job for job in jobs if _where(job) not in bad], folders, force=force)
+    plans = [_plan(job, folders[job.folder], located[_where(job)], force) for job in jobs if _where(job) in located]
     for one in plans:
         if not one.why:
             _publish(folders[one.job.folder].still_good, one, result, tell, made=False)
     todo = sorted((one for one in plans if one.why), key=lambda one: -_seconds_before(folders, one.job))
-    tasks = ((one, _task(one.job, books, limits)) for one in todo)
+    tasks = ((one, _task(one.job, located[_where(one.job)], limits)) for one in todo)
     for one, outcome in _outcomes(executor, do, tasks, at_once, tell):
         if outcome["ending"] == "made":
             _publish(folders[one.job.folder].made, one, result, tell, outcome["page"], _record(one, outcome))
@@ -121,23 +122,30 @@ def outcomes(
     jobs: Sequence[Job], do: Callable[[dict], dict], executor: Executor, *, at_once: int, limits: Limits
 ) -> Iterator[tuple[Job, dict]]:
     """The outcome of each job, made and not published; in the order in which they end."""
-    books, bad = _prepare_data(jobs, do, executor, at_once, limits, silent)
+    located, bad = _prepare_data(jobs, do, executor, at_once, limits, silent)
     yield from ((job, {"ending": "bad_source", "reason": bad[_where(job)]}) for job in jobs if _where(job) in bad)
-    tasks = ((Plan(job, ""), _task(job, books, limits)) for job in jobs if _where(job) not in bad)
+    tasks = ((Plan(job, ""), _task(job, located[_where(job)], limits)) for job in jobs if _where(job) in located)
     yield from ((one.job, outcome) for one, outcome in _outcomes(executor, do, tasks, at_once, silent))
 
 
-def plan(jobs: Iterable[Job], folders: dict[Path, Folder], *, force: bool = False) -> list[Plan]:
-    """For each job, why it would run."""
-    return [_plan(job, folders.get(job.folder), force) for job in jobs]
+def plan(jobs: Sequence[Job], *, force: bool = False) -> list[Plan]:
+    """For each job, why it would run; nothing is locked, read or written."""
+    located, bad = _locate({_where(job) for job in jobs})
+    folders = {path: Folder(path) for path in {job.folder for job in jobs}}
+    return [
+        Plan(job, f"it would fail: {bad[_where(job)]}")
+        if _where(job) in bad
+        else _plan(job, folders[job.folder], located[_where(job)], force)
+        for job in jobs
+    ]
 
 
-def _plan(job: Job, folder: Folder | None, force: bool) -> Plan:
-    data = digest(job)
-    if data is None:
+def _plan(job: Job, folder: Folder, located: source.Located, force: bool) -> Plan:
+    contents = located.contents(job.params.last_known_on)
+    if contents is None:
         return Plan(job, "the data were not seen before")
-    now = inputs.of(job.root, job.analysis, job.params.model_dump(mode="json"), data=data)
-    record = folder.pages.get(job.stem) if folder else None
+    now = inputs.of(job.root, job.analysis, job.params.model_dump(mode="json"), data=contents["digest"])
+    record = folder.pages.get(job.stem)
     if force:
         return Plan(job, "asked for", now)
     if record is None:
@@ -149,19 +157,6 @@ def _plan(job: Job, folder: Folder | None, force: bool) -> Plan:
     return Plan(job, "", now)
 
 
-def digest(job: Job) -> str | None:
-    """The hash of what was known on the last day of a job; None where it is not known yet.
-
-    Raises
-    ------
-    BadInput
-        If there is no such source.
-    """
-    located = source.locate(job.params.source, job.root)
-    kept = located.digest_file(job.params.last_known_on)
-    return json.loads(kept.read_text("utf-8"))["digest"] if located.made and kept.is_file() else None
-
-
 def _open_folders(jobs: Sequence[Job], held: ExitStack, result: Result, tell: Tell) -> dict[Path, Folder]:
     """The folders of the jobs, locked; the jobs of one that cannot be written to have failed."""
     folders = {}
@@ -170,11 +165,12 @@ def _open_folders(jobs: Sequence[Job], held: ExitStack, result: Result, tell: Te
             held.enter_context(locks.hold(path))
             _remove_drafts(path)
             folders[path] = Folder(path)
-            held.callback(_write, folders[path], result)
         except OSError as error:
             for job in (job for job in jobs if job.folder == path):
                 result.failed.append(Failure(job, _said(error)))
                 tell("failed", name=job.name, reason=_said(error), page=str(job.page))
+    for folder in folders.values():  # all are ours; of a run that is refused nothing is written
+        held.callback(_write, folder, result)
     return folders
 
 
@@ -196,39 +192,60 @@ def _where(job: Job) -> tuple[Path, str]:
     return job.root, job.params.source
 
 
+def _locate(wheres: Iterable[tuple[Path, str]]) -> tuple[dict, dict]:
+    """Each source looked at once: where its book is, or why there is none."""
+    located: dict[tuple, source.Located] = {}
+    bad: dict[tuple, str] = {}
+    for root, name in wheres:
+        try:
+            located[root, name] = source.locate(name, root)
+        except BadInput as error:
+            bad[root, name] = str(error)
+        except OSError as error:
+            bad[root, name] = f"source {printable(name)} cannot be read: {_said(error)}"
+    return located, bad
+
+
 def _prepare_data(jobs: Sequence[Job], do, executor: Executor, at_once: int, limits: Limits, tell: Tell) -> tuple:
-    """Every source of the jobs prepared once, with the hashes of its days.
+    """Every source of the jobs prepared once, with the hashes of its days; all pages of a run rest on these books.
 
     Returns
     -------
-    books : source -> folder of the prepared book, and its key.
+    located : source -> where its book is.
     bad : source -> why it cannot be used.
     """
-    bad: dict[tuple, str] = {}
-    unseen: dict[tuple, dict[str, Job]] = {}
-    for job in jobs:
-        try:
-            if _where(job) not in bad and digest(job) is None:
+    located, bad = _locate(dict.fromkeys(_where(job) for job in jobs))
+    for _attempt in range(TRIES):
+        unseen: dict[tuple, dict[str, Job]] = {}
+        for job in (job for job in jobs if _where(job) in located):
+            if located[_where(job)].contents(job.params.last_known_on) is None:
                 unseen.setdefault(_where(job), {}).setdefault(str(job.params.last_known_on), job)
-        except BadInput as error:
-            bad[_where(job)] = str(error)
-    while unseen:  # a source's first day makes the book, which the other days then find
-        now = {where: days.popitem() for where, days in unseen.items()}
-        unseen = {where: days for where, days in unseen.items() if days}
-        tasks = ((where, _task(job, {}, limits) | {"do": "prepare", "as_of": day}) for where, (day, job) in now.items())
-        for where, outcome in _outcomes(executor, do, tasks, at_once, tell):
-            if outcome["ending"] != "made":
-                bad[where] = outcome["reason"]
-                unseen.pop(where, None)
-    located = {where: source.locate(where[1], where[0]) for where in {_where(job) for job in jobs} - set(bad)}
-    return {where: [str(one.folder), one.key] for where, one in located.items()}, bad
+        if not unseen:
+            break
+        again = list(unseen)
+        while unseen:  # a source's first day makes the book, which the other days then find
+            now = {where: days.popitem() for where, days in unseen.items()}
+            unseen = {where: days for where, days in unseen.items() if days}
+            tasks = (
+                (where, _task(job, None, limits) | {"do": "prepare", "as_of": day}) for where, (day, job) in now.items()
+            )
+            for where, outcome in _outcomes(executor, do, tasks, at_once, tell):
+                if outcome["ending"] != "made":
+                    bad[where] = outcome["reason"]
+                    unseen.pop(where, None)
+        fresh, gone = _locate(where for where in again if where not in bad)  # its files may have changed meanwhile
+        located, bad = located | fresh, bad | gone
+        located = {where: one for where, one in located.items() if where not in bad}
+    else:
+        bad |= {where: f"source {printable(where[1])}: its files change while they are read" for where in again}
+    return {where: one for where, one in located.items() if where not in bad}, bad
 
 
-def _task(job: Job, books: dict[tuple, list[str]], limits: Limits) -> dict:
+def _task(job: Job, located: source.Located | None, limits: Limits) -> dict:
     """A job as plain data, for a process that knows nothing of it."""
     environment = {"SALESOPS_CACHE": str(project.cache(job.root).absolute())}
-    if _where(job) in books:
-        environment[source.BOOKS] = json.dumps({job.params.source: books[_where(job)]})
+    if located is not None:
+        environment[source.BOOKS] = json.dumps({job.params.source: [str(located.folder), located.key]})
     return {
         "do": "page",
         "root": str(job.root),
@@ -277,7 +294,11 @@ def _fail(folders: dict[Path, Folder], one: Plan, outcome: dict, result: Result,
     kept = None
     try:
         kept = folders[job.folder].failed(
-            job.stem, ending=outcome["ending"], reason=reason, notebook=outcome.get("notebook")
+            job.stem,
+            language=job.params.lang,
+            ending=outcome["ending"],
+            reason=reason,
+            notebook=outcome.get("notebook"),
         )
     except OSError as error:
         reason = f"{reason} (and the folder could not be written: {_said(error)})"
@@ -305,7 +326,7 @@ def _record(one: Plan, outcome: dict) -> dict:
 def _seconds_before(folders: dict[Path, Folder], job: Job) -> float:
     """How long a page took last time; the long ones begin first, and one never made counts as long."""
     record = folders[job.folder].pages.get(job.stem)
-    return float(record["seconds"].get("execute", 0)) if record else float("inf")
+    return float(record["seconds"].get("execute") or 0) if record else float("inf")
 
 
 def _said(error: BaseException) -> str:

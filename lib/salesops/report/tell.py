@@ -3,10 +3,10 @@
 import contextlib
 import datetime as dt
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
@@ -20,7 +20,7 @@ def teller(kind: str, n_pages: int) -> Iterator:
     """A function (event, **facts) that prints what happens, and at the end a summary; text or json."""
     if kind == "json":
         yield Lines(n_pages)
-    elif sys.stdout.isatty():
+    elif sys.stdout is not None and sys.stdout.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         shown = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -48,7 +48,7 @@ class Lines:
 
     def _say(self, event: str, facts: dict) -> None:
         at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        print(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=True), flush=True)  # noqa: T201
+        _print(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=True))
 
 
 class Text:
@@ -66,7 +66,7 @@ class Text:
         if self._progress and not error:
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            click.echo(text, err=error)
+            _print(text, error=error)
 
     def _advance(self) -> None:
         if self._progress:
@@ -95,7 +95,7 @@ class Text:
         self._print(f"{name}: failed: {shown}", error=True)
         if notebook:
             self._print(f"{name}: the notebook with its error is {notebook}", error=True)
-        if Path(page).is_file():
+        if os.path.isfile(page):  # noqa: PTH113  which a name that is too long does not stop
             self._print(f"{name}: the earlier page stays: {page}", error=True)
 
     def _end(self, result, folders) -> None:
@@ -110,6 +110,15 @@ class Text:
         for folder in folders:
             if (folder / "index.html").is_file():
                 self._print(str(folder / "index.html"))
+
+
+def _print(text: str, *, error: bool = False) -> None:
+    """Print a line. Where nobody reads any more (a pipe that closed, a full disk), pages are made all the same."""
+    try:
+        click.echo(text, err=error)
+    except OSError:
+        stream = sys.stderr if error else sys.stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _counts(result) -> dict[str, int]:

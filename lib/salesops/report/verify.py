@@ -28,12 +28,14 @@ def verify(
     *,
     at_once: int = 1,
     limits: run.Limits = run.Limits(),  # noqa: B008
+    stop: Callable[[], None] = lambda: None,
 ) -> list[Verdict]:
     """A verdict on every page of the manifest of a folder.
 
     Parameters
     ----------
     do : makes the outcome of a task; `workers.Workers.do`.
+    stop : ends what `do` has begun; called when this is interrupted.
 
     Raises
     ------
@@ -52,8 +54,12 @@ def verify(
         except BadInput as error:
             verdicts[stem] = Verdict(stem, ["; ".join(map(str, [error.what, *error.problems]))])
     with ThreadPoolExecutor(at_once) as executor:
-        for job, outcome in run.outcomes(jobs, do, executor, at_once=at_once, limits=limits):
-            verdicts[job.stem] = Verdict(job.stem, _differences(folder, job, outcome))
+        try:
+            for job, outcome in run.outcomes(jobs, do, executor, at_once=at_once, limits=limits):
+                verdicts[job.stem] = Verdict(job.stem, _differences(folder, job, outcome))
+        except BaseException:
+            stop()
+            raise
     return [verdicts[stem] for stem in folder.pages]
 
 
@@ -90,7 +96,7 @@ def _differences(folder: Folder, job: Job, outcome: dict) -> list[str]:
 
 
 def _first_difference(folder: Folder, job: Job, page: str) -> str:
-    before: Sequence[str] = banner.without((folder.path / f"{job.stem}.html").read_text("utf-8")).splitlines()
+    before: Sequence[str] = banner.without(files.read(folder.path / f"{job.stem}.html")).splitlines()
     for number, (then, now) in enumerate(zip(before, page.splitlines(), strict=False), 1):
         if then != now:
             return f"line {number}: {printable(then)!r} then, {printable(now)!r} now"

@@ -32,6 +32,7 @@ import time
 from pathlib import Path
 
 from salesops.project import PACKAGE
+from salesops.report.workers import MARK
 
 PAGES = ("salesops.report.executor", "salesops.report.render", "salesops.report.page", "salesops.report.kernels")
 KERNELS = (
@@ -61,7 +62,6 @@ KERNELS = (
     "salesops.report.show",
 )
 SUBREAPER, DIE_WITH_PARENT = 36, 1
-MARK = "SALESOPS_PROCESS"  # in the environment of a forked process and of all it begins
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -151,7 +151,11 @@ class Server:
                 key.data()
 
     def accept(self) -> None:
-        line, _address = self.listener.accept()
+        try:
+            line, _address = self.listener.accept()
+        except OSError:  # no descriptor is free; who asks waits until one is
+            time.sleep(0.05)
+            return
         self.asking[line] = b""
         self.ready.register(line, selectors.EVENT_READ, lambda: self.read(line))
 
@@ -175,7 +179,10 @@ class Server:
     def fork(self, line: socket.socket, request: dict) -> None:
         if len(list(Path("/proc/self/task").iterdir())) != 1:
             raise RuntimeError("a library that was imported has started a thread; forking is not safe")
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            return self.say(line, {"error": f"no process can be forked: {error}"})
         if pid == 0:
             self.become(request)
         self.children[pid] = Child(pid, line)
@@ -247,7 +254,10 @@ class Server:
 
 
 def _children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:  # no descriptor is free, or the system does not tell
+        return []
 
 
 def _environment(pid: int) -> bytes:

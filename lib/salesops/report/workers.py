@@ -18,10 +18,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from salesops.project import PACKAGE
+from salesops.report import locks
 from salesops.report.files import KINDS
 
 GRACE = 15  # seconds a page may go on after its time, to say so itself
-FORKS = 200  # pages after which the warm parent is replaced
+START_SECONDS = 60  # until a warm parent has imported everything and forked
+SECONDS_TO_END = 10
+FORKS = 200  # pages after which the warm parents are replaced
+MARK = "SALESOPS_PROCESS"  # in the environment of a forked process and of all it begins
 PREFIX = "salesops-"
 LONGEST_PLACE = 50  # bytes; a Unix socket's path has 107, and ours stand three folders deeper
 CAN_FORK = sys.platform == "linux"
@@ -42,7 +46,8 @@ class Workers:
         place = _place()
         self.cold = cold or not CAN_FORK or len(os.fsencode(place)) > LONGEST_PLACE
         _remove_left_over(place)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
+        self._held = contextlib.ExitStack()
+        self._folder = _own_folder(place, self._held)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._parents: list[_Parents] = []
@@ -57,12 +62,18 @@ class Workers:
 
     def close(self) -> None:
         """End every process that was begun, and wait for it."""
-        self._closed = True
-        for parent in self._parents:
-            parent.close()
-        for process in list(self._afresh):
+        with self._lock:
+            self._closed = True
+            parents, afresh = list(self._parents), list(self._afresh)
+        for process in afresh:
             process.stdin.close()
+        for parent in parents:
+            parent.close()
+        for process in afresh:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS_TO_END)
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._held.close()
 
     def do(self, task: dict) -> dict:
         """The outcome of a task; see `report.page`."""
@@ -70,14 +81,15 @@ class Workers:
         (folder / "tmp").mkdir(parents=True)
         (folder / "task.json").write_text(json.dumps(task), "utf-8")
         try:
-            for attempt in (1, 2):
+            for attempt in (1, 2):  # if the parent of the kernels is gone, a new one takes over, once
                 try:
-                    code = self._run(folder, task)
-                except OSError as error:  # the parent of the kernels is gone: a new one takes over, once
-                    if attempt == 2 or self._closed:
-                        return _broken(f"{type(error).__name__}: {error}")
-                    continue
-                return _outcome(folder, code, task)
+                    outcome = _outcome(folder, self._run(folder, task), task)
+                except OSError as error:
+                    outcome = {"ending": "parent_gone", "reason": f"{type(error).__name__}: {error}"}
+                if outcome["ending"] != "parent_gone" or self._closed or attempt == 2:
+                    break
+                (folder / "outcome.json").unlink(missing_ok=True)
+            return outcome
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -90,11 +102,17 @@ class Workers:
         if self.cold:
             return self._run_afresh(folder, environment, seconds)
         with self._parent() as parent:
-            process = parent.fork(folder, environment)
-            code = process.wait(seconds)
+            try:
+                process = parent.fork(folder, environment)
+                code = process.wait(seconds)
+            except OSError:
+                parent.unfit = True
+                raise
             if code is None:
+                parent.unfit = True  # it may be the parent that does not go on
                 process.kill()
             elif process.orphaned:
+                parent.unfit = True
                 raise ConnectionError("the parent of the kernels ended")
             return code
 
@@ -104,7 +122,10 @@ class Workers:
                 [sys.executable, "-P", "-m", "salesops.report.page", str(folder)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True,
             )  # fmt: skip
-        self._afresh.add(process)
+        with self._lock:
+            self._afresh.add(process)
+            if self._closed:
+                process.stdin.close()
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -112,10 +133,11 @@ class Workers:
         finally:
             process.stdin.close()  # its life line: it ends with all it has begun
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(5)
+                process.wait(SECONDS_TO_END)
             process.kill()
             process.wait()
-            self._afresh.discard(process)
+            with self._lock:
+                self._afresh.discard(process)
 
     @contextlib.contextmanager
     def _parent(self) -> Iterator["_Parents"]:
@@ -143,6 +165,7 @@ class _Parents:
 
     def __init__(self, folder: Path):
         self.users = 0
+        self.unfit = False
         self._n_forks = 0
         self._code = _library_state()
         self._folders = {kind: folder / kind for kind in ("pages", "kernels")}
@@ -161,7 +184,7 @@ class _Parents:
 
     def is_fit(self) -> bool:
         alive = all(process.poll() is None for process in self._processes.values())
-        return alive and self._n_forks < FORKS and self._code == _library_state()
+        return alive and not self.unfit and self._n_forks < FORKS and self._code == _library_state()
 
     def fork(self, folder: Path, environment: dict):
         """A process that does the task of a folder, with its kernel."""
@@ -169,22 +192,40 @@ class _Parents:
 
         self._n_forks += 1
         places = {kind: str(place / "warm") for kind, place in self._folders.items()}
+        deadline = time.monotonic() + START_SECONDS
         while not all(map(os.path.exists, places.values())):
-            if any(process.poll() is not None for process in self._processes.values()):
+            ended = any(process.poll() is not None for process in self._processes.values())
+            if ended or self.unfit or time.monotonic() > deadline:
                 raise ConnectionError("the parent of the kernels did not start")
             time.sleep(0.005)
         environment = {**environment, WARM: places["kernels"]}
-        return Forked(places["pages"], {"do": "page", "folder": str(folder), "env": environment, "cwd": str(folder)})
+        request = {"do": "page", "folder": str(folder), "env": environment, "cwd": str(folder)}
+        return Forked(places["pages"], request, seconds=START_SECONDS)
 
     def close(self) -> None:
+        """End both, with all they have begun; also what one left behind that was killed itself."""
+        self.unfit = True
         for process in self._processes.values():
             process.stdin.close()
+        deadline = time.monotonic() + SECONDS_TO_END
         for process in self._processes.values():
             try:
-                process.wait(10)
+                process.wait(max(0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            if process.returncode != 0:
+                _sweep(process.pid)
+
+
+def _sweep(parent: int) -> None:
+    """End the processes that carry the mark of a warm parent which cannot end them any more."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK, "").startswith(f"{parent}-"):
+                process.kill()
 
 
 def _outcome(folder: Path, code: int | None, task: dict) -> dict:
@@ -218,12 +259,19 @@ def _place() -> Path:
     return fitting[0] if fitting else usual
 
 
+def _own_folder(place: Path, held: contextlib.ExitStack) -> Path:
+    """A new working folder. It is locked before it has its name, so that nobody takes it for a left-over one."""
+    draft = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=place))
+    held.enter_context(locks.hold(draft))
+    folder = draft.with_name(draft.name.removeprefix("."))
+    draft.rename(folder)
+    return folder
+
+
 def _remove_left_over(place: Path) -> None:
     """Working folders of runs that were killed together with everything that would have cleaned up."""
-    import psutil
-
-    for folder in place.glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        with contextlib.suppress(OSError):
-            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(owner)):
-                shutil.rmtree(folder, ignore_errors=True)
+    for folder in place.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, locks.Locked):
+            if CAN_FORK and folder.is_dir() and folder.stat().st_uid == os.getuid():
+                with locks.hold(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
