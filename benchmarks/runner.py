@@ -1,6 +1,6 @@
 """How fast the month's pages are made: the ordinary way against ours, interleaved on the same machine.
 
-    python benchmarks/runner.py            # writes its part of benchmarks/README.md; about 20 minutes on 2 cores
+    python benchmarks/runner.py     # writes its part of benchmarks/README.md; a quarter of an hour on 2 cores
 
 Ordinary is what everybody does: for each page the papermill command, then the nbconvert command, one after the other.
 """
@@ -130,12 +130,11 @@ def run(n_rounds: int) -> list[str]:
             "ordinary": lambda: ordinary(out),
             "--jobs 1": lambda: ours(out, "--jobs", 1),
             "--jobs 2": lambda: ours(out, "--jobs", 2),
-            "--jobs 2 --cold": lambda: ours(out, "--jobs", 2, "--cold"),
         }
         ours(out)  # the book is prepared and the files are in memory for every way
         rounds = [{name: measured(work) for name, work in ways.items()} for _ in range(n_rounds)]
         unchanged = [measured(lambda: command("salesops", "report", PACK, "--out", out)) for _ in range(n_rounds)]
-        memory = {name: peak_memory(work) for name, work in ways.items() if name != "--jobs 2 --cold"}
+        memory = {name: peak_memory(work) for name, work in ways.items()}
     sizes = {n: small(n, "--jobs", 2) for n in (10, 30, 50)}
     lines = [
         f"{n_pages} pages of `params/monthly.yml`, medians of {n_rounds} interleaved rounds; ratio: the round's"
@@ -149,7 +148,7 @@ def run(n_rounds: int) -> list[str]:
         for kind in Cost._fields:
             middle, least, most = ratios(rounds, name, kind)
             shown.append("1" if name == "ordinary" else f"**{middle:.1f}** ({least:.1f} to {most:.1f})")
-        shown.append(f"{memory[name]:.0f}" if name in memory else "")
+        shown.append(f"{memory[name]:.0f}")
         lines.append(f"| {name} | {' | '.join(shown)} |")
     per_page = {n: (cost.wall - sizes[10].wall) / (n - 10) for n, cost in sizes.items() if n > 10}
     lines += [
