@@ -145,7 +145,8 @@ def test_nothing_is_left_in_english_on_the_russian_page(made):
 
 def test_a_broken_manifest_is_made_anew(tmp_path):
     needed = ("page", "lang", "title", "company", "period", "headline", "deck")
-    page = dict.fromkeys(needed, "en") | {"findings": [], "hashes": {}, "versions": {}}
+    page = dict.fromkeys(needed, "en") | {"findings": []}
+    page |= {name: {} for name in ("hashes", "versions", "seconds", "parameters")}
     for text in ("[]", '{"pages": []}', '{"pages": {"a": 5, "b": {}}}', "{", ""):
         (tmp_path / "manifest.json").write_text(text)
         folder = manifest.Folder(tmp_path)
