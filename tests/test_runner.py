@@ -424,6 +424,19 @@ def test_parents_that_do_not_answer_do_not_hang_the_run(small, monkeypatch, tmp_
     assert "the parent of the kernels did not start" in result.failed[0].reason
 
 
+def test_what_a_parent_said_when_it_could_not_start_is_passed_on(small, monkeypatch, tmp_path):
+    from salesops.report import workers
+
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'salesops.report.warm' in sys.orig_argv: os.write(1, b'a library is torn\\n'); os._exit(1)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (job,) = jobs.prepare([small / "params" / "funnel.yml"], overrides={}, out=small / "out")
+    with workers.Workers() as made_by:
+        result = run.run([job], made_by.do)
+    assert "(a library is torn)" in result.failed[0].reason
+
+
 def test_one_odd_file_does_not_stop_the_others(report, small):
     """A page that is not UTF-8, a hash that is not whole, a manifest of another shape, a carriage return."""
     pack = write_pack(small, {"run": "funnel", "matrix": {"lang": ["en", "ru"]}}).name

@@ -1,9 +1,12 @@
 """The sample company: the same seed gives the same book, and what is planted is in it."""
 
+import datetime as dt
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from salesops import crm
 from salesops.crm.sample import truth
@@ -192,3 +195,54 @@ def test_month_ends_of_the_company_equal_the_books_of_those_days(book):
         here = ends[pd.to_datetime(ends["month_on"]) == pd.Timestamp(last_on).replace(day=1)]
         assert here["n_open"].sum() == len(known)
         assert here["amount_minor"].sum() == known["amount_minor"].sum()
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A small book of one's own, to change."""
+    folder = tmp_path_factory.mktemp("copied") / "book"
+    shutil.copytree(crm.open("sample:deals=2000").folder, folder)
+    return folder
+
+
+KNOWN_ON = dt.date(2026, 6, 30)
+
+
+@pytest.mark.parametrize(
+    "table", ["deals", "changes", "visits", "states", "accounts", "reps", "quotas", "leads", "activities"]
+)
+def test_the_digest_sees_every_table_as_far_as_it_was_known(copied, table):
+    """A row less in what was known is another digest; one less of the rows that came later is the same."""
+    path = copied / f"{table}.parquet"
+    whole, before = pq.read_table(path), crm.Book(copied, KNOWN_ON).digest()
+    moment = {"changes": "changed_at", "visits": "entered_at", "states": "entered_at", "activities": "started_at"}
+    at = whole[moment.get(table, "created_at")].to_pandas() if table in {*moment, "leads"} else None
+    later = np.zeros(len(whole), bool) if at is None else (at >= pd.Timestamp("2026-07-02")).to_numpy()
+    try:
+        pq.write_table(_without(whole, int(np.flatnonzero(~later)[0])), path)
+        assert crm.Book(copied, KNOWN_ON).digest() != before
+        if later.any() and table in ("changes", "activities", "leads"):
+            pq.write_table(_without(whole, int(np.flatnonzero(later)[0])), path)
+            assert crm.Book(copied, KNOWN_ON).digest() == before
+    finally:
+        pq.write_table(whole, path)
+
+
+def _without(table, row: int):
+    return table.filter(np.arange(len(table)) != row)
+
+
+@pytest.mark.parametrize("dimension", ["region", "team"])
+def test_parts_add_up_to_the_whole(copied, dimension):
+    """Every deal, stay and change belongs to one region and to one team at most; month ends add up too."""
+    whole = crm.Book(copied, KNOWN_ON)
+    known = crm.with_group(whole, whole.deals, dimension).select("deal_id", "group").execute()
+    parts = {name: whole.only(**{dimension: name}) for name in known["group"].dropna().unique()}
+    assert len(parts) >= 4
+    for table in ("deals", "visits", "states", "changes"):
+        counts = {name: int(getattr(part, table).count().execute()) for name, part in parts.items()}
+        rows = getattr(whole, table).select("deal_id").execute().merge(known, on="deal_id")
+        assert counts == rows["group"].value_counts().to_dict(), table
+    if known["group"].notna().all():
+        ends = [book.month_ends.execute()["n_open"].sum() for book in (whole, *parts.values())]
+        assert ends[0] == sum(ends[1:])

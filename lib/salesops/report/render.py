@@ -94,7 +94,7 @@ def rehearse() -> None:
         ),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
-    page = {"sections": _sections(notebook), "made": [], "words": {}}
+    page = {"sections": _sections(notebook), "made": [], "words": {}, "parameters": {}}
     HTMLExporter.from_notebook_node(exporter(), notebook, resources={"page": page})
 
 

@@ -105,9 +105,9 @@ class Workers:
             try:
                 process = parent.fork(folder, environment)
                 code = process.wait(seconds)
-            except OSError:
+            except OSError as error:
                 parent.unfit = True
-                raise
+                raise ConnectionError(f"{error} {parent.last_words()}".rstrip()) from error
             if code is None:
                 parent.unfit = True  # it may be the parent that does not go on
                 process.kill()
@@ -201,6 +201,12 @@ class _Parents:
         environment = {**environment, WARM: places["kernels"]}
         request = {"do": "page", "folder": str(folder), "env": environment, "cwd": str(folder)}
         return Forked(places["pages"], request, seconds=START_SECONDS)
+
+    def last_words(self) -> str:
+        """What a parent that could not go on said last; blank where it said nothing."""
+        log = self._folders["pages"].parent / "log"
+        said = log.read_text("utf-8", "replace").strip().splitlines() if log.is_file() else []
+        return f"({said[-1]})" if said else ""
 
     def close(self) -> None:
         """End both, with all they have begun; also what one left behind that was killed itself."""
