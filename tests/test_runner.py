@@ -1,5 +1,6 @@
 """Many pages at once: packs, what is not run again, locks, signals, and every way a page can fail, for real."""
 
+import ast
 import contextlib
 import datetime as dt
 import json
@@ -655,17 +656,18 @@ def test_a_forked_kernel_is_like_an_ordinary_one(tmp_path, monkeypatch):
         "cell_seconds": 60, "page_seconds": 120, "memory": None,
     }  # fmt: skip
     seen = []
-    for cold in (False, False, True):
-        with workers.Workers(cold=cold) as made_by:
+    with workers.Workers() as warm, workers.Workers(cold=True) as cold:
+        for made_by in (warm, warm, cold):  # two forks of one parent, and an ordinary kernel
             outcome = made_by.do(task)
-        assert "ZeroDivisionError" in outcome["reason"]
-        cells = nbformat.reads(outcome["notebook"], 4).cells
-        seen.append([cell.outputs for cell in cells if cell.cell_type == "code"])
+            assert "ZeroDivisionError" in outcome["reason"]
+            cells = nbformat.reads(outcome["notebook"], 4).cells
+            seen.append([cell.outputs for cell in cells if cell.cell_type == "code"])
     for name, one, other in zip([*PARITY[:-1], "random"], seen[0], seen[2], strict=False):
         if name != "random":
             assert [_comparable(o) for o in one] == [_comparable(o) for o in other], name
     assert any("image/png" in output.get("data", {}) for output in seen[0][1])
-    assert seen[0][len(PARITY) - 1] != seen[1][len(PARITY) - 1]
+    drawn = [ast.literal_eval(outputs[len(PARITY) - 1][0].data["text/plain"]) for outputs in seen[:2]]
+    assert drawn[0][0] != drawn[1][0] and drawn[0][1] != drawn[1][1]
 
 
 def _comparable(output) -> dict:
