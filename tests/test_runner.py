@@ -379,7 +379,7 @@ def test_a_missing_table_fails_its_page_alone(salesops, small):
 
 def test_a_source_that_changes_while_it_is_read_is_never_taken_for_another(small, monkeypatch):
     """Nor is a book that was handed over and is gone made from something else."""
-    from salesops.crm import book, source
+    from salesops.crm import making, source
 
     data = small / "data" / "acme"
     data.mkdir(parents=True)
@@ -393,17 +393,17 @@ def test_a_source_that_changes_while_it_is_read_is_never_taken_for_another(small
     }
     (small / "params" / "crm" / "acme.yml").write_text(yaml.safe_dump(mapping))
     monkeypatch.chdir(small)
-    make = book._make
+    make = making.make
 
     def slowly(target, located):
         make(target, located)
         with (data / "deals.csv").open("a") as file:
             file.write("2,Lead,2026-01-06\n")
 
-    monkeypatch.setattr(book, "_make", slowly)
+    monkeypatch.setattr(making, "make", slowly)
     with pytest.raises(BadInput, match="changed while they were read"):
         crm.open("acme:data/acme")
-    monkeypatch.setattr(book, "_make", make)
+    monkeypatch.setattr(making, "make", make)
     assert crm.open("acme:data/acme").n_known["deals"] == 2
     monkeypatch.setenv(source.BOOKS, json.dumps({"acme:data/acme": [str(small / "nothing"), "acme-1"]}))
     with pytest.raises(BadInput, match="its prepared book is gone"):

@@ -13,18 +13,15 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
-import pyarrow.parquet as pq
 from ibis import _
 
 from salesops import periods
-from salesops.crm import engine, mapping, prepare, sample
+from salesops.crm import engine, prepare
 from salesops.crm.dimensions import with_group
-from salesops.crm.read import read
 from salesops.crm.source import Located, locate
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
-LISTED = 200
 OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
 OF_THE_WHOLE = ("n_rows", "first_moment", "last_moment", "exported_on")  # facts that later data change
 
@@ -102,15 +99,16 @@ class Book:
         narrowed = self
         for dimension, wanted in (("region", region), ("team", team)):
             if wanted:
-                deals = with_group(narrowed, narrowed.deals, dimension).select("deal_id", "group")
-                ids = deals.filter(_.group == wanted).select("deal_id").cache()
-                n_deals = int(ids.count().execute())
+                deals = with_group(narrowed, narrowed.deals, dimension)
+                part = deals.filter(_.group == wanted).drop("group").cache()  # asked many times of one page
+                n_deals = int(part.count().execute())
                 if not n_deals:
-                    known = sorted(deals.filter(_.group.notnull()).select("group").distinct().execute()["group"])
-                    raise ValueError(f"{dimension} {wanted!r} is not in the source; it has: {', '.join(known)}")
+                    known = deals.filter(_.group.notnull()).select("group").distinct().execute()["group"]
+                    listed = ", ".join(sorted(known))
+                    raise ValueError(f"{dimension} {wanted!r} is not in the source; it has: {listed}")
                 narrowed = copy.copy(narrowed)
-                narrowed._ids = ids
-                narrowed._views = {}
+                narrowed._ids = part.select("deal_id")
+                narrowed._views = {"deals": part}
                 narrowed.n_known = {"deals": n_deals}
         return narrowed
 
@@ -311,11 +309,13 @@ def _prepare(source: str, located: Located) -> None:
     """Prepare the book of inputs that were not seen before: in a temporary place, moved when whole."""
     if located.given:
         raise BadInput(f"source {source} cannot be read", ["its prepared book is gone; run again"])
+    from salesops.crm import making  # what reads exports is not needed to open a book made before
+
     books = located.folder.parent
     books.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{located.name}-", dir=books))
     try:
-        _make(draft, located)
+        making.make(draft, located)
         if locate(source).key != located.key:
             raise BadInput(f"source {source} cannot be read", ["its files changed while they were read; run again"])
         try:
@@ -325,32 +325,3 @@ def _prepare(source: str, located: Located) -> None:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _make(target: Path, located: Located) -> None:
-    if located.files is None:
-        sample.write(target, sample.parse_size(located.settings))
-    else:
-        _import(target, located.files, mapping.load(located.mapping))
-
-
-def _import(target: Path, folder: Path, spec: mapping.Mapping) -> None:
-    got = read(folder, spec)
-    for name, table in got.tables.items():
-        pq.write_table(table, target / f"{name}.parquet")
-    columns = ["file", "row", "column", "value", "allowed"]
-    pd.DataFrame(got.refused, columns=columns).to_parquet(target / "refused.parquet")
-    about = {
-        "title": spec.title,
-        "currency": spec.currency,
-        "minor_digits": spec.minor_digits,
-        "time_zone": spec.time_zone,
-        "exported_on": spec.exported_on,
-        "n_refused": got.n_refused,
-        "refused": [problem._asdict() for problem in got.refused[:LISTED]],
-        "n_left_out": got.n_left_out,
-        "repairs": [repair._asdict() for repair in got.repairs],
-    }
-    if not got.stage_dates.empty:
-        got.stage_dates.to_parquet(target / "stage_dates.parquet", index=False)
-    prepare.prepare(target, about)

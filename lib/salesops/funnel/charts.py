@@ -18,10 +18,9 @@ DRAWN = 240  # points of a curve; more cannot be seen
 def plot_reached(names: Sequence[str], counts: Sequence[int], *, ax: Axes) -> Axes:
     """How many deals reached each stage; the last bar is won."""
     colours = [theme.PALE] * (len(names) - 1) + [theme.ACCENT]
-    rows = list(range(len(names)))  # not the names, two of which may be the same
-    sns.barplot(
-        x=list(counts), y=rows, hue=rows, palette=colours, orient="h", width=0.58, saturation=1, legend=False, ax=ax
-    )
+    rows = range(len(names))  # not the names, two of which may be the same
+    ax.barh(rows, counts, color=colours, height=0.58)
+    ax.invert_yaxis()
     top = max(counts)
     for row, count in enumerate(counts):
         ax.text(count + top * 0.015, row, lang.count(count), va="center", weight="bold")

@@ -96,16 +96,22 @@ def conversions(table: pd.DataFrame, scope: Scope, *, logged: bool = True) -> pd
     """
     rows = []
     for (cohort, group, step), part in table.groupby(["cohort", "group", "step"], sort=True):
-        by = part.groupby("outcome")["n"].sum().reindex(["moved", LOST, OPEN], fill_value=0)
-        dated, n = int(part.loc[part["dated"], "n"].sum()), int(by.sum())
-        row = {"cohort": cohort, "group": group, "step": step, "n_reached": n, "n_moved": int(by["moved"]),
-               "n_lost": int(by[LOST]), "n_open": int(by[OPEN]), "dated": dated}  # fmt: skip
+        n_moved, n_lost, n_open = _numbers(part, "moved", LOST, OPEN)
+        dated, n = int(part["n"].to_numpy() @ part["dated"].to_numpy()), n_moved + n_lost + n_open
+        row = {"cohort": cohort, "group": group, "step": step, "n_reached": n, "n_moved": n_moved, "n_lost": n_lost,
+               "n_open": n_open, "dated": dated}  # fmt: skip
         known = dated > 0 if logged else 2 * dated >= n
         rows.append(row | _watch(part, "moved", scope if known else None))
     for step in set(range(len(scope.stages))) - {row["step"] for row in rows if _is_now(row)}:
         empty = dict.fromkeys(("n_reached", "n_moved", "n_lost", "n_open", "dated"), 0)
         rows.append({"cohort": "now", "group": ALL, "step": step, **empty, "watched": None, "age_days": np.nan})
     return _rates_at_common_ages(pd.DataFrame(rows), ["group", "step"])
+
+
+def _numbers(part: pd.DataFrame, *outcomes: str) -> list[int]:
+    """How many deals had each outcome, from rows of outcome and n."""
+    outcome, n = part["outcome"].to_numpy(), part["n"].to_numpy()
+    return [int(n[outcome == one].sum()) for one in outcomes]
 
 
 def _is_now(row: dict) -> bool:
@@ -116,9 +122,9 @@ def lives(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     """One row per cohort and group; see `Funnel.lives`."""
     rows = []
     for (cohort, group), part in table.groupby(["cohort", "group"], sort=True):
-        by = part.groupby("outcome")["n"].sum().reindex([WON, LOST, OPEN], fill_value=0)
-        row = {"cohort": cohort, "group": group, "n": int(by.sum()), "n_won": int(by[WON]), "n_lost": int(by[LOST]),
-               "n_open": int(by[OPEN])}  # fmt: skip
+        n_won, n_lost, n_open = _numbers(part, WON, LOST, OPEN)
+        row = {"cohort": cohort, "group": group, "n": n_won + n_lost + n_open, "n_won": n_won, "n_lost": n_lost,
+               "n_open": n_open}  # fmt: skip
         rows.append(row | _watch(part, WON, scope))
     return _rates_at_common_ages(pd.DataFrame(rows), ["group"])
 
