@@ -102,7 +102,8 @@ def conversions(table: pd.DataFrame, scope: Scope, *, logged: bool = True) -> pd
                "n_open": n_open, "dated": dated}  # fmt: skip
         known = dated > 0 if logged else 2 * dated >= n
         rows.append(row | _watch(part, "moved", scope if known else None))
-    for step in set(range(len(scope.stages))) - {row["step"] for row in rows if _is_now(row)}:
+    seen = {row["step"] for row in rows if (row["cohort"], row["group"]) == ("now", ALL)}
+    for step in set(range(len(scope.stages))) - seen:
         empty = dict.fromkeys(("n_reached", "n_moved", "n_lost", "n_open", "dated"), 0)
         rows.append({"cohort": "now", "group": ALL, "step": step, **empty, "watched": None, "age_days": np.nan})
     return _rates_at_common_ages(pd.DataFrame(rows), ["group", "step"])
@@ -112,10 +113,6 @@ def _numbers(part: pd.DataFrame, *outcomes: str) -> list[int]:
     """How many deals had each outcome, from rows of outcome and n."""
     outcome, n = part["outcome"].to_numpy(), part["n"].to_numpy()
     return [int(n[outcome == one].sum()) for one in outcomes]
-
-
-def _is_now(row: dict) -> bool:
-    return row["cohort"] == "now" and row["group"] == ALL
 
 
 def lives(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
