@@ -32,6 +32,8 @@ ABOUT = {
     "refused": [],
     "n_left_out": {},
     "repairs": [],
+    "notes_of_files": [],
+    "written": {},
     "sha256": "0",
 }
 

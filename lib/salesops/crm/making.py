@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-import pyarrow.parquet as pq
-
 from salesops.crm import mapping, prepare, sample
-from salesops.crm.read import read
+from salesops.crm.read import read, refused_frame
 from salesops.crm.source import Located
 
 LISTED = 200  # refused rows that the page can show
@@ -17,15 +14,19 @@ def make(target: Path, located: Located) -> None:
     if located.files is None:
         sample.write(target, sample.parse_size(located.settings))
     else:
-        _import(target, located.files, mapping.load(located.mapping))
+        from_export(target, located.files, mapping.load(located.mapping))
 
 
-def _import(target: Path, folder: Path, spec: mapping.Mapping) -> None:
-    got = read(folder, spec)
-    for name, table in got.tables.items():
-        pq.write_table(table, target / f"{name}.parquet")
-    columns = ["file", "row", "column", "value", "allowed"]
-    pd.DataFrame(got.refused, columns=columns).to_parquet(target / "refused.parquet")
+def from_export(target: Path, folder: Path, spec: mapping.Mapping) -> None:
+    """Write the book of an export into an empty folder.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be read; with every problem at once.
+    """
+    got = read(folder, spec, target)
+    refused_frame(got.refused).to_parquet(target / "refused.parquet")
     about = {
         "title": spec.title,
         "currency": spec.currency,
@@ -36,7 +37,7 @@ def _import(target: Path, folder: Path, spec: mapping.Mapping) -> None:
         "refused": [problem._asdict() for problem in got.refused[:LISTED]],
         "n_left_out": got.n_left_out,
         "repairs": [repair._asdict() for repair in got.repairs],
+        "notes_of_files": [list(note) for note in got.notes],
+        "written": got.written,
     }
-    if not got.stage_dates.empty:
-        got.stage_dates.to_parquet(target / "stage_dates.parquet", index=False)
     prepare.prepare(target, about)

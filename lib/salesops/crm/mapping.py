@@ -29,19 +29,110 @@ class Stage(BaseModel):
     forecast_category: Literal[TABLES["stages"]["forecast_category"].allowed] | None = None
 
 
+class Product(BaseModel):
+    """A number that is the product of some columns, such as quantity and price."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    product: list[str] = Field(min_length=2)
+
+
+# A column of the file; a template of columns, such as "{Year}-{Month}"; names of which the first that is there is
+# taken; or a product of columns.
+Cell = str | list[str] | Product
+
+
+class Elsewhere(BaseModel):
+    """A column of another file of the source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str
+    column: str
+
+
+class Condition(BaseModel):
+    """Which rows of the file are taken; the others are left out, and counted under the name `called`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    column: str | list[str]
+    called: str
+    flag: bool | None = None  # the column says yes, or says no, in whatever words; blank is no
+    one_of: list[str] | None = None
+    none_of: list[str] | None = None
+    matches: str | None = None  # a regular expression for the whole text
+    above: float | None = None
+    filled: bool | None = None
+    not_in: Elsewhere | None = None
+
+    @model_validator(mode="after")
+    def _one_test(self):
+        told = [
+            name
+            for name in type(self).model_fields
+            if name not in ("column", "called") and getattr(self, name) is not None
+        ]
+        if len(told) != 1:
+            raise ValueError(f"{self.called}: say one of flag, one_of, none_of, matches, above, filled, not_in")
+        return self
+
+
+class Unpivot(BaseModel):
+    """Columns that are really rows, such as one for each month."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    columns: str  # a regular expression for their names; its first group, if any, becomes the name
+    name: str  # what the column with the name is called from here on
+    value: str  # and the one with the value
+
+
+class Join(BaseModel):
+    """Columns of another file, by keys that stand once in it; called `<name>.<column>` from here on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str
+    name: str
+    on: dict[str, str]  # column of this file: column of the other
+
+
+class Closing(BaseModel):
+    """A column that says won or lost where the stage keeps the last open one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    column: str | list[str]
+    won: list[str] = []
+    lost: list[str] = []
+    won_stage: str = "Won"
+    lost_stage: str = "Lost"
+
+
 class TableMap(BaseModel):
-    """Where one canonical table comes from."""
+    """Where one canonical table, or a part of it, comes from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     file: str  # relative to the source's folder; a pattern such as deals-*.csv is allowed
+    optional: bool = False  # the file need not be there, nor any column but those that every row needs
     rows: Literal["rows", "cases", "events"] = "rows"  # of an event log (XES): its cases or events
-    columns: dict[str, str]  # canonical column: column of the file
+    sheet: str = ""  # of a workbook
+    records: str = ""  # of a JSON file: the way to its records, as results / propertiesWithHistory / *
+    inside: str = ""  # of an archive: a pattern of the names of its files
+    encoding: str = ""  # these four: blank is as the whole mapping says
+    delimiter: str = ""
+    decimal: Literal["", ".", ","] = ""
+    thousands: str = ""
+    date_order: Literal["", "dmy", "mdy", "ymd"] = ""
+    columns: dict[str, Cell]  # canonical column: column of the file
     constants: dict[str, str] = {}  # canonical column: one value for every row
+    scale: dict[str, str] = {}  # canonical column: what its numbers are multiplied by, such as "1000" or "0.01"
     values: dict[str, dict[str, str]] = {}  # canonical column: {word of the file: canonical value}
     repairs: dict[str, dict[str, str]] = {}  # mends of known mistakes; counted, named on the page
     blanks: dict[str, list[str]] = {}  # canonical column: values that mean "not known"
-    keep: dict[str, list[str]] = {}  # only rows with one of these values; the others are counted
-    stage_dates: dict[str, str] = {}  # deals only: {stage: column with the day it was entered}
+    keep: dict[str, list[str]] = {}  # canonical column: only rows with one of these values; the others are counted
+    only: list[Condition] = []  # only rows of the file that pass; the others are counted
+    unpivot: Unpivot | None = None
+    join: list[Join] = []
+    stage_dates: dict[str, Cell] | str = {}  # deals only: {stage: column}, or a pattern whose group is the stage
+    closing: Closing | None = None  # deals only
+    repeats: bool = False  # rows that say the same of one key are one row
+    sum: bool = False  # rows of one key are added up
 
     @field_validator("file")
     @classmethod
@@ -58,15 +149,25 @@ class Mapping(BaseModel):
     title: str
     currency: str  # the reporting currency
     time_zone: str = "UTC"  # of the file's moments, and of the report's days
-    encoding: str = "utf-8-sig"
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    decimal: Literal[".", ","] = "."
+    encoding: str = ""  # this and the next four: blank is decided from the file, or asked for where it cannot be
+    delimiter: str = Field("", max_length=1)
+    decimal: Literal["", ".", ","] = ""
     thousands: Literal["", ",", ".", " ", "'"] = ""  # a space stands for every kind of space
-    dates: list[str] = ["%Y-%m-%d", "iso"]  # strptime patterns; iso is ISO 8601 with or without offset
+    date_order: Literal["", "dmy", "mdy", "ymd"] = ""
+    ids: Literal["", "salesforce"] = ""  # how ids of 15 and of 18 characters are the same
     exported_on: str = ""  # the day of the export; blank: the last moment in the data
     max_refused: float = Field(0.05, ge=0, le=1)  # share of a table's rows that may be refused
     stages: list[Stage] = []
-    tables: dict[str, TableMap]
+    tables: dict[str, list[TableMap]]  # one part, or several
+
+    @field_validator("tables", mode="before")
+    @classmethod
+    def _parts(cls, value):
+        return (
+            {name: part if isinstance(part, list) else [part] for name, part in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
 
     @field_validator("time_zone")
     @classmethod
@@ -86,17 +187,9 @@ class Mapping(BaseModel):
     @classmethod
     def _known_encoding(cls, value: str) -> str:
         try:
-            codecs.lookup(value)
+            codecs.lookup(value or "utf-8")
         except LookupError:
             raise ValueError(f"{value!r} is not an encoding, such as utf-8 or cp1251") from None
-        return value
-
-    @field_validator("dates")
-    @classmethod
-    def _whole_dates(cls, value: list[str]) -> list[str]:
-        wrong = [p for p in value if p != "iso" and not all(re.search(part, p) for part in ("%[yY]", "%[mbB]", "%d"))]
-        if wrong or not value:
-            raise ValueError(f"{wrong}: write iso, or patterns with year, month and day, such as %d.%m.%Y")
         return value
 
     @field_validator("exported_on")
@@ -117,22 +210,21 @@ class Mapping(BaseModel):
 
     @model_validator(mode="after")
     def _marks_differ(self):
-        if self.decimal == self.thousands:
+        if self.decimal and self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}; they must differ")
         return self
 
     @model_validator(mode="after")
     def _names_are_canonical(self):
         wrong = [f"tables.{name}: no such canonical table" for name in self.tables if name not in TABLES]
-        for name, table in self.tables.items():
+        for name, tables in self.tables.items():
             if name not in TABLES:
                 continue
-            for part in ("columns", "constants", "values", "repairs", "blanks", "keep"):
-                unknown = set(getattr(table, part)) - set(TABLES[name].names)
-                wrong += [f"tables.{name}.{part}.{column}: no such column" for column in sorted(unknown)]
-            wrong += [f"tables.{name}.{part}" for part in self._gaps(name, table)]
-        if "deals" not in self.tables:
-            wrong.append("tables.deals: missing; every source needs its deals")
+            for table in tables:
+                for part in ("columns", "constants", "values", "repairs", "blanks", "keep", "scale"):
+                    unknown = set(getattr(table, part)) - set(TABLES[name].names)
+                    wrong += [f"tables.{name}.{part}.{column}: no such column" for column in sorted(unknown)]
+                wrong += [f"tables.{name}.{part}" for part in self._gaps(name, table)]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
@@ -146,10 +238,33 @@ class Mapping(BaseModel):
             if c.needed and c.name not in told
         ]
         gaps += [f"keep.{column}: this column is not mapped" for column in table.keep if column not in told]
-        gaps += [f"stage_dates.{stage}: not in stages" for stage in table.stage_dates if known and stage not in known]
+        if isinstance(table.stage_dates, dict):
+            gaps += [
+                f"stage_dates.{stage}: not in stages" for stage in table.stage_dates if known and stage not in known
+            ]
         if table.stage_dates and (name != "deals" or "stage" not in told):
             gaps.append("stage_dates: only for deals, and only where their stage is mapped")
+        if table.closing and (name != "deals" or "stage" not in told):
+            gaps.append("closing: only for deals, and only where their stage is mapped")
+        gaps += [
+            f"scale.{column}: {factor} is no number"
+            for column, factor in table.scale.items()
+            if not re.fullmatch(r"\d+(\.\d+)?", factor)
+        ]
+        for pattern in filter(None, [*(one.matches for one in table.only), table.unpivot and table.unpivot.columns]):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                gaps.append(f"{pattern}: is no regular expression ({error})")
         return gaps
+
+    @property
+    def patterns(self) -> list[str]:
+        """The files that the mapping reads, as patterns below the source's folder."""
+        found = []
+        for table in (table for tables in self.tables.values() for table in tables):
+            found += [table.file, *(join.file for join in table.join), *(c.not_in.file for c in table.only if c.not_in)]
+        return sorted(set(found))
 
     @property
     def zone(self) -> ZoneInfo:

@@ -282,7 +282,11 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
     read = {name: con.read_parquet(folder / f"{name}.parquet") for name in [*TABLES, "visits", "states"]}
     deals, visits, changes = read["deals"], read["visits"], read["changes"]
     n_stage_changes = int(changes.filter(_.field == "stage").count().execute())
+    n_rows = {name: int(table.count().execute()) for name, table in read.items()}
     moments = [deals.created_at, changes.changed_at, visits.entered_at]  # others may be plans
+    if not n_rows["deals"]:  # a source of other tables alone
+        others = {"leads": "created_at", "activities": "started_at", "payments": "paid_at", "revenue": "month_on"}
+        moments += [read[name][column].cast("timestamp") for name, column in others.items()]
     spans = [(m.min().execute(), m.max().execute()) for m in moments]
     firsts = [first for first, last in spans if first is not None and first == first]
     lasts = [last for first, last in spans if last is not None and last == last]
@@ -296,7 +300,7 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
         "log_begins": log_begins,
         "first_moment": str(min(firsts)) if firsts else None,
         "last_moment": str(max(lasts)) if lasts else None,
-        "n_rows": {name: int(table.count().execute()) for name, table in read.items()},
+        "n_rows": n_rows,
         "filled": {name: _filled(read[name]) for name in ("deals", "accounts", "reps")},
         "notes": {
             "older_than_log": int(older),

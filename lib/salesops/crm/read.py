@@ -2,294 +2,460 @@
 
 A row with a value that is not allowed is refused whole, counted and listed; a source of which more
 than `max_refused` would be refused, or whose structure is not as the mapping says, is refused as a
-whole with every problem at once.
+whole with every problem at once. Everything is staged on disk and worked on by the engine, so that memory
+does not grow with the source.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from salesops import periods
-from salesops.crm import files
-from salesops.crm.files import ROW
+from salesops.crm import files, parse
+from salesops.crm.files.sink import LISTED
 from salesops.crm.mapping import Mapping, TableMap
-from salesops.crm.parse import Conventions
-from salesops.crm.tables import TABLES, Column, Table
+from salesops.crm.parse import literal, quoted
+from salesops.crm.part import Part, Repair, Typed, wanted
+from salesops.crm.tables import ARROW, TABLES
 from salesops.problems import BadInput, Problem
 
-FILE = "\0file"
-
-
-class Repair(NamedTuple):
-    table: str
-    column: str
-    came: str
-    became: str
-    n_rows: int
+MEMORY = "900MB"
+SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "timestamp[us]": "TIMESTAMP", "date32": "DATE", "double": "DOUBLE"}
 
 
 class Read(NamedTuple):
-    """What reading gave."""
+    """What reading gave; the tables themselves stand in the target folder."""
 
-    tables: dict[str, pa.Table]
-    refused: list[Problem]  # one per refused row or more
+    refused: list[Problem]  # one per refused row or more, of many the first
     n_refused: dict[str, int]  # rows by table
-    n_left_out: dict[str, int]  # rows that the mapping's `keep` left out, by table
+    n_left_out: dict[str, dict[str, int]]  # rows that the mapping left out, by table and why
     repairs: list[Repair]
-    stage_dates: pd.DataFrame  # deal_id, stage, entered_at: from dated stage columns
+    notes: list[tuple[str, str, int]]  # file, what was mended or left out on reading it, lines
+    written: dict[str, str]  # table.column: how it was decided to be written
 
 
-def read(folder: Path, mapping: Mapping) -> Read:
-    """Read every table of the mapping.
+def read(folder: Path, mapping: Mapping, target: Path) -> Read:
+    """Read every table of the mapping into Parquet files in `target`; dated stages into `stage_dates.parquet`.
 
     Raises
     ------
     BadInput
-        If a file or column is missing, a file is not readable, or too many rows are refused.
+        If a file or column is missing, a file is not readable, a column's way of writing cannot be told, or too many
+        rows are refused. Nothing is then in `target`.
     """
-    found = {name: _find(folder, table) for name, table in mapping.tables.items()}
-    missing = [
-        Problem(mapping.tables[name].file, None, "", "", f"no such file in {folder} (for {name})")
-        for name, paths in found.items()
-        if not paths
-    ]
-    if missing:
-        raise BadInput(f"{mapping.title} cannot be read", missing)
-    reader = _Reader(mapping)
-    for name in sorted(found, key=lambda name: name != "stages"):  # the stages are needed by the others
-        reader.add(name, found[name])
-    reader.check_references()
-    reader.raise_if_unusable()
-    return reader.result()
+    scratch = Path(tempfile.mkdtemp(prefix=".reading-", dir=target))
+    try:
+        with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": str(scratch / "spill")}) as con:
+            con.execute("SET TimeZone = 'UTC'")
+            con.execute("SET enable_progress_bar = false")
+            return _Reader(con, folder, mapping, scratch, target).read()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _find(folder: Path, table: TableMap) -> list[Path]:
+def find(folder: Path, pattern: str) -> list[Path]:
+    """The files of a pattern below a folder, sorted; none outside of it."""
     inside = folder.resolve()
-    return sorted(p for p in folder.glob(table.file) if p.is_file() and p.resolve().is_relative_to(inside))
+    return sorted(p for p in folder.glob(pattern) if p.is_file() and p.resolve().is_relative_to(inside))
 
 
 class _Reader:
-    def __init__(self, mapping: Mapping):
-        self.mapping = mapping
-        self.frames: dict[str, pd.DataFrame] = {}
-        self.n_read: dict[str, int] = {}
+    def __init__(self, con: duckdb.DuckDBPyConnection, folder: Path, mapping: Mapping, scratch: Path, target: Path):
+        self.con, self.folder, self.mapping, self.scratch, self.target = con, folder, mapping, scratch, target
         self.fatal: list[Problem] = []
         self.refused: list[Problem] = []
+        self.told: Counter[str] = Counter()  # table -> problems told, also those not listed
+        self.n_read: Counter[str] = Counter()
+        self.n_refused: Counter[str] = Counter()
+        self.n_left_out: dict[str, dict[str, int]] = {}
         self.repairs: list[Repair] = []
-        self.n_left_out: dict[str, int] = {}
-        self.stage_dates: list[pd.DataFrame] = []
-        positions: dict[str, int] = {}
-        rows = []
-        for stage in mapping.stages:
-            positions[stage.pipeline] = positions.get(stage.pipeline, 0) + 1
-            rows.append({**stage.model_dump(), "position": positions[stage.pipeline]})
-        if rows:
-            self.frames["stages"] = pd.DataFrame(rows)
+        self.notes: dict[tuple[str, str], int] = {}
+        self.written: dict[str, str] = {}
+        self.staged: dict[tuple, files.Found] = {}
+        self.others: dict[str, tuple[str, dict[str, str]]] = {}
+        self.views: dict[str, str] = {}  # table -> its view of good rows, with n, file, row
 
-    def add(self, name: str, paths: Iterable[Path]) -> None:
-        parts = [self._add_file(TABLES[name], self.mapping.tables[name], path) for path in paths]
-        frame = pd.concat(parts, ignore_index=True)
-        for column in TABLES[name].columns:
-            if column.name not in frame:
-                frame[column.name] = None
-        key = [k for k in TABLES[name].key if k in self.mapping.tables[name].columns]
-        if key:
-            twice = frame.duplicated(key, keep="first")
-            self._refuse(frame, twice, key[0], frame[key[0]], "each key once; it stood in a row before")
-            frame = frame[~twice]
-        self.frames[name] = frame
-
-    def _add_file(self, table: Table, spec: TableMap, path: Path) -> pd.DataFrame:
-        wanted = {*spec.columns.values(), *spec.stage_dates.values()}
-        raw, problems = files.read(
-            path, wanted=wanted, rows=spec.rows, encoding=self.mapping.encoding, delimiter=self.mapping.delimiter
-        )
-        unreadable = raw.empty and ROW not in raw
-        (self.fatal if unreadable else self.refused).extend(problems)
-        absent = [] if unreadable else sorted(wanted - set(raw.columns))
-        has = ", ".join(name for name in raw.columns if name != ROW)
-        self.fatal += [Problem(path.name, 1, name, "", f"no such column; the file has {has}") for name in absent]
-        self.n_read[table.name] = self.n_read.get(table.name, 0) + len(raw) + len(problems)
-        if unreadable or absent:
-            return pd.DataFrame(columns=[*table.names, ROW, FILE])
-        return self._parse(table, spec, raw.assign(**{FILE: path.name}))
-
-    def _how(self, raw: pd.DataFrame, column: str | None) -> Conventions:
-        """How a column of a file is written: as the mapping says, or typed by the file itself."""
-        return Conventions(self.mapping, typed=column in raw.attrs.get("typed", ()))
-
-    def _parse(self, table: Table, spec: TableMap, raw: pd.DataFrame) -> pd.DataFrame:
-        text = {name: raw[column].str.strip() for name, column in spec.columns.items()}
-        text |= {name: pd.Series(value, index=raw.index, dtype="str") for name, value in spec.constants.items()}
-        kept = pd.Series(True, index=raw.index)
-        for name, words in spec.keep.items():
-            kept &= text[name].isin(words)
-        if not kept.all():
-            self.n_left_out[table.name] = self.n_left_out.get(table.name, 0) + int((~kept).sum())
-        frame = raw.loc[kept, [ROW, FILE]]
-        good = pd.Series(True, index=frame.index)
-        for name, values in text.items():
-            column = table[name]
-            values = self._mend(table.name, name, spec, values[kept])
-            frame[name], allowed = self._typed(column, values, self._how(raw, spec.columns.get(name)))
-            good &= ~self._refuse(frame, ~allowed, spec.columns.get(name, name), values, column.says)
-            if column.needed:
-                blank = values == ""
-                good &= ~self._refuse(frame, blank, spec.columns.get(name, name), values, "must not be blank")
-        if table.name == "changes":
-            good &= self._canonical_values(frame, self._how(raw, None))
-        for stage, column in spec.stage_dates.items():
-            good &= self._date_stage(frame, raw.loc[kept], stage, column, self._how(raw, column))
-        good &= self._before_export(table, frame)
-        return frame[good]
-
-    def _mend(self, table: str, name: str, spec: TableMap, values: pd.Series) -> pd.Series:
-        values = values.mask(values.isin(spec.blanks.get(name, [])), "")
-        values = values.replace(spec.values.get(name, {}))
-        for came, became in spec.repairs.get(name, {}).items():
-            n_rows = int((values == came).sum())
-            if n_rows:
-                self.repairs.append(Repair(table, name, came, became, n_rows))
-        return values.replace(spec.repairs.get(name, {}))
-
-    @staticmethod
-    def _typed(column: Column, values: pd.Series, how: Conventions) -> tuple[pd.Series, pd.Series]:
-        filled = values[values != ""]
-        typed = how.parser(column)(filled)
-        allowed = (values == "") | typed.notna().reindex(values.index, fill_value=False)
-        return typed.reindex(values.index), allowed
-
-    def _canonical_values(self, changes: pd.DataFrame, how: Conventions) -> pd.Series:
-        """Old and new values of typed fields as canonical text: minor units, ISO days."""
-        good = pd.Series(True, index=changes.index)
-        for field in ("amount", "expected_close_on"):
-            column = TABLES["deals"][field]
-            for side in ("old_value", "new_value"):
-                if side not in changes:
-                    continue
-                here = (changes["field"] == field) & changes[side].notna()
-                if not here.any():
-                    continue
-                values = changes.loc[here, side]
-                typed, allowed = self._typed(column, values, how)
-                good &= ~self._refuse(changes.loc[here], ~allowed, side, values, column.says).reindex(
-                    good.index, fill_value=False
-                )
-                changes.loc[here, side] = typed.astype("str")
-        return good
-
-    def _date_stage(self, frame, raw, stage: str, column: str, how: Conventions) -> pd.Series:
-        """Remember when each deal entered `stage`; a closing stage only if the deal is in it."""
-        values = raw[column].str.strip()
-        filled = values[values != ""]
-        entered = how.moments(filled).reindex(values.index)
-        bad = (values != "") & entered.isna()
-        closing = any(s.stage == stage and s.kind != "open" for s in self.mapping.stages)
-        here = entered.notna() & (~pd.Series(closing, index=entered.index) | (frame["stage"] == stage))
-        dated = frame[[ROW, FILE, "deal_id"]].assign(stage=stage, entered_at=entered)[here]
-        self.stage_dates.append(dated)
-        return ~self._refuse(frame, bad, column, values, "a date, or a date and time")
-
-    def _before_export(self, table: Table, frame: pd.DataFrame) -> pd.Series:
-        """What happened after the day of the export did not happen."""
-        good = pd.Series(True, index=frame.index)
-        if not self.mapping.exported_on:
-            return good
-        end = periods.end_of(dt.date.fromisoformat(self.mapping.exported_on), self.mapping.time_zone)
-        for column in table.columns:
-            if column.kind == "moment" and column.name in frame:
-                late = frame[column.name] >= end
-                values = frame[column.name].astype("str")
-                good &= ~self._refuse(
-                    frame, late, column.name, values, f"not after the export on {self.mapping.exported_on}"
-                )
-        return good
-
-    def _refuse(self, frame, bad: pd.Series, column: str, values: pd.Series, allowed: str) -> pd.Series:
-        rows = zip(frame.loc[bad, FILE], frame.loc[bad, ROW], values[bad], strict=True)
-        self.refused += [
-            Problem(file, int(row), column, "" if pd.isna(value) else str(value), allowed) for file, row, value in rows
+    def read(self) -> Read:
+        parts = [(name, spec) for name, specs in self.mapping.tables.items() for spec in specs]
+        here = [(name, spec) for name, spec in parts if find(self.folder, spec.file)]
+        self.fatal += [
+            Problem(spec.file, None, "", "", f"no such file in {self.folder} (for {name})")
+            for name, spec in parts
+            if not spec.optional and (name, spec) not in here
         ]
-        return bad
+        if not here and not self.fatal:
+            self.fatal.append(
+                Problem(str(self.folder), None, "", "", f"one of {', '.join(spec.file for _name, spec in parts)}")
+            )
+        self._raise_if_fatal()
+        typed: dict[str, list[Typed]] = {}
+        for number, (name, spec) in enumerate(here):
+            if done := self._part(name, spec, number, [other for _name, other in here]):
+                typed.setdefault(name, []).append(done)
+        self._raise_if_fatal()
+        for name, done in typed.items():
+            self._table(name, done)
+        self._stages()
+        self._raise_if_fatal()
+        if "deals" in self.views:
+            self._check_deals()
+        if "changes" in self.views:
+            self._check_changes()
+        self._raise_if_unusable()
+        for name in self.views:
+            self._write(name)
+        self._write_stage_dates(typed.get("deals", []))
+        return Read(
+            self.refused, {name: n for name, n in self.n_refused.items() if n}, self.n_left_out, self.repairs,
+            [(file, what, n) for (file, what), n in self.notes.items()], self.written,
+        )  # fmt: skip
 
-    def check_references(self) -> None:
-        """Stages must be declared; changes must belong to a deal; one currency."""
-        if self.fatal:
-            return
-        stages = self.frames.get("stages")
-        if stages is None or stages.empty:
-            self.fatal.append(Problem("mapping", None, "stages", "", "declare the stages of each pipeline"))
-            return
-        deals = self.frames["deals"]
-        for frame in (deals, stages):
-            frame["pipeline"] = frame["pipeline"].fillna("")
-        declared = set(zip(stages["pipeline"], stages["stage"], strict=True))
-        at = pd.Series(list(zip(deals["pipeline"], deals["stage"], strict=True)), index=deals.index, dtype=object)
-        unknown = deals["stage"].notna() & ~at.isin(declared)
-        names = ", ".join(stages["stage"].drop_duplicates())
-        self._drop("deals", unknown, "stage", f"a stage of its pipeline: {names}")
-        foreign = deals["currency"].notna() & (deals["currency"] != self.mapping.currency)
-        self._drop("deals", foreign & ~unknown, "currency", f"the reporting currency {self.mapping.currency}")
-        if "changes" in self.frames:
-            changes = self.frames["changes"]
-            orphan = ~changes["deal_id"].isin(self.frames["deals"]["deal_id"])
-            self._drop("changes", orphan, "deal_id", "the id of a deal that was read")
-            changes = self.frames["changes"]
-            pipelines = changes["deal_id"].map(self.frames["deals"].set_index("deal_id")["pipeline"])
-            for side in ("old_value", "new_value"):
-                values = changes[side].where(changes["field"] == "stage")
-                pairs = pd.Series(list(zip(pipelines, values, strict=True)), index=changes.index, dtype=object)
-                strange = values.notna() & ~pairs.isin(declared)
-                self._drop(
-                    "changes", strange.reindex(self.frames["changes"].index), side, f"a stage of its pipeline: {names}"
+    def _tell(self, name: str, problem: Problem) -> None:
+        self.told[name] += 1
+        if len(self.refused) < LISTED:
+            self.refused.append(problem)
+
+    # parts
+
+    def _stage(self, name: str, spec: TableMap, others: list[TableMap]) -> files.Found:
+        """The files of a part as staged text; those that several parts need are read once."""
+        how = files.How(
+            spec.rows, spec.sheet, spec.records, spec.inside,
+            spec.encoding or self.mapping.encoding, spec.delimiter or self.mapping.delimiter,
+        )  # fmt: skip
+        key = (spec.file, how)
+        if key not in self.staged:
+            same = [one for one in others if one.file == spec.file and one is not spec]
+            names = wanted(spec, same)
+            for one in others:
+                for join in one.join:
+                    names.named += [name for name in join.on.values() if join.file == spec.file]
+                names.named += [c.not_in.column for c in one.only if c.not_in and c.not_in.file == spec.file]
+            place = self.scratch / f"staged-{len(self.staged)}"
+            before = self.told[name]
+            found = files.stage(
+                find(self.folder, spec.file), place, names, lambda problem: self._tell(name, problem), how
+            )
+            self.n_refused[name] += self.told[name] - before
+            self.n_read[name] += self.told[name] - before
+            self.fatal += found.unreadable
+            self.notes |= found.notes
+            self.staged[key] = found
+        return self.staged[key]
+
+    def _part(self, name: str, spec: TableMap, number: int, others: list[TableMap]) -> Typed | None:
+        found = self._stage(name, spec, others)
+        if found.unreadable:
+            return None
+        problems: list[Problem] = []
+        part = Part(
+            self.con, TABLES[name], spec, self.mapping, found, f"p{number}", lambda p: self._tell(name, p), problems
+        )
+        try:
+            done = part.read(self.scratch / f"part-{number}.parquet", self._elsewhere)
+        except duckdb.Error as error:
+            if "regular expression" not in str(error) and "invalid perl" not in str(error).lower():
+                raise
+            problems.append(Problem("mapping", None, f"tables.{name}", "", str(error).splitlines()[0]))
+            done = None
+        self.fatal += [problem for problem in problems if problem not in self.fatal]
+        self.repairs += part.repairs
+        self.written |= {
+            f"{name}.{column}": _says(how) for column, how in part.decided.items() if column in TABLES[name].names
+        }
+        if done is None:
+            return None
+        self.n_read[name] += done.n_read
+        self.n_refused[name] += done.n_refused
+        for why, n in done.n_left_out.items():
+            kept = self.n_left_out.setdefault(name, {})
+            kept[why] = kept.get(why, 0) + n
+        return done
+
+    def _elsewhere(self, file: str, column: str) -> tuple[str, dict[str, str]]:
+        """A view of another file of the source, and its columns by name; blank `column` is all of them."""
+        if (file, column) not in self.others:
+            place = self.scratch / f"other-{len(self.others)}"
+            paths = find(self.folder, file)
+            names = files.Names([column] if column else [], [] if column else [".+"])
+            how = files.How(encoding=self.mapping.encoding, delimiter=self.mapping.delimiter)
+            found = files.stage(paths, place, names, lambda problem: self.fatal.append(problem), how)
+            self.fatal += found.unreadable
+            if not paths:
+                self.fatal.append(Problem(file, None, "", "", f"no such file in {self.folder}"))
+            if column and not any(column in one.columns for one in found.staged) and found.headers:
+                self.fatal.append(Problem(file, 1, column, "", "no such column"))
+            staged = found.staged[:1]
+            columns = {name: c for one in staged for name, c in one.columns.items()}
+            view = quoted(f"other{len(self.others)}")
+            picked = "".join(f", {c}" for c in columns.values())
+            source = (
+                f"read_parquet({literal(str(staged[0].path))})"
+                if staged
+                else "(SELECT 0 AS n, '' AS file, 0 AS row WHERE false)"
+            )
+            self.con.execute(f"CREATE TEMP VIEW {view} AS SELECT n, file, row{picked} FROM {source}")
+            self.others[file, column] = (view, columns)
+        return self.others[file, column]
+
+    # tables
+
+    def _table(self, name: str, done: list[Typed]) -> None:
+        """The good rows of all parts as one view, with the keys checked."""
+        table = TABLES[name]
+        specs = self.mapping.tables[name]
+        selects = []
+        for number, part in enumerate(done):
+            brought = set(part.columns)
+            columns = [
+                f"{quoted(c.stored)}"
+                if c.name in brought
+                else f"NULL::{SQL_TYPES[ARROW[c.kind]]} AS {quoted(c.stored)}"
+                for c in table.columns
+            ]
+            selects.append(
+                f"SELECT {number} AS part, n, file, row, {', '.join(columns)} FROM read_parquet({literal(str(part.path))}) WHERE bad = 0"
+            )
+        view = self._view(name, "rows", " UNION ALL ".join(selects))
+        brought = {column for part in done for column in part.columns}
+        key = [column for column in table.key if column in brought]
+        if any(spec.sum for spec in specs):
+            view = self._summed(name, view)
+        elif any(spec.repeats for spec in specs):
+            view = self._once(name, view)
+        self.views[name] = view
+        if self.mapping.exported_on:
+            self._before_export(name)
+        if key and set(key) & {column for part in done for column in part.columns if column in part.sources}:
+            keys = ", ".join(quoted(table[column].stored) for column in key)
+            found = self._view(
+                name,
+                "numbered",
+                f"SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY part, n) AS nth FROM {self.views[name]}",
+            )
+            self.views[name] = self._drop(
+                name,
+                found,
+                "nth > 1",
+                table[key[0]].stored,
+                key[0],
+                "each key once; it stood in a row before",
+                and_then="EXCLUDE (nth)",
+            )
+
+    def _view(self, name: str, step: str, sql: str) -> str:
+        view = quoted(f"{name}_{step}")
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
+        return view
+
+    def _summed(self, name: str, view: str) -> str:
+        """Rows of one key added up; money is rounded once, after adding."""
+        table = TABLES[name]
+        keys = [quoted(table[column].stored) for column in table.key]
+        values = []
+        for column in table.columns:
+            if column.name in table.key:
+                continue
+            stored = quoted(column.stored)
+            if column.kind == "money":
+                values.append(f"{parse.minor(f'sum({stored})', self.mapping.minor_digits)} AS {stored}")
+            elif column.kind == "number":
+                values.append(f"sum({stored}) AS {stored}")
+            else:
+                values.append(f"any_value({stored} ORDER BY part, n) AS {stored}")
+        firsts = "min(part) AS part, min(n) AS n, arg_min(file, n) AS file, min(row) AS row"
+        place = self.scratch / f"{name}-summed.parquet"
+        self.con.execute(
+            f"COPY (SELECT {firsts}, {', '.join([*keys, *values])} FROM {view} GROUP BY {', '.join(keys)} ORDER BY part, n)"
+            f" TO {literal(str(place))} (FORMAT parquet)"
+        )
+        n_before = self.con.execute(f"SELECT count(*) FROM {view}").fetchone()[0]
+        view = self._view(name, "summed", f"SELECT * FROM read_parquet({literal(str(place))})")
+        n_after = self.con.execute(f"SELECT count(*) FROM {view}").fetchone()[0]
+        self._left_out(name, "added up with others of the same key", n_before - n_after)
+        return view
+
+    def _once(self, name: str, view: str) -> str:
+        """Rows that say the same are one row."""
+        columns = ", ".join(quoted(column.stored) for column in TABLES[name].columns)
+        n_twice = self.con.execute(
+            f"SELECT count(*) - count(DISTINCT ({columns})) FROM {view}"
+        ).fetchone()[0]  # fmt: skip
+        self._left_out(name, "repeated", n_twice)
+        return self._view(
+            name,
+            "once",
+            f"SELECT * FROM {view} QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY part, n) = 1",
+        )
+
+    def _left_out(self, name: str, why: str, n: int) -> None:
+        if n:
+            self.n_left_out.setdefault(name, {})[why] = n
+
+    def _before_export(self, name: str) -> None:
+        """What happened after the day of the export did not happen."""
+        day = self.mapping.exported_on
+        end = periods.end_of(dt.date.fromisoformat(day), self.mapping.time_zone)
+        for column in TABLES[name].columns:
+            if column.kind == "moment":
+                late = f"{quoted(column.stored)} >= TIMESTAMP '{end}'"
+                self.views[name] = self._drop(
+                    name, self.views[name], late, column.stored, column.name, f"not after the export on {day}"
                 )
-            self.frames["changes"] = _oldest_first(self.frames["changes"])
 
-    def _drop(self, name: str, bad: pd.Series, column: str, allowed: str) -> None:
-        frame = self.frames[name]
-        bad = bad.reindex(frame.index, fill_value=False)
-        self._refuse(frame, bad, column, frame[column], allowed)
-        self.frames[name] = frame[~bad]
+    def _drop(
+        self, name: str, view: str, bad: str, shown: str, column: str, allowed: str, *, and_then: str = ""
+    ) -> str:
+        """Refuse the rows of a view for which `bad` holds; the view of the others."""
+        bad = f"coalesce({bad}, false)"
+        count = self.con.execute(f"SELECT count(*) FROM {view} WHERE {bad}").fetchone()[0]
+        if count:
+            rows = self.con.execute(
+                f"SELECT file, row, CAST({quoted(shown)} AS VARCHAR) FROM {view} WHERE {bad} ORDER BY part, n LIMIT {LISTED}"
+            ).fetchall()
+            for file, row, value in rows:
+                self._tell(name, Problem(file, row, column, value or "", allowed))
+            self.n_refused[name] += count
+        if not count and not and_then:
+            return view
+        self._steps = getattr(self, "_steps", 0) + 1
+        return self._view(name, f"kept{self._steps}", f"SELECT * {and_then} FROM {view} WHERE NOT {bad}")
 
-    def raise_if_unusable(self) -> None:
+    # what holds between tables
+
+    def _stages(self) -> None:
+        """The declared stages, with those that `closing` brings, as a table of the engine."""
+        if not self.mapping.stages:
+            if "stages" in self.views:
+                self.con.execute(
+                    f"CREATE TEMP TABLE declared AS SELECT coalesce(pipeline, '') AS pipeline, stage FROM {self.views['stages']}"
+                )
+            elif "deals" in self.views:
+                self.fatal.append(Problem("mapping", None, "stages", "", "declare the stages of each pipeline"))
+            return
+        rows, positions = [], Counter()
+        for stage in self.mapping.stages:
+            positions[stage.pipeline] += 1
+            rows.append({**stage.model_dump(), "position": positions[stage.pipeline]})
+        table = pa.Table.from_pylist(rows, schema=TABLES["stages"].schema)
+        path = self.scratch / "declared.parquet"
+        pq.write_table(table, path)
+        self.views["stages"] = self._view(
+            "stages",
+            "declared",
+            f"SELECT 0 AS part, 0 AS n, 'mapping' AS file, 0 AS row, * FROM read_parquet({literal(str(path))})",
+        )
+        self.con.execute(f"CREATE TEMP TABLE declared AS SELECT pipeline, stage FROM {self.views['stages']}")
+
+    def _check_deals(self) -> None:
+        """Their stages are declared, and their currency is the reporting one."""
+        names = ", ".join(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
+        view = self._view(
+            "deals", "piped", f"SELECT * REPLACE (coalesce(pipeline, '') AS pipeline) FROM {self.views['deals']}"
+        )
+        strange = "stage IS NOT NULL AND (pipeline, stage) NOT IN (SELECT (pipeline, stage) FROM declared)"
+        view = self._drop("deals", view, strange, "stage", "stage", f"a stage of its pipeline: {names}")
+        foreign = f"currency IS NOT NULL AND currency <> {literal(self.mapping.currency)}"
+        self.views["deals"] = self._drop(
+            "deals", view, foreign, "currency", "currency", f"the reporting currency {self.mapping.currency}"
+        )
+        self.con.execute(f"CREATE TEMP TABLE known AS SELECT deal_id, pipeline FROM {self.views['deals']}")
+
+    def _check_changes(self) -> None:
+        """They belong to a deal, and their stages are declared."""
+        if "deals" not in self.views:
+            return
+        names = ", ".join(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
+        orphan = "deal_id NOT IN (SELECT deal_id FROM known)"
+        view = self._drop(
+            "changes", self.views["changes"], orphan, "deal_id", "deal_id", "the id of a deal that was read"
+        )
+        view = self._view(
+            "changes", "piped", f"SELECT c.*, k.pipeline AS pipeline FROM {view} c JOIN known k USING (deal_id)"
+        )
+        for side in ("old_value", "new_value"):
+            strange = f"field = 'stage' AND {side} IS NOT NULL AND (pipeline, {side}) NOT IN (SELECT (pipeline, stage) FROM declared)"
+            view = self._drop("changes", view, strange, side, side, f"a stage of its pipeline: {names}")
+        self.views["changes"] = view
+
+    def _raise_if_fatal(self) -> None:
         if self.fatal:
             raise BadInput(f"{self.mapping.title} cannot be read", self.fatal)
-        n_refused = self._n_refused()
+
+    def _raise_if_unusable(self) -> None:
+        n_refused = {name: n for name, n in self.n_refused.items() if n}
         over = [name for name, n in n_refused.items() if n > self.mapping.max_refused * self.n_read[name]]
         if over:
             share = f"{self.mapping.max_refused:.0%} of a table's rows may be refused"
             counts = "; ".join(f"{name}: {n} of {self.n_read[name]} rows" for name, n in n_refused.items())
             raise BadInput(f"{self.mapping.title} is refused ({counts}; {share})", self.refused)
-        if self.frames["deals"].empty:
-            file = self.mapping.tables["deals"].file
-            raise BadInput(f"{self.mapping.title} is refused", [Problem(file, None, "", "", "no deals in it")])
-
-    def _n_refused(self) -> dict[str, int]:
-        kept = {name: len(frame) for name, frame in self.frames.items() if name in self.n_read}
-        left = {name: self.n_read[name] - n - self.n_left_out.get(name, 0) for name, n in kept.items()}
-        return {name: n for name, n in left.items() if n}
-
-    def result(self) -> Read:
-        tables = {
-            name: pa.Table.from_pandas(
-                frame.rename(columns={c.name: c.stored for c in TABLES[name].columns}),
-                schema=TABLES[name].schema,
-                preserve_index=False,
+        empty = [
+            name
+            for name in self.views
+            if name != "stages" and not self.con.execute(f"SELECT count(*) FROM {self.views[name]}").fetchone()[0]
+        ]
+        if "deals" in empty or len(empty) == len([name for name in self.views if name != "stages"]):
+            name = "deals" if "deals" in empty else empty[0]
+            raise BadInput(
+                f"{self.mapping.title} is refused",
+                [Problem(self.mapping.tables[name][0].file, None, "", "", f"no {name} in it")],
             )
-            for name, frame in self.frames.items()
-        }
-        dated = pd.concat(self.stage_dates) if self.stage_dates else pd.DataFrame()
-        if len(dated):
-            dated = dated.merge(self.frames["deals"][[ROW, FILE]], on=[ROW, FILE])[["deal_id", "stage", "entered_at"]]
-        return Read(tables, self.refused, self._n_refused(), self.n_left_out, self.repairs, dated)
+
+    # out
+
+    def _write(self, name: str) -> None:
+        columns = ", ".join(quoted(column.stored) for column in TABLES[name].columns)
+        order = "part, n"
+        if name == "changes" and self._newest_first():
+            order = "part DESC, n DESC"
+        path = self.target / f"{name}.parquet"
+        self.con.execute(
+            f"COPY (SELECT {columns} FROM {self.views[name]} ORDER BY {order}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+    def _newest_first(self) -> bool:
+        """Systems that list the newest change first do so within one moment too."""
+        steps = (
+            f"SELECT changed_at - lag(changed_at) OVER (ORDER BY part, n) AS step, deal_id = lag(deal_id) OVER (ORDER BY part, n) AS same"
+            f" FROM {self.views['changes']}"
+        )
+        back, on = self.con.execute(
+            f"SELECT count(*) FILTER (step < INTERVAL 0 SECOND), count(*) FILTER (step > INTERVAL 0 SECOND) FROM ({steps}) WHERE same"
+        ).fetchone()
+        return back > on
+
+    def _write_stage_dates(self, parts: list[Typed]) -> None:
+        """When each deal entered a stage; a closing stage only if the deal is in it."""
+        closing = {stage.stage for stage in self.mapping.stages if stage.kind != "open"}
+        selects = []
+        for number, part in enumerate(parts):
+            for k, stage in enumerate(part.stages):
+                also = f" AND d.stage = {literal(stage)}" if stage in closing else ""
+                selects.append(
+                    f"SELECT d.deal_id, {literal(stage)} AS stage, p.s{k} AS entered_at FROM read_parquet({literal(str(part.path))}) p"
+                    f" JOIN {self.views['deals']} d ON d.part = {number} AND d.n = p.n WHERE p.s{k} IS NOT NULL{also}"
+                )
+        if selects:
+            path = self.target / "stage_dates.parquet"
+            self.con.execute(
+                f"COPY ({' UNION ALL '.join(selects)} ORDER BY deal_id, entered_at, stage) TO {literal(str(path))} (FORMAT parquet)"
+            )
+            if not pq.read_metadata(path).num_rows:
+                path.unlink()
 
 
-def _oldest_first(changes: pd.DataFrame) -> pd.DataFrame:
-    """The log in the order things happened. Systems that list the newest first do so within one moment too."""
-    step = changes["changed_at"].diff().where(changes["deal_id"] == changes["deal_id"].shift())
-    newest_first = (step < pd.Timedelta(0)).sum() > (step > pd.Timedelta(0)).sum()
-    return changes.iloc[::-1] if newest_first else changes
+def _says(how) -> str:
+    return ", ".join(f"{name} {value}" for name, value in how._asdict().items() if value not in ("", False))
+
+
+def refused_frame(refused: list[Problem]) -> pd.DataFrame:
+    """The refused rows as a table: file, row, column, value, allowed."""
+    return pd.DataFrame(refused, columns=["file", "row", "column", "value", "allowed"])

@@ -96,8 +96,7 @@ def _export(cache: Path, mapping: Path, folder: Path) -> Located:
     if not folder.is_dir():
         raise BadInput(f"source {mapping.stem} cannot be read", [f"there is no folder {folder}"])
     content = [spec.model_dump_json().encode()]
-    for table in spec.tables.values():
-        content += _contents(folder, table.file)
+    content += _contents(folder, *spec.patterns)
     return _cached(cache, mapping.stem, *content)._replace(mapping=mapping, files=folder)
 
 

@@ -129,11 +129,12 @@ def _mended(about: dict) -> list[tuple[str, str]]:
         )
         words = {name: repair[name] for name in ("table", "column", "came", "became")}
         rows.append((_("Repaired"), text_.format(n=lang.count(repair["n_rows"]), **words)))
-    for table_, n in about["n_left_out"].items():
-        text_ = ngettext(
-            "{table}: {n} row that is no stage of a deal", "{table}: {n} rows that are no stage of a deal", n
-        )
-        rows.append((_("Left out by the mapping"), text_.format(table=table_, n=lang.count(n))))
+    for table_, reasons in about["n_left_out"].items():
+        for why, n in reasons.items():
+            text_ = ngettext("{table}: {n} row, {why}", "{table}: {n} rows, {why}", n)
+            rows.append((_("Left out by the mapping"), text_.format(table=table_, n=lang.count(n), why=why)))
+    for file, what, n in about["notes_of_files"]:
+        rows.append((_("Found in the file"), f"{file}: {what}, {lang.count(n)}"))
     notes = {
         "closed_before_created": _("Closed before they were created; their age counts as 0"),
         "stage_not_as_logged": _("Current stage differs from the change log, which was followed"),

@@ -50,6 +50,8 @@ def write(folder: Path, size: Size) -> None:
         "refused": [],
         "n_left_out": {},
         "repairs": [],
+        "notes_of_files": [],
+        "written": {},
     }
     prepare.prepare(folder, about)
 

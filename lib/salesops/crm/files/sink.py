@@ -1,0 +1,167 @@
+"""Rows of text on their way into Parquet, whatever file they came from.
+
+A staged file has the columns `n` (which counts on through all files), `file`, `row` and `c0, c1, ...`: text but for spaces around it, "" where blank. Files with the same
+header share one staged file, so that what is decided of a column is decided over all of them.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from salesops.problems import Problem
+
+LISTED = 10_000  # problems remembered of one source; the others are counted
+BATCH = 64_000  # rows
+
+
+class Unreadable(Exception):
+    """A file that cannot be read at all, with the reason."""
+
+    def __init__(self, file: str, row: int | None, came: str, allowed: str, column: str = ""):
+        super().__init__(allowed)
+        self.problem = Problem(file, row, column, came, allowed)
+
+
+class Staged(NamedTuple):
+    """One staged Parquet file."""
+
+    path: Path
+    columns: dict[str, str]  # name of the column wanted -> its staged name
+    typed: frozenset[str]  # those that the file itself typed: numbers with a point, ISO dates
+    n_rows: int
+
+
+class Names:
+    """Which columns of a header are wanted.
+
+    `named` are names that have to be found as they are, or but for case and spaces; `like` are patterns.
+    """
+
+    def __init__(self, named: Iterable[str], like: Iterable[str] = ()):
+        self.named = list(dict.fromkeys(named))
+        self.like = [re.compile(pattern) for pattern in like]
+
+    def found(self, header: Sequence[str]) -> dict[str, list[int]]:
+        """Name wanted -> the places in the header where it stands."""
+        exact: dict[str, list[int]] = {}
+        for place, name in enumerate(header):
+            exact.setdefault(name, []).append(place)
+        loose: dict[str, list[int]] = {}
+        if not exact.keys() >= set(self.named):
+            for place, name in enumerate(header):
+                loose.setdefault(plain(name), []).append(place)
+        places = {}
+        for name in self.named:
+            stem, _mark, number = name.rpartition("#")  # Name#2 is the second column of that name
+            if (
+                (at := exact.get(name) or loose.get(plain(name)))
+                or number.isdigit()
+                and (at := (exact.get(stem) or [])[int(number) - 1 : int(number)])
+            ):
+                places[name] = at
+        for pattern in self.like:
+            places |= {name: at for name, at in exact.items() if name not in places and pattern.fullmatch(name)}
+        return places
+
+
+@lru_cache(10_000)
+def plain(name: str) -> str:
+    """A column's name but for case, kinds of spaces and invisible characters."""
+    visible = "".join(
+        " " if c.isspace() else c for c in unicodedata.normalize("NFKC", name) if c.isprintable() or c.isspace()
+    )
+    return " ".join(visible.split()).casefold()
+
+
+class Sink:
+    """Where the readers put what they read; it keeps the columns that are wanted."""
+
+    def __init__(self, folder: Path, wanted: Names, tell: Callable[[Problem], None]):
+        self.folder, self.wanted, self.tell = folder, wanted, tell
+        self.headers: dict[str, list[str]] = {}  # file -> its header
+        self.notes: Counter[tuple[str, str]] = Counter()  # (file, what was mended or left out) -> rows
+        self.n_read = 0
+        self._writers: dict[tuple, pq.ParquetWriter] = {}
+        self._counts: Counter[tuple] = Counter()
+        self._numbers = 0
+
+    def begin(self, file: str, header: Sequence[str], *, typed: Iterable[str] = (), row: int | None = 1) -> None:
+        """The next file, and the names of its columns.
+
+        Raises
+        ------
+        Unreadable
+            If a wanted name stands twice.
+        """
+        self.file, self.header = file, list(header)
+        self.headers[file] = self.header
+        found = self.wanted.found(self.header)
+        self.twice = {name: at for name, at in found.items() if len(at) > 1}
+        self.places = {name: at[0] for name, at in found.items()}
+        self.row = row
+        self.layout = (tuple(self.places), frozenset(name for name in self.places if name in set(typed)))
+        self._counts[self.layout] += 0
+
+    def add(self, rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> None:
+        """Rows of as many fields as the header, and their numbers."""
+        for name, at in self.twice.items():  # harmless where both say the same
+            differ = next((k for k, row in enumerate(rows) if len({row[place] for place in at}) > 1), None)
+            if differ is not None:
+                raise Unreadable(
+                    self.file, numbers[differ], " and ".join(rows[differ][place] for place in at),
+                    f"the header has this name {len(at)} times with different values; say {name}#1 or {name}#2 in the mapping",
+                    name,
+                )  # fmt: skip
+        self.add_columns([pa.array([row[at] for row in rows], pa.string()) for at in self.places.values()], numbers)
+
+    def add_columns(self, columns: Sequence[pa.Array], numbers: Sequence[int]) -> None:
+        """The same, as the wanted columns in the order of `places`."""
+        n = len(numbers)
+        if not n:
+            return
+        self.n_read += n
+        self._counts[self.layout] += n
+        names = ["n", "file", "row", *(f"c{k}" for k in range(len(columns)))]
+        columns = [pc.utf8_trim_whitespace(column) for column in columns]
+        running = pa.array(range(self.n_read - n, self.n_read), pa.int64())
+        file = pa.array([self.file] * n, pa.string())
+        self._writer().write_table(pa.table([running, file, pa.array(numbers, pa.int64()), *columns], names=names))
+
+    def _writer(self) -> pq.ParquetWriter:
+        if self.layout not in self._writers:
+            self._numbers += 1
+            kinds = [("n", pa.int64()), ("file", pa.string()), ("row", pa.int64())]
+            schema = pa.schema([*kinds, *((f"c{k}", pa.string()) for k in range(len(self.layout[0])))])
+            path = self.folder / f"{self._numbers}.parquet"
+            self._writers[self.layout] = pq.ParquetWriter(
+                path, schema, compression="lz4", use_dictionary=["file"], write_statistics=False
+            )
+        return self._writers[self.layout]
+
+    def refuse(self, row: int | None, came: str, allowed: str) -> None:
+        """A row that is not read."""
+        self.n_read += 1
+        self.tell(Problem(self.file, row, "", came, allowed))
+
+    def note(self, what: str, n_rows: int) -> None:
+        if n_rows:
+            self.notes[self.file, what] += n_rows
+
+    def close(self) -> list[Staged]:
+        staged = []
+        for layout in self._counts:  # also of files without a row
+            self.layout = layout
+            writer = self._writer()
+            writer.close()
+            names, typed = layout
+            columns = {name: f"c{k}" for k, name in enumerate(names)}
+            staged.append(Staged(Path(writer.where), columns, typed, self._counts[layout]))
+        return staged

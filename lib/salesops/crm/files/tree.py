@@ -1,0 +1,173 @@
+"""Records inside trees: JSON of the CRMs' interfaces, XES event logs.
+
+A record is flattened: `properties.amount` is the key `amount` of its `properties`; `..id` is the `id` of the record
+that it stands in, `...id` of the one above. A key of a mapping that is stepped through stands in `key`.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, iterparse
+
+from salesops.crm.files.sink import BATCH, Sink, Unreadable
+from salesops.crm.files.text import sniff_encoding
+
+LARGEST = 1 << 29  # bytes of one JSON file
+DEEPEST = 60
+
+
+def read_json(path: Path, file: str, sink: Sink, *, records: str) -> None:
+    """Put the records of a JSON file (or of one in lines) into the sink.
+
+    Parameters
+    ----------
+    records : the way to them, such as `results`, or `results / propertiesWithHistory / *` for every entry of the
+        lists below each key; blank for a list at the top, or the only list of the top's object.
+
+    Raises
+    ------
+    Unreadable
+        If it is no JSON, or there is no such way.
+    """
+    if path.stat().st_size > LARGEST:
+        raise Unreadable(file, None, "", f"a JSON file of at most {LARGEST >> 20} MB; split it")
+    text = path.read_text(encoding=sniff_encoding(path, file))
+    try:
+        tree = _parse(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(file, getattr(error, "lineno", None), "", f"not readable as JSON: {error}") from None
+    steps = [step.strip() for step in records.split("/")] if records else [_only_list(tree)]
+    found = [_flat(leaf) | above for leaf, above in _walk(tree, [step for step in steps if step], {})]
+    if not found:
+        raise Unreadable(file, None, records, "records there; the file has none")
+    header = list(dict.fromkeys(name for record in found for name in record))
+    sink.begin(file, header, typed=header, row=None)
+    names = list(sink.places)
+    for start in range(0, len(found), BATCH):
+        part = found[start : start + BATCH]
+        rows = [[record.get(name, "") for name in header] for record in part] if names else [[] for _ in part]
+        sink.add(rows, list(range(start + 1, start + len(part) + 1)))
+
+
+def _parse(text: str):
+    def once(pairs: list) -> dict:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key stands twice in one object")
+        return found
+
+    def odd(word: str):
+        raise ValueError(f"{word} is no number")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_float=str, parse_int=str, parse_constant=odd)
+    except json.JSONDecodeError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2:
+            raise
+        return [
+            json.loads(line, object_pairs_hook=once, parse_float=str, parse_int=str, parse_constant=odd)
+            for line in lines
+        ]
+
+
+def _only_list(tree) -> str:
+    lists = [name for name, value in tree.items() if isinstance(value, list)] if isinstance(tree, dict) else []
+    return lists[0] if len(lists) == 1 else ""
+
+
+def _walk(tree, steps: list[str], above: dict[str, str]) -> Iterator[tuple[dict, dict[str, str]]]:
+    if isinstance(tree, list):
+        for one in tree:
+            yield from _walk(one, steps, above)
+    elif isinstance(tree, dict):
+        if not steps:
+            yield tree, above
+            return
+        own = {
+            f".{name}" if name.startswith(".") else f"..{name}": value for name, value in above.items() if name != "key"
+        }
+        own = (
+            own
+            | {f"..{name}": value for name, value in _flat(tree).items()}
+            | {n: v for n, v in above.items() if n == "key"}
+        )
+        if steps[0] == "*":
+            for key, value in tree.items():
+                yield from _walk(value, steps[1:], {**above, "key": key})
+        elif steps[0] in tree:
+            yield from _walk(tree[steps[0]], steps[1:], above if steps[1:2] == ["*"] and not _flat(tree) else own)
+
+
+def _flat(tree: dict, prefix: str = "", depth: int = 0) -> dict[str, str]:
+    found = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and depth < DEEPEST:
+            found |= _flat(value, f"{prefix}{name}.", depth + 1)
+        elif isinstance(value, bool):
+            found[prefix + name] = str(value).lower()
+        elif value is None:
+            found[prefix + name] = ""
+        elif isinstance(value, str):
+            found[prefix + name] = value
+    return found
+
+
+def read_xes(path: Path, file: str, sink: Sink, *, rows: str) -> None:
+    """Put the cases of an event log into the sink, or its events with the attributes of their case as `case:<name>`.
+
+    Raises
+    ------
+    Unreadable
+        If it is no event log.
+    """
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    header, seen, pending = [], 0, []
+
+    def flush() -> None:
+        nonlocal header, seen
+        new = [name for record in pending for name in record if name not in known]
+        known.update(dict.fromkeys(new))
+        if new or not header:
+            header = list(known)
+            sink.begin(file, header, typed=header, row=None)
+        sink.add(
+            [[record.get(name, "") for name in header] for record in pending],
+            list(range(seen + 1, seen + len(pending) + 1)),
+        )
+        seen += len(pending)
+        pending.clear()
+
+    known: dict[str, None] = {}
+    try:
+        with (gzip.open if packed else open)(path, "rb") as stream:
+            for case, events in _cases(stream):
+                pending += [{**event, **case} for event in events] if rows == "events" else [case]
+                if len(pending) >= BATCH:
+                    flush()
+    except (ParseError, DefusedXmlException, OSError, EOFError, zlib.error) as error:
+        raise Unreadable(file, None, "", f"not readable as XES: {error}") from None
+    flush()
+
+
+def _cases(stream) -> Iterator[tuple[dict, list[dict]]]:
+    parents: list = []
+    for moment, element in iterparse(stream, events=("start", "end")):
+        if moment == "start":
+            parents.append(element)
+            continue
+        parents.pop()
+        if element.tag.rpartition("}")[2] == "trace":
+            events = [child for child in element if child.tag.rpartition("}")[2] == "event"]
+            case = {f"case:{name}": value for name, value in _attributes(element).items()}
+            yield case, [_attributes(event) for event in events]
+            parents[-1].remove(element)  # otherwise the whole log stays in memory
+
+
+def _attributes(element) -> dict[str, str]:
+    return {child.get("key"): child.get("value", "") for child in element if child.get("key")}
