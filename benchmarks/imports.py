@@ -41,6 +41,7 @@ tables:
 """
 MAKE = """
 import duckdb, sys
+duckdb.execute("SET enable_progress_bar = false")
 folder, n = sys.argv[1], int(sys.argv[2])
 con = duckdb.connect()
 con.execute("SELECT setseed(0.5)")
@@ -68,6 +69,7 @@ making.from_export(target, Path(sys.argv[1]), mapping.load(Path(sys.argv[1]) / "
 """
 FLOOR = """
 import duckdb, sys
+duckdb.execute("SET enable_progress_bar = false")
 for name in ("deals", "changes"):
     duckdb.sql(f"COPY (SELECT * FROM read_csv('{sys.argv[1]}/{name}.csv')) TO '{sys.argv[1]}/{name}.floor.parquet' (COMPRESSION zstd)")
 """

@@ -103,9 +103,11 @@ def peak_memory(work: Callable[[], None]) -> float:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    work()
-    over.set()
-    watcher.join()
+    try:
+        work()
+    finally:
+        over.set()
+        watcher.join()
     return peak
 
 

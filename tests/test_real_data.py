@@ -124,8 +124,8 @@ def test_leads_have_their_checked_figures(data):
     found = leads.groupby(leads["source"].fillna("")).agg(n=("lead_id", "size"), won=("deal_id", "count"))
     expected = {
         "unknown": (1099, 179), "paid_search": (1586, 195), "organic_search": (2296, 271), "direct_traffic": (499, 56),
-        "referral": (284, 24), "social": (1350, 75), "display": (118, 6), "other_publicities": (65, 3), "email": (493, 15),
-        "other": (150, 4), "": (60, 14),
+        "referral": (284, 24), "social": (1350, 75), "display": (118, 6), "other_publicities": (65, 3),
+        "email": (493, 15), "other": (150, 4), "": (60, 14),
     }  # fmt: skip
     assert {source: tuple(row) for source, row in found.iterrows()} == expected
     deals = book.deals.execute()

@@ -20,5 +20,5 @@ def connect(scratch: Path | None = None) -> ibis.BaseBackend:
     if scratch is not None:
         folder = str(scratch).replace("'", "''")
         con.raw_sql(f"SET temp_directory = '{folder}'")
-        con.raw_sql("SET memory_limit = '4GB'")
+        con.raw_sql("SET memory_limit = '1200MB'")
     return con

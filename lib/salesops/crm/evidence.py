@@ -11,7 +11,10 @@ from typing import NamedTuple
 MOST = 0.95  # share of a column that must be written in one way
 FEW = 20  # with fewer values every one of them is evidence
 DECISIVE = 0.05  # share of days above 12 that shows the order of day and month
-TIME = r"(?:(?:T|[ ,]+)(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d{1,9})?))? ?(?:([AaPp])\.?[Mm]\.?)? ?(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?)?"
+TIME = (
+    r"(?:(?:T|[ ,]+)(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d{1,9})?))? ?(?:([AaPp])\.?[Mm]\.?)?"
+    r" ?(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?)?"
+)
 FAMILIES = {  # name -> pattern; the first three groups are the parts of the day
     "iso": rf"(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){TIME}",
     "compact": rf"(\d{{4}})(\d{{2}})(\d{{2}}){TIME}",
@@ -133,8 +136,9 @@ def numbers(masks: Iterable[Mask], *, decimal: str = "", thousands: str = "") ->
         point, group = (mark, group) if group and not point else (point, mark)
     if n_grouped and n_fraction and n_bare and group not in " '":
         raise Doubt(
-            example, "numbers written in one way; thousands marks stand only where there are no decimals, as when a spreadsheet "
-            "took a decimal mark for one (2,024,994 for 2024.994); export again, or say decimal and thousands in the mapping",
+            example, "numbers written in one way; thousands marks stand only where there are no decimals, as when a"
+            " spreadsheet took a decimal mark for one (2,024,994 for 2024.994); export again, or say decimal and"
+            " thousands in the mapping",
         )  # fmt: skip
     point = point or ("," if group == "." else ".")
     sure = re.compile(rf"[-+]?9+(?:{re.escape(point)}9*)?")

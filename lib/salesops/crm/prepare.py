@@ -27,6 +27,8 @@ from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
 TICK = 900  # seconds
+DIGITS = 9  # of the number of a change of one deal
+NOTHING = "\x1f\x1f"  # written for a value that a change took away; no field of a log has it
 TRACKED = {
     "amount_minor": ("amount", "int64"),
     "expected_close_on": ("expected_close_on", "date"),
@@ -171,7 +173,8 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
     at_stage = visits.select(
         "deal_id", at=_.entered_at, line=_.seq, field=ibis.literal("stage"), value=_.seq.cast("string")
     )
-    names = [field for field, kind in TRACKED.values()]
+    seen = set(changes.select("field").distinct().execute()["field"])
+    names = [field for field, kind in TRACKED.values() if field in seen]
     tracked = changes.filter(changes.field.isin(names))
     logged = tracked.select("deal_id", at=_.changed_at, line=_.line, field=_.field, value=_.new_value)
     key = tracked.line + tracked.changed_at.epoch_seconds() * 2**30
@@ -186,15 +189,14 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
         **{f"new_{f}": _.value.argmax(_.line, where=_.field == f) for f in ["stage", *names]},
     )
     by_deal = ibis.window(group_by="deal_id", order_by=ibis.asc("at", nulls_first=True))
-    so_far = ibis.cumulative_window(group_by="deal_id", order_by=ibis.asc("at", nulls_first=True))
-    wide = wide.mutate(
-        left_at=_.at.lead().over(by_deal),
-        **{f"n_{f}": _[f"has_{f}"].cast("int64").sum().over(so_far) for f in ["stage", *names]},
-    )
-    filled = wide.mutate(
-        **{f: _[f"new_{f}"].max().over(ibis.window(group_by=["deal_id", f"n_{f}"])) for f in ["stage", *names]}
-    )
-    spans = filled.select("deal_id", "at", "left_at", *[f"n_{f}" for f in names], *names, seq=_.stage.cast("int64"))
+    wide = wide.mutate(left_at=_.at.lead().over(by_deal), nth=ibis.row_number().over(by_deal))
+    # The last value set so far is the greatest of those that begin with their number, which is then cut off.
+    so_far = ibis.cumulative_window(group_by="deal_id", order_by="nth")
+    number = _.nth.cast("string").lpad(DIGITS, "0")
+    set_to = {f: number.concat(_[f"new_{f}"].coalesce(NOTHING)) for f in ["stage", *names]}
+    last = {f: ibis.ifelse(_[f"has_{f}"], value, ibis.null("string")).max().over(so_far) for f, value in set_to.items()}
+    filled = wide.mutate(**last).mutate(**{f: _[f].substr(DIGITS) for f in last})
+    spans = filled.select("deal_id", "at", "left_at", *names, seq=_.stage.cast("int64"))
     stays = visits.select("deal_id", "seq", "stage", "position", "kind", "kind_since", stage_entered_at=_.entered_at)
     spans = spans.join(stays, ["deal_id", "seq"])
     static = deals.select("deal_id", **{f"now_{name}": deals[name] for name in TRACKED})
@@ -210,7 +212,9 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
         "stage_entered_at",
         entered_at=_.at,
         **{
-            name: ibis.ifelse(_[f"n_{field}"] > 0, _[field].cast(kind), _[f"now_{name}"])
+            name: ibis.ifelse(_[field].notnull(), _[field].nullif(NOTHING).cast(kind), _[f"now_{name}"])
+            if field in names
+            else _[f"now_{name}"]
             for name, (field, kind) in TRACKED.items()
         },
     )

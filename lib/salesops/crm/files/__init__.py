@@ -1,6 +1,7 @@
 """Files as staged text: CSV, workbooks, HTML tables, JSON, Parquet, XES, alone or in archives.
 
-What a file is, its first bytes say, not its name. Nothing is interpreted here: columns of text, each row with its number.
+What a file is, its first bytes say, not its name. Nothing is interpreted here: columns of text, each row with its
+number.
 """
 
 from collections.abc import Callable

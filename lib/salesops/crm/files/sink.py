@@ -1,7 +1,7 @@
 """Rows of text on their way into Parquet, whatever file they came from.
 
-A staged file has the columns `n` (which counts on through all files), `file`, `row` and `c0, c1, ...`: text but for spaces around it, "" where blank. Files with the same
-header share one staged file, so that what is decided of a column is decided over all of them.
+A staged file has the columns `n` (which counts on through all files), `file`, `row` and `c0, c1, ...`: text but for
+spaces around it, "" where blank. Files with the same header share one staged file.
 """
 
 import re
@@ -117,7 +117,8 @@ class Sink:
             if differ is not None:
                 raise Unreadable(
                     self.file, numbers[differ], " and ".join(rows[differ][place] for place in at),
-                    f"the header has this name {len(at)} times with different values; say {name}#1 or {name}#2 in the mapping",
+                    f"the header has this name {len(at)} times with different values; say {name}#1 or {name}#2 in the"
+                    " mapping",
                     name,
                 )  # fmt: skip
         self.add_columns([pa.array([row[at] for row in rows], pa.string()) for at in self.places.values()], numbers)

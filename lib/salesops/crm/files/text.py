@@ -1,7 +1,7 @@
 """CSV: encoding and delimiter decided from evidence, records split exactly, whatever is odd refused or named.
 
-A row's number is that of its first line. Blocks without a quote are split by Arrow; all others by Python's strict reader,
-which gives the same and knows quotes.
+A row's number is that of its first line. Blocks without a quote are split by Arrow; all others by Python's strict
+reader, which gives the same and knows quotes.
 """
 
 import codecs
