@@ -166,6 +166,62 @@ def verify(folder: Path, n_jobs, log, **limits) -> None:
     sys.exit(FAILED if any(verdict.differs for verdict in verdicts) else 0)
 
 
+@main.command(name="import")
+@click.argument("system")
+@click.argument("given", nargs=-1, required=True, metavar="FILES...", type=click.Path(path_type=Path))
+@click.option("--to", required=True, metavar="BOOK", type=click.Path(path_type=Path), help="Folder of the book.")
+@click.option("--title", help="What the source is called on the pages.")
+@click.option("--currency", help="The reporting currency, such as USD.")
+@click.option("--time-zone", help="Of moments without an offset, and of the reports' days, such as Europe/Moscow.")
+@click.option("--exported-on", help="Day of the export, such as 2026-10-31.")
+@click.option("--date-order", help="dmy, mdy or ymd, where it cannot be told from the dates.")
+@click.option("--decimal", help="The decimal mark, where it cannot be told from the numbers.")
+@click.option("--thousands", help="The thousands mark.")
+@click.option("--encoding", help="Such as cp1251, where it cannot be told from the file.")
+@click.option("--stages", default="", help="In their order, as 'Lead, Offer, Won=won, Lost=lost'.")
+@click.option("--replace", is_flag=True, help="Take the place of an earlier book.")
+def import_(system, given, to, replace, stages, **changes) -> None:
+    """Import the files or folders that a system exported, by params/crm/SYSTEM.yml, into a book.
+
+    The book's folder is then a source of every question: -p source BOOK. Exit code 2: nothing was imported.
+    """
+    from salesops.crm import importing
+
+    try:
+        importing.bring_in(system, given, to, replace=replace, stages=stages, **changes)
+    except BadInput as error:
+        _refuse(str(error))
+    _check(str(to), as_json=False)
+
+
+@main.command()
+@click.argument("source")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(source: str, as_json: bool) -> None:
+    """Read and validate SOURCE (sample, a mapping with its folder, or a book), and print what it holds.
+
+    Exit code 0: all of it was read; 1: some rows were refused; 2: the source was.
+    """
+    sys.exit(FAILED if _check(source, as_json=as_json) else 0)
+
+
+def _check(source: str, *, as_json: bool) -> bool:
+    """Print what a source holds; whether rows of it were refused."""
+    import json
+
+    from salesops import check, crm
+
+    try:
+        found = check.facts(crm.open(source))
+    except BadInput as error:
+        if as_json:
+            problems = [one._asdict() if hasattr(one, "_asdict") else {"allowed": str(one)} for one in error.problems]
+            click.echo(json.dumps({"refused": error.what, "problems": problems}, ensure_ascii=False))
+        _refuse(str(error))
+    click.echo(json.dumps(found, ensure_ascii=False, indent=1) if as_json else check.text(found))
+    return bool(found["refused"])
+
+
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--deals", default=12_000, show_default=True, help="How many deals, 2,000 to 5,000,000.")

@@ -8,6 +8,7 @@ import datetime as dt
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -24,6 +25,9 @@ class Params(BaseModel):
     """What every analysis can be told. Subclasses add their own options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "deals": ()
+    }  # tables and columns without which nothing can be said
 
     source: str = option("the book: sample, a mapping's name with its folder, or a folder", min_length=1)
     period: str = option(f"the period reported: {periods.FORMS}")

@@ -109,6 +109,7 @@ class TableMap(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     file: str  # relative to the source's folder; a pattern such as deals-*.csv is allowed
+    has: list[str] = []  # of the files of that pattern, those whose header has all these columns
     optional: bool = False  # the file need not be there, nor any column but those that every row needs
     rows: Literal["rows", "cases", "events"] = "rows"  # of an event log (XES): its cases or events
     sheet: str = ""  # of a workbook
@@ -131,6 +132,7 @@ class TableMap(BaseModel):
     join: list[Join] = []
     stage_dates: dict[str, Cell] | str = {}  # deals only: {stage: column}, or a pattern whose group is the stage
     closing: Closing | None = None  # deals only
+    probability: Cell = ""  # deals only: the CRM's own chance of winning, which tells the order of stages not declared
     repeats: bool = False  # rows that say the same of one key are one row
     sum: bool = False  # rows of one key are added up
 
@@ -146,8 +148,9 @@ class Mapping(BaseModel):
     """A whole source: its conventions, its stages, its tables."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    extends: str = ""  # another mapping, which this one completes or changes
     title: str
-    currency: str  # the reporting currency
+    currency: str = ""  # the reporting currency; a preset leaves it to the import
     time_zone: str = "UTC"  # of the file's moments, and of the report's days
     encoding: str = ""  # this and the next four: blank is decided from the file, or asked for where it cannot be
     delimiter: str = Field("", max_length=1)
@@ -157,7 +160,9 @@ class Mapping(BaseModel):
     ids: Literal["", "salesforce"] = ""  # how ids of 15 and of 18 characters are the same
     exported_on: str = ""  # the day of the export; blank: the last moment in the data
     max_refused: float = Field(0.05, ge=0, le=1)  # share of a table's rows that may be refused
-    stages: list[Stage] = []
+    stages: list[Stage] = []  # in their order; where they are not declared, they are derived if that is certain
+    won: list[str] = []  # stages not declared that mean won
+    lost: list[str] = []
     tables: dict[str, list[TableMap]]  # one part, or several
 
     @field_validator("tables", mode="before")
@@ -179,7 +184,7 @@ class Mapping(BaseModel):
     @field_validator("currency")
     @classmethod
     def _known_currency(cls, value: str) -> str:
-        if value not in list_currencies():
+        if value and value not in list_currencies():
             raise ValueError(f"{value!r} is not an ISO 4217 code, such as USD")
         return value
 
@@ -276,16 +281,21 @@ class Mapping(BaseModel):
         return get_currency_precision(self.currency)
 
 
-def load(path: Path) -> Mapping:
-    """Read and check a mapping.
+def load(path: Path, **changes) -> Mapping:
+    """Read and check a mapping, completed by the one it extends.
+
+    Parameters
+    ----------
+    changes : values that take the place of the file's own, such as a currency; blank ones do not.
 
     Raises
     ------
     BadInput
         With every problem of the file at once.
     """
+    told = _extended(path) | {name: value for name, value in changes.items() if value}
     try:
-        return Mapping(**yamlfile.load(path))
+        return Mapping(**told)
     except ValidationError as error:
         problems = []
         for one in error.errors():
@@ -295,3 +305,21 @@ def load(path: Path) -> Mapping:
             if one["type"] not in ("value_error", "missing", "extra_forbidden"):
                 problems[-1] += f", got {printable(one['input'])!r}"
         raise BadInput(f"{path.name} is not a usable mapping", problems) from None
+
+
+def _extended(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    told = yamlfile.load(path)
+    base = told.get("extends")
+    if not base:
+        return told
+    below = path.parent / f"{base}.yml"
+    if below in (*seen, path) or not below.is_file() or below.parent != path.parent:
+        known = ", ".join(sorted(one.stem for one in path.parent.glob("*.yml") if one != path))
+        raise BadInput(f"{path.name} is not a usable mapping", [f"extends: {printable(base)!r} is not one of {known}"])
+    whole = _extended(below, (*seen, path))
+    tables = (
+        {**whole.get("tables", {}), **told.get("tables", {})}
+        if isinstance(told.get("tables", {}), dict)
+        else told["tables"]
+    )
+    return {**whole, **told, "tables": tables}

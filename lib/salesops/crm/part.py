@@ -44,6 +44,7 @@ class Typed(NamedTuple):
     columns: tuple[str, ...]  # canonical names that the part brings
     sources: dict[str, str]  # canonical name -> what the file calls it
     stages: list[str]  # of s0, s1, ...
+    chances: bool  # whether it has a column `probability`, of which the order of stages may be told
     n_read: int
     n_left_out: dict[str, int]  # why -> rows
     n_refused: int
@@ -64,6 +65,7 @@ def wanted(spec: TableMap, others: list[TableMap]) -> Names:
     for one in [spec, *others]:
         cells = [*one.columns.values(), *(one.stage_dates.values() if isinstance(one.stage_dates, dict) else [])]
         cells += [condition.column for condition in one.only] + ([one.closing.column] if one.closing else [])
+        cells += [one.probability] if one.probability else []
         made = {one.unpivot.name, one.unpivot.value} if one.unpivot else set()
         for cell in cells:
             named += [name for name in cell_names(cell) if name not in made]
@@ -267,6 +269,10 @@ class Part:
         )
         columns = [f"{sql} AS {quoted('t_' + name)}" for name, sql in texts.items()]
         columns += [f"{sql} AS s{k}" for k, sql in enumerate(dated.values())] + extra
+        self.chance = self._cell("", self.spec.probability) if self.spec.probability else None
+        columns += (
+            [f"TRY_CAST(replace(rtrim({self.chance}, '% '), ',', '.') AS DOUBLE) AS chance"] if self.chance else []
+        )
         kept = [
             f"{texts[name]} IN ({', '.join(map(literal, words))})"
             for name, words in self.spec.keep.items()
@@ -464,6 +470,7 @@ class Part:
             f"CASE WHEN {texts[name]} <> '' THEN {sql} END AS {quoted('v_' + name)}" for name, sql in values.items()
         )
         view = self._view("values", f"SELECT *, {valued} FROM {view}")
+        shown += ", chance AS probability" if self.chance else ""
         self.con.execute(
             f"COPY (SELECT n, file, row, {bits} AS bad, {shown} FROM {view}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4)"
         )
@@ -482,7 +489,9 @@ class Part:
                 ):
                     self.tell(Problem(file, row, source, text, allowed))
         sources = {name: self._source(name) for name in self.names}
-        return Typed(target, tuple(self.names), sources, list(dated), n_read, self.n_left_out, n_bad)
+        return Typed(
+            target, tuple(self.names), sources, list(dated), self.chance is not None, n_read, self.n_left_out, n_bad
+        )
 
     def _numeric(self) -> dict[str, tuple[str, str]]:
         """What is a number: the key of its decision -> its text and its kind."""

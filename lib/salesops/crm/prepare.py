@@ -305,7 +305,7 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
         "first_moment": str(min(firsts)) if firsts else None,
         "last_moment": str(max(lasts)) if lasts else None,
         "n_rows": n_rows,
-        "filled": {name: _filled(read[name]) for name in ("deals", "accounts", "reps")},
+        "filled": {name: _filled(read[name]) for name in TABLES},
         "notes": {
             "older_than_log": int(older),
             "created_unknown": int(deals.filter(_.created_at.isnull()).count().execute()),

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salesops import periods
-from salesops.crm import files, parse
+from salesops.crm import files, parse, stages
 from salesops.crm.files.sink import LISTED
 from salesops.crm.mapping import Mapping, TableMap
 from salesops.crm.parse import literal, quoted
@@ -80,21 +80,24 @@ class _Reader:
         self.notes: dict[tuple[str, str], int] = {}
         self.written: dict[str, str] = {}
         self.staged: dict[tuple, files.Found] = {}
+        self.seen: dict[tuple, list[str]] = {}  # headers of files that were looked at
         self.others: dict[str, tuple[str, dict[str, str]]] = {}
         self.views: dict[str, str] = {}  # table -> its view of good rows, with n, file, row
 
     def read(self) -> Read:
+        if not self.mapping.currency:
+            self.fatal.append(
+                Problem("mapping", None, "currency", "", "the reporting currency, such as USD; say it (--currency)")
+            )
         parts = [(name, spec) for name, specs in self.mapping.tables.items() for spec in specs]
-        here = [(name, spec) for name, spec in parts if find(self.folder, spec.file)]
+        here = [(name, spec) for name, spec in parts if self._paths(spec)]
         self.fatal += [
             Problem(spec.file, None, "", "", f"no such file in {self.folder} (for {name})")
             for name, spec in parts
             if not spec.optional and (name, spec) not in here
         ]
         if not here and not self.fatal:
-            self.fatal.append(
-                Problem(str(self.folder), None, "", "", f"one of {', '.join(spec.file for _name, spec in parts)}")
-            )
+            self._say_what_is_read(parts)
         self._raise_if_fatal()
         typed: dict[str, list[Typed]] = {}
         for number, (name, spec) in enumerate(here):
@@ -118,6 +121,33 @@ class _Reader:
             [(file, what, n) for (file, what), n in self.notes.items()], self.written,
         )  # fmt: skip
 
+    def _paths(self, spec: TableMap) -> list[Path]:
+        """The files of a part."""
+        paths = find(self.folder, spec.file)
+        if not spec.has:
+            return paths
+        names, how, found = files.Names(spec.has), self._how(spec), []
+        for path in paths:
+            key = (path, tuple(spec.has), how)
+            if key not in self.seen:
+                self.seen[key] = files.header(path, self.scratch, names, how)
+            if len(names.found(self.seen[key])) == len(names.named):
+                found.append(path)
+        return found
+
+    def _how(self, spec: TableMap) -> files.How:
+        encoding, delimiter = spec.encoding or self.mapping.encoding, spec.delimiter or self.mapping.delimiter
+        return files.How(spec.rows, spec.sheet, spec.records, spec.inside, encoding, delimiter)
+
+    def _say_what_is_read(self, parts: list[tuple[str, TableMap]]) -> None:
+        """No file fits any part: what there is, and what was looked for."""
+        there = ", ".join(sorted(path.name for path in self.folder.glob("*") if path.is_file())[:20])
+        for name, spec in parts:
+            columns = f" with the columns {', '.join(spec.has)}" if spec.has else ""
+            self.fatal.append(
+                Problem(there or str(self.folder), None, "", "", f"a file for {name}: {spec.file}{columns}")
+            )
+
     def _tell(self, name: str, problem: Problem) -> None:
         self.told[name] += 1
         if len(self.refused) < LISTED:
@@ -127,13 +157,10 @@ class _Reader:
 
     def _stage(self, name: str, spec: TableMap, others: list[TableMap]) -> files.Found:
         """The files of a part as staged text; those that several parts need are read once."""
-        how = files.How(
-            spec.rows, spec.sheet, spec.records, spec.inside,
-            spec.encoding or self.mapping.encoding, spec.delimiter or self.mapping.delimiter,
-        )  # fmt: skip
-        key = (spec.file, how)
+        how = self._how(spec)
+        key = (spec.file, tuple(spec.has), how)
         if key not in self.staged:
-            same = [one for one in others if one.file == spec.file and one is not spec]
+            same = [one for one in others if (one.file, one.has) == (spec.file, spec.has) and one is not spec]
             names = wanted(spec, same)
             for one in others:
                 for join in one.join:
@@ -141,9 +168,7 @@ class _Reader:
                 names.named += [c.not_in.column for c in one.only if c.not_in and c.not_in.file == spec.file]
             place = self.scratch / f"staged-{len(self.staged)}"
             before = self.told[name]
-            found = files.stage(
-                find(self.folder, spec.file), place, names, lambda problem: self._tell(name, problem), how
-            )
+            found = files.stage(self._paths(spec), place, names, lambda problem: self._tell(name, problem), how)
             self.n_refused[name] += self.told[name] - before
             self.n_read[name] += self.told[name] - before
             self.fatal += found.unreadable
@@ -221,6 +246,8 @@ class _Reader:
                 else f"NULL::{SQL_TYPES[ARROW[c.kind]]} AS {quoted(c.stored)}"
                 for c in table.columns
             ]
+            if any(one.chances for one in done):
+                columns.append(f"{'probability' if part.chances else 'NULL::DOUBLE'} AS probability")
             selects.append(
                 f"SELECT {number} AS part, n, file, row, {', '.join(columns)} FROM read_parquet({literal(str(part.path))}) WHERE bad = 0"
             )
@@ -232,7 +259,7 @@ class _Reader:
         elif any(spec.repeats for spec in specs):
             view = self._once(name, view)
         self.views[name] = view
-        if self.mapping.exported_on:
+        if name != "deals":
             self._before_export(name)
         if key and set(key) & {column for part in done for column in part.columns if column in part.sources}:
             keys = ", ".join(quoted(table[column].stored) for column in key)
@@ -302,7 +329,8 @@ class _Reader:
 
     def _before_export(self, name: str) -> None:
         """What happened after the day of the export did not happen."""
-        day = self.mapping.exported_on
+        if not (day := self.mapping.exported_on):
+            return
         end = periods.end_of(dt.date.fromisoformat(day), self.mapping.time_zone)
         for column in TABLES[name].columns:
             if column.kind == "moment":
@@ -332,31 +360,30 @@ class _Reader:
     # what holds between tables
 
     def _stages(self) -> None:
-        """The declared stages, with those that `closing` brings, as a table of the engine."""
-        if not self.mapping.stages:
-            if "stages" in self.views:
-                self.con.execute(
-                    f"CREATE TEMP TABLE declared AS SELECT coalesce(pipeline, '') AS pipeline, stage FROM {self.views['stages']}"
-                )
-            elif "deals" in self.views:
-                self.fatal.append(Problem("mapping", None, "stages", "", "declare the stages of each pipeline"))
+        """The stages as a table of the engine: declared, from the source's own table, or derived."""
+        if self.mapping.stages:
+            rows = [stage.model_dump() for stage in self.mapping.stages]
+        elif "stages" in self.views:
+            rows = None
+        elif "deals" in self.views:
+            rows = stages.derive(self.con, self.mapping, self.views["deals"], self.views.get("changes"), self.fatal)
+        else:
             return
-        rows, positions = [], Counter()
-        for stage in self.mapping.stages:
-            positions[stage.pipeline] += 1
-            rows.append({**stage.model_dump(), "position": positions[stage.pipeline]})
-        table = pa.Table.from_pylist(rows, schema=TABLES["stages"].schema)
-        path = self.scratch / "declared.parquet"
-        pq.write_table(table, path)
-        self.views["stages"] = self._view(
-            "stages",
-            "declared",
-            f"SELECT 0 AS part, 0 AS n, 'mapping' AS file, 0 AS row, * FROM read_parquet({literal(str(path))})",
-        )
-        self.con.execute(f"CREATE TEMP TABLE declared AS SELECT pipeline, stage FROM {self.views['stages']}")
+        if rows is not None:
+            positions: Counter[str] = Counter()
+            for row in rows:
+                positions[row["pipeline"]] += 1
+                row["position"] = positions[row["pipeline"]]
+            path = self.scratch / "declared.parquet"
+            pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["stages"].schema), path)
+            source = f"SELECT 0 AS part, 0 AS n, 'mapping' AS file, 0 AS row, * FROM read_parquet({literal(str(path))})"
+            self.views["stages"] = self._view("stages", "declared", source)
+        view = f"SELECT * REPLACE (coalesce(pipeline, '') AS pipeline) FROM {self.views['stages']}"
+        self.views["stages"] = self._view("stages", "piped", view)
+        self.con.execute(f"CREATE TEMP TABLE declared AS SELECT pipeline, stage, kind FROM {self.views['stages']}")
 
     def _check_deals(self) -> None:
-        """Their stages are declared, and their currency is the reporting one."""
+        """Their stages are declared, their currency is the reporting one, and only closed ones have been closed."""
         names = ", ".join(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
         view = self._view(
             "deals", "piped", f"SELECT * REPLACE (coalesce(pipeline, '') AS pipeline) FROM {self.views['deals']}"
@@ -367,6 +394,10 @@ class _Reader:
         self.views["deals"] = self._drop(
             "deals", view, foreign, "currency", "currency", f"the reporting currency {self.mapping.currency}"
         )
+        still_open = "SELECT (pipeline, stage) FROM declared WHERE kind = 'open'"  # its closing day is a plan
+        closed = f"CASE WHEN (pipeline, stage) NOT IN ({still_open}) THEN closed_at END AS closed_at"
+        self.views["deals"] = self._view("deals", "closed", f"SELECT * REPLACE ({closed}) FROM {self.views['deals']}")
+        self._before_export("deals")
         self.con.execute(f"CREATE TEMP TABLE known AS SELECT deal_id, pipeline FROM {self.views['deals']}")
 
     def _check_changes(self) -> None:
@@ -434,7 +465,9 @@ class _Reader:
 
     def _write_stage_dates(self, parts: list[Typed]) -> None:
         """When each deal entered a stage; a closing stage only if the deal is in it."""
-        closing = {stage.stage for stage in self.mapping.stages if stage.kind != "open"}
+        if "deals" not in self.views:
+            return
+        closing = {row[0] for row in self.con.execute("SELECT stage FROM declared WHERE kind <> 'open'").fetchall()}
         selects = []
         for number, part in enumerate(parts):
             for k, stage in enumerate(part.stages):

@@ -126,7 +126,7 @@ TABLES = {
             "a stage of a pipeline",
             ("pipeline", "stage"),
             (
-                C("pipeline", "text", "the pipeline", needed=True),
+                C("pipeline", "text", "the pipeline; blank where there is one"),
                 C("stage", "text", "the stage", needed=True),
                 C("position", "count", "1 for the first stage of the pipeline", needed=True),
                 C("kind", "choice", "what being there means", needed=True, allowed=STATUSES),

@@ -1,6 +1,6 @@
 """What the funnel can be told."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
@@ -12,6 +12,8 @@ COMPARED = ("previous", "year_ago", "none")
 
 
 class Params(settings.Params):
+    needs: ClassVar = {"deals": ("stage", "created_at")}
+
     months: int = option(
         "deals created in this many months up to the end of the period; 0 is the period itself",
         unit="months",

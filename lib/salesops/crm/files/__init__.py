@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from salesops.crm.files import packed, text
-from salesops.crm.files.sink import Names, Sink, Staged, Unreadable
+from salesops.crm.files.sink import Names, Peek, Seen, Sink, Staged, Unreadable
 from salesops.problems import Problem
 
 
@@ -51,6 +51,17 @@ def stage(paths: list[Path], folder: Path, wanted: Names, tell: Callable[[Proble
         except OSError as error:
             unreadable.append(Problem(path.name, None, "", "", f"not readable: {error.strerror or error}"))
     return Found(sink.close(), sink.headers, sink.n_read, dict(sink.notes), unreadable)
+
+
+def header(path: Path, scratch: Path, wanted: Names, how: How) -> list[str]:
+    """The header of a file that has the columns wanted; empty where it has none, or cannot be read."""
+    try:
+        _read(path, path.name, Peek(scratch, wanted, lambda problem: None), how)
+    except Seen as seen:
+        return seen.args[0]
+    except (Unreadable, OSError):
+        pass
+    return []
 
 
 def _read(path: Path, file: str, sink: Sink, how: How) -> None:

@@ -1,0 +1,93 @@
+"""`salesops import`: the files of a system, by its mapping, into a book of one's own."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from salesops import project
+from salesops.crm import making, mapping
+from salesops.problems import BadInput, printable
+
+
+def known(root: Path) -> list[str]:
+    """The systems that have a mapping."""
+    return sorted(path.stem for path in (root / "params" / "crm").glob("*.yml"))
+
+
+def parse_stages(text: str) -> list[dict]:
+    """Stages from `Lead, Offer, Won=won, Lost=lost`; a pipeline's begin with `Pipeline: `, and `;` is between them.
+
+    Raises
+    ------
+    BadInput
+        If a kind is not open, won or lost.
+    """
+    stages, wrong = [], []
+    for part in filter(None, text.split(";")):
+        pipeline, colon, names = part.rpartition(": ")
+        for one in filter(str.strip, (names if colon else part).split(",")):
+            name, equals, kind = one.strip().rpartition("=")
+            kind, name = (kind.strip(), name.strip()) if equals else ("open", one.strip())
+            if kind not in ("open", "won", "lost"):
+                wrong.append(f"{printable(one.strip())!r}: write open, won or lost after =")
+            stages.append({"stage": name, "kind": kind, "pipeline": pipeline.strip()})
+    if wrong:
+        raise BadInput("the stages cannot be understood", wrong)
+    return stages
+
+
+def bring_in(
+    system: str, given: Sequence[Path], to: Path, *, replace: bool = False, stages: str = "", **changes: str
+) -> Path:
+    """Write the book of some files or folders to `to`.
+
+    Raises
+    ------
+    BadInput
+        If there is no such system, the files cannot be read, or there is something at `to` that is no book, or is one
+        and `replace` was not said. What was there before then stays.
+    """
+    root = project.root()
+    path = root / "params" / "crm" / f"{system}.yml"
+    if "/" in system or not path.is_file():
+        raise BadInput(f"{printable(system)!r} cannot be imported", [f"allowed: {', '.join(known(root))}"])
+    if to.exists() and not (replace and (to / "book.json").is_file()):
+        raise BadInput(
+            f"{to} exists already", ["say --replace" if (to / "book.json").is_file() else "name a folder that does not"]
+        )
+    missing = [f"there is no {one}" for one in given if not one.exists()]
+    if missing:
+        raise BadInput("nothing was imported", missing)
+    spec = mapping.load(path, stages=parse_stages(stages), **changes)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".importing-", dir=to.parent) as place:
+        draft = Path(place) / "book"
+        draft.mkdir()
+        making.from_export(draft, _gathered(given, Path(place) / "files"), spec)
+        if to.exists():
+            to.rename(Path(place) / "before")
+        draft.rename(to)
+    return to
+
+
+def _gathered(given: Sequence[Path], place: Path) -> Path:
+    """One folder that holds all files."""
+    if len(given) == 1 and given[0].is_dir():
+        return given[0].resolve()
+    place.mkdir()
+    twice = []
+    for one in given:
+        for path in sorted(one.iterdir()) if one.is_dir() else [one]:
+            target = place / path.name
+            if target.exists():
+                twice.append(f"two files are called {path.name}")
+            elif path.is_file():
+                try:
+                    os.link(path, target)
+                except OSError:  # on another disk
+                    shutil.copyfile(path, target)
+    if twice:
+        raise BadInput("nothing was imported", twice)
+    return place

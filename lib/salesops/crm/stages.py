@@ -1,0 +1,107 @@
+"""The stages of a source that does not declare them: derived where that is certain, else asked for.
+
+What a stage means is known by its words (`won`, `lost` of the mapping, and those that CRMs bring); the order of the open
+ones by the CRM's own probability, or by how deals have moved.
+"""
+
+from collections import Counter, defaultdict
+from graphlib import CycleError, TopologicalSorter
+
+import duckdb
+
+from salesops.crm.mapping import Mapping
+from salesops.problems import Problem
+
+WON = ("won", "closed won", "closedwon", "успешно реализовано", "сделка успешна", "выиграно", "142", "won deal")
+LOST = (
+    "lost", "closed lost", "closedlost", "закрыто и не реализовано", "сделка провалена", "проиграно", "143",
+    "closed-lost to competition", "closed lost to competition",
+)  # fmt: skip
+CLEAR = 0.8  # share of the moves between two stages that go one way
+
+
+def derive(
+    con: duckdb.DuckDBPyConnection, mapping: Mapping, deals: str, changes: str | None, fatal: list[Problem]
+) -> list[dict]:
+    """Rows of the table of stages, in order; where they cannot be told, a fatal problem with what to declare."""
+    seen = con.execute(
+        f"SELECT coalesce(pipeline, ''), stage, count(*) FROM {deals} WHERE stage IS NOT NULL GROUP BY ALL"
+    )
+    sizes = {(pipeline, stage): n for pipeline, stage, n in seen.fetchall()}
+    moves: Counter[tuple[str, str, str]] = Counter()
+    if changes:
+        log = (
+            f"SELECT coalesce(d.pipeline, '') AS pipeline, new_value AS stage, lag(new_value) OVER"
+            f" (PARTITION BY c.deal_id ORDER BY changed_at, c.part, c.n) AS before, old_value FROM {changes} c"
+            f" JOIN {deals} d ON d.deal_id = c.deal_id WHERE field = 'stage' AND new_value IS NOT NULL"
+        )
+        for pipeline, before, stage, n in con.execute(
+            f"SELECT pipeline, coalesce(before, old_value), stage, count(*) FROM ({log}) GROUP BY ALL"
+        ).fetchall():
+            for one in filter(None, (before, stage)):
+                sizes.setdefault((pipeline, one), 0)
+            if before and before != stage:
+                moves[pipeline, before, stage] += n
+    chances = _chances(con, deals)
+    rows = []
+    for pipeline in sorted({pipeline for pipeline, _stage in sizes}):
+        names = sorted(stage for there, stage in sizes if there == pipeline)
+        kinds = {name: _kind(name, mapping) for name in names}
+        order = _order([name for name in names if kinds[name] == "open"], pipeline, chances, moves)
+        if order is None:
+            fatal.append(Problem("mapping", None, "stages", "", _ask(pipeline, names, kinds, sizes)))
+            continue
+        closed = [name for kind in ("won", "lost") for name in names if kinds[name] == kind]
+        rows += [
+            {"pipeline": pipeline, "stage": name, "kind": kinds[name], "probability": chances.get((pipeline, name))}
+            for name in [*order, *closed]
+        ]
+    return rows
+
+
+def _kind(name: str, mapping: Mapping) -> str:
+    word = name.casefold()
+    for kind, told, known in (("won", mapping.won, WON), ("lost", mapping.lost, LOST)):
+        if word in {one.casefold() for one in told} or word in known:
+            return kind
+    return "open"
+
+
+def _chances(con: duckdb.DuckDBPyConnection, deals: str) -> dict[tuple[str, str], float]:
+    """The CRM's own chance of winning of each stage, where all of its deals have the same."""
+    columns = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {deals}").fetchall()}
+    if "probability" not in columns:
+        return {}
+    found = con.execute(
+        f"SELECT coalesce(pipeline, ''), stage, mode(probability), count(*) FILTER (probability IS NOT NULL) FROM {deals}"
+        " WHERE stage IS NOT NULL GROUP BY ALL"
+    ).fetchall()
+    scale = 100 if any(chance and chance > 1 for _p, _s, chance, _n in found) else 1
+    return {(pipeline, stage): chance / scale for pipeline, stage, chance, n in found if n and 0 <= chance <= scale}
+
+
+def _order(names: list[str], pipeline: str, chances: dict, moves: Counter) -> list[str] | None:
+    """The order of the open stages; None where it is not certain."""
+    if len(names) <= 1:
+        return names
+    known = [chances.get((pipeline, name)) for name in names]
+    if None not in known and len(set(known)) == len(names):
+        return sorted(names, key=lambda name: chances[pipeline, name])
+    before: dict[str, set[str]] = defaultdict(set)
+    for a in names:
+        for b in names:
+            forth, back = moves[pipeline, a, b], moves[pipeline, b, a]
+            if forth and forth >= CLEAR * (forth + back):
+                before[b].add(a)
+    try:
+        order = list(TopologicalSorter({name: before[name] for name in names}).static_order())
+    except CycleError:
+        return None
+    sure = all(first in before[then] for first, then in zip(order, order[1:], strict=False))
+    return order if sure else None
+
+
+def _ask(pipeline: str, names: list[str], kinds: dict[str, str], sizes: dict) -> str:
+    found = "; ".join(f"{name} ({sizes[pipeline, name]} deals, {kinds[name]})" for name in names)
+    of = f" of the pipeline {pipeline}" if pipeline else ""
+    return f"declare the stages{of} in their order (--stages, or stages in the mapping); it cannot be told from the data: {found}"

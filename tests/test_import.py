@@ -1,0 +1,132 @@
+"""Every preset with an export written by hand to its documented shape: all give the same small book."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from salesops import crm
+from salesops.crm import importing
+from salesops.problems import BadInput
+
+EXPORTS = Path(__file__).parent / "exports"
+DEALS = {  # name -> amount, status, created (UTC), closed on
+    "Acme; pilot": (120050, "won", "2026-01-05 09:00", "2026-02-20"),
+    'Beta "big"': (2500000, "open", "2026-01-12 10:30", None),
+    "Гамма": (80000, "lost", "2026-01-15 08:00", "2026-03-01"),
+    "Delta": (None, "open", "2026-02-10 12:00", None),
+}
+STAYS = {  # name -> the days on which it entered its stages, where the system keeps them
+    "Acme; pilot": ["2026-01-05", "2026-01-20", "2026-02-20"],
+    'Beta "big"': ["2026-01-12", "2026-02-01"],
+    "Гамма": ["2026-01-15", "2026-03-01"],
+    "Delta": ["2026-02-10"],
+}
+SYSTEMS = {  # folder -> the system, whether it has history, what has to be said beside the currency
+    "salesforce": ("salesforce", True, {}),
+    "salesforce_report": ("salesforce", False, {}),
+    "hubspot": ("hubspot", True, {}),
+    "hubspot_csv": ("hubspot", False, {}),
+    "hubspot_ru": ("hubspot", False, {"stages": "Продажи: Lead, Offer, Closed Won=won, Closed Lost=lost"}),
+    "pipedrive": ("pipedrive", True, {"stages": "Pipeline: Lead, Offer, Won=won, Lost=lost"}),
+    "amocrm": (
+        "amocrm", False, {"stages": "Продажи: Лид, Оферта, Успешно реализовано=won, Закрыто и не реализовано=lost"}),
+    "bitrix24": ("bitrix24", True, {}),
+    "zoho": ("zoho", True, {}),
+    "dynamics": ("dynamics", False, {"stages": "1-Lead, 2-Offer, Won=won, Lost=lost"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", SYSTEMS)
+def test_each_system_gives_the_same_book(tmp_path, folder):
+    system, logged, told = SYSTEMS[folder]
+    told = {"currency": "USD", "exported_on": "2026-03-31", **told}
+    importing.bring_in(system, [EXPORTS / folder], tmp_path / "book", **told)
+    book = crm.open(tmp_path / "book")
+    deals = book.deals.execute().set_index("name")
+    found = {}
+    for name, deal in deals.iterrows():
+        closed = (
+            None
+            if deal["status"] == "open"
+            else str(deal["closed_at"].tz_localize("UTC").tz_convert(book.time_zone))[:10]
+        )
+        amount = None if deal["amount_minor"] != deal["amount_minor"] else int(deal["amount_minor"])
+        found[name] = (amount, deal["status"], str(deal["created_at"])[:16], closed)
+    expected = dict(DEALS)
+    if folder == "amocrm":  # whole roubles alone
+        expected["Acme; pilot"] = (120000, *expected["Acme; pilot"][1:])
+    if folder == "salesforce_report":  # days alone
+        expected = {name: (*row[:2], row[2][:10] + " 00:00", row[3]) for name, row in expected.items()}
+    assert found == expected
+    assert not book.about["n_refused"]
+    assert (book.about["history"] == "changes") == logged
+    if logged:
+        visits = book.visits.execute().merge(deals.reset_index()[["deal_id", "name"]], on="deal_id")
+        stays = (
+            visits.sort_values("entered_at").groupby("name")["entered_at"].agg(lambda at: [str(one)[:10] for one in at])
+        )
+        assert stays.to_dict() == STAYS
+    opened = book.stages.execute().query("kind == 'open'").sort_values("position")["stage"].tolist()
+    assert (
+        len(opened) == 2
+        and opened.index(deals.loc["Delta", "stage"]) == 0
+        and deals.loc['Beta "big"', "stage"] == opened[1]
+    )
+
+
+def test_deleted_records_leave_with_a_count(tmp_path):
+    for folder in ("salesforce", "hubspot", "pipedrive"):
+        system, _logged, told = SYSTEMS[folder]
+        importing.bring_in(system, [EXPORTS / folder], tmp_path / folder, currency="USD", **told)
+        assert crm.open(tmp_path / folder).about["n_left_out"]["deals"] == {"deleted": 1}
+
+
+def test_salesforce_ids_of_15_and_18_characters_are_one(tmp_path):
+    importing.bring_in("salesforce", [EXPORTS / "salesforce"], tmp_path / "book", currency="USD")
+    book = crm.open(tmp_path / "book")
+    assert set(book.changes.execute()["deal_id"]) == set(book.deals.execute()["deal_id"])
+    assert {len(deal) for deal in book.deals.execute()["deal_id"]} == {18}
+
+
+def test_rows_repeated_for_each_product_become_a_deal_and_lines(tmp_path):
+    importing.bring_in("bitrix24", [EXPORTS / "bitrix24"], tmp_path / "book", currency="USD")
+    book = crm.open(tmp_path / "book")
+    lines = book.lines.execute().set_index("product")["net_amount_minor"].to_dict()
+    assert lines == {"Станок": 100050, "Монтаж": 20000} and book.n_known["deals"] == 4
+    assert book.about["n_left_out"]["deals"] == {"repeated": 1}
+
+
+def test_what_cannot_be_told_is_asked_for(tmp_path):
+    with pytest.raises(BadInput, match="currency: the reporting currency, such as USD"):
+        importing.bring_in("zoho", [EXPORTS / "zoho"], tmp_path / "book")
+    with pytest.raises(BadInput, match=r"declare the stages of the pipeline Продажи(.|\n)*Лид \(1 deals, open\)"):
+        importing.bring_in("amocrm", [EXPORTS / "amocrm"], tmp_path / "book", currency="USD")
+    with pytest.raises(BadInput, match="allowed: amocrm, aw, bitrix24"):
+        importing.bring_in("../zoho", [EXPORTS / "zoho"], tmp_path / "book")
+    with pytest.raises(BadInput, match=r"Deals.csv(.|\n)*a file for deals: \* with the columns Record ID, Deal Name"):
+        importing.bring_in("hubspot", [EXPORTS / "zoho" / "Deals.csv"], tmp_path / "book", currency="USD")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_book_is_replaced_only_when_it_is_said_and_the_new_one_is_good(salesops, tmp_path):
+    book, export = tmp_path / "book", tmp_path / "Deals.csv"
+    shutil.copy(EXPORTS / "zoho" / "Deals.csv", export)
+    say = ("import", "zoho", export, "--to", book, "--currency", "USD", "--exported-on", "2026-03-31")
+    done = salesops(*say)
+    assert done.returncode == 0 and "deals: 4 rows" in done.stdout and "funnel: can be answered" in done.stdout
+    before = (book / "deals.parquet").read_bytes()
+    assert salesops(*say).returncode == 2
+    export.write_text("Deal Name,Stage,Closing Date,Created Time\nx,Lead,soon,never\n")
+    refused = salesops(*say, "--replace")
+    assert refused.returncode == 2 and (book / "deals.parquet").read_bytes() == before
+    assert not list(tmp_path.glob(".importing*"))
+
+
+def test_check_says_what_a_book_holds(salesops, tmp_path):
+    done = salesops("check", "sample", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["tables"]["deals"]["rows"] == 12_000 and found["questions"]["funnel"] == []
+    (tmp_path / "params" / "crm").mkdir(parents=True)
+    refused = salesops("check", f"maven:{tmp_path}", "--json")
+    assert refused.returncode == 2 and json.loads(refused.stdout)["problems"]
