@@ -17,10 +17,13 @@ hypothesis.settings.load_profile("untimed")
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SALESOPS_REAL_DATA", ROOT.parent / "shared" / "data"))
 
+POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
 
 def pytest_collection_modifyitems(items):
     missing = {
         "real_data": None if DATA.is_dir() else "the folder of public data sets is not here",
+        "postgres": None if POSTGRES else "PostgreSQL is not installed",
         "browser": None if shutil.which("chromedriver") and shutil.which("chromium") else "Chromium is not installed",
     }
     for item in items:
@@ -88,6 +91,31 @@ def browser(tmp_path_factory):
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """The URL of a PostgreSQL server of one's own, on a socket in a folder of its own."""
+    import getpass
+    import tempfile
+
+    place = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path has to be short
+    user = getpass.getuser()
+    as_user = []
+    if user == "root":  # which PostgreSQL refuses to run as
+        user, as_user = "postgres", ["runuser", "-u", "postgres", "--"]
+        shutil.chown(place, user)
+    run = {"check": True, "capture_output": True, "cwd": place}
+    subprocess.run(
+        [*as_user, POSTGRES / "initdb", "-D", place / "data", "-A", "trust", "-E", "UTF8", "--no-sync"], **run
+    )
+    control = [*as_user, POSTGRES / "pg_ctl", "-D", place / "data", "-w", "-l", place / "log"]
+    subprocess.run([*control, "-o", f"-k {place} -c listen_addresses='127.0.0.1' -p 54329", "start"], **run)
+    try:
+        yield f"postgresql://{user}:geheim77@127.0.0.1:54329/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], **run)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 FUNNEL = {

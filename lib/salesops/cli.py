@@ -183,6 +183,8 @@ def verify(folder: Path, n_jobs, log, **limits) -> None:
 def import_(system, given, to, replace, stages, **changes) -> None:
     """Import the files or folders that a system exported, by params/crm/SYSTEM.yml, into a book.
 
+    Instead of files, '$NAME' is a data base: the environment variable NAME holds its URL.
+
     The book's folder is then a source of every question: -p source BOOK. Exit code 2: nothing was imported.
     """
     from salesops.crm import importing

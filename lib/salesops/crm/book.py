@@ -23,7 +23,8 @@ from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
 OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
-OF_THE_WHOLE = ("n_rows", "first_moment", "last_moment", "exported_on")  # facts that later data change
+# Facts that later data change, or that tell the same data apart by how they came.
+OF_THE_WHOLE = ("n_rows", "first_moment", "last_moment", "exported_on", "written")
 
 
 class Book:

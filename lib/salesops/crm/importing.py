@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from salesops import project
-from salesops.crm import making, mapping
+from salesops.crm import database, making, mapping
 from salesops.problems import BadInput, printable
 
 
@@ -41,7 +41,8 @@ def parse_stages(text: str) -> list[dict]:
 def bring_in(
     system: str, given: Sequence[Path], to: Path, *, replace: bool = False, stages: str = "", **changes: str
 ) -> Path:
-    """Write the book of some files or folders to `to`.
+    """Write the book of some files or folders to `to`; or of a data base, where `given` is `$NAME`: the environment
+    variable with its URL.
 
     Raises
     ------
@@ -57,7 +58,8 @@ def bring_in(
         raise BadInput(
             f"{to} exists already", ["say --replace" if (to / "book.json").is_file() else "name a folder that does not"]
         )
-    missing = [f"there is no {one}" for one in given if not one.exists()]
+    variable = str(given[0]).removeprefix("$") if len(given) == 1 and str(given[0]).startswith("$") else ""
+    missing = [] if variable else [f"there is no {one}" for one in given if not one.exists()]
     if missing:
         raise BadInput("nothing was imported", missing)
     spec = mapping.load(path, stages=parse_stages(stages), **changes)
@@ -65,7 +67,8 @@ def bring_in(
     with tempfile.TemporaryDirectory(prefix=".importing-", dir=to.parent) as place:
         draft = Path(place) / "book"
         draft.mkdir()
-        making.from_export(draft, _gathered(given, Path(place) / "files"), spec)
+        files = Path(place) / "files"
+        making.from_export(draft, database.copy(variable, spec, files) if variable else _gathered(given, files), spec)
         if to.exists():
             to.rename(Path(place) / "before")
         draft.rename(to)

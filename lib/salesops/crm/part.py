@@ -22,6 +22,7 @@ from salesops.problems import Problem
 
 MASKS = 2000  # ways of writing that are looked at in a column
 TIMES = " × "
+CUT_ID = r"\d(?:[.,]\d+)?[eE]\+\d+"
 SIDES = ("old_value", "new_value")
 FIRST_TWO = (r"^(\d{1,2})\D", r"^\d{1,2}\D(\d{1,2})\D")
 ERRORS = ("#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!")
@@ -542,6 +543,8 @@ class Part:
             return parse.limited(column.kind, amount)
         if column.kind in ("moment", "day"):
             return self._moment(column.name, column.kind)
+        if column.kind == "id":  # a spreadsheet has cut off its digits
+            return f"CASE WHEN NOT regexp_full_match({text}, {literal(CUT_ID)}) THEN {text} END"
         if column.kind == "choice":
             return f"CASE WHEN {text} IN ({', '.join(map(literal, column.allowed))}) THEN {text} END"
         arms = "".join(

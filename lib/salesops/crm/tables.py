@@ -23,6 +23,7 @@ ARROW = {
     "count": "int64",
 }
 ALLOWED = {
+    "id": "an id with all its digits, not 1.23E+18 as spreadsheets write it",
     "money": "an amount of money",
     "moment": "a date, or a date and time",
     "day": "a date",
