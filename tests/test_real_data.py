@@ -4,8 +4,12 @@ import datetime as dt
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from salesops import crm, yamlfile
+from salesops.crm import importing
+from salesops.crm import read as reading
+from salesops.crm.mapping import Mapping
 from salesops.funnel import Params, measure
 
 from tests.test_report import Page
@@ -169,3 +173,15 @@ def test_a_russian_export_has_its_checked_figures(data):
     assert amounts(revenue) == 237_276_715 and set(revenue["currency"]) == {"RUB"}
     assert book.about["n_left_out"]["revenue"]["added up with others of the same key"] + len(revenue) == 3_439
     assert "О'КЕЙ" in set(revenue["account_id"]) and revenue["month_on"].nunique() == 12
+
+
+def test_warehouse_tables_import_with_their_deleted_and_merged_rows(data, tmp_path):
+    """Every opportunity of these seeds is deleted; their words are hashed, and their tables do not fit together."""
+    importing.bring_in("salesforce", [data / "dbt_salesforce_seeds"], tmp_path / "sf", currency="USD")
+    book = crm.open(tmp_path / "sf")
+    assert book.about["n_left_out"]["deals"] == {"deleted": 10} and not book.has("deals")
+    assert book.about["n_rows"]["reps"] == 10 and not book.about["n_refused"].get("reps")
+    mapping = yamlfile.load(Path("params/crm/hubspot.yml")) | {"max_refused": 1, "currency": "USD"}
+    got = reading.read(data / "dbt_hubspot_seeds", Mapping(**mapping), tmp_path)
+    assert got.n_left_out["stages"] == {"deleted": 2}
+    assert pq.read_metadata(tmp_path / "deals.parquet").num_rows == 44

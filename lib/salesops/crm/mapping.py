@@ -110,6 +110,7 @@ class TableMap(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     file: str  # relative to the source's folder; a pattern such as deals-*.csv is allowed
     has: list[str] = []  # of the files of that pattern, those whose header has all these columns
+    has_not: list[str] = []  # and none of these
     optional: bool = False  # the file need not be there, nor any column but those that every row needs
     rows: Literal["rows", "cases", "events"] = "rows"  # of an event log (XES): its cases or events
     sheet: str = ""  # of a workbook

@@ -161,6 +161,9 @@ class Part:
 
     def _join(self, view: str, number: int, join, elsewhere) -> str:
         other, columns = elsewhere(join.file, "")
+        if not other:
+            self.fatal.append(Problem(join.file, None, "", "", f"no such file (for {self.table.name})"))
+            return view
         absent = [name for name in join.on if name not in self.raw] + [
             name for name in join.on.values() if name not in columns
         ]
@@ -243,6 +246,8 @@ class Part:
                 test = f"({column} <> '') = {told.filled}"
             else:
                 other, columns = elsewhere(told.not_in.file, told.not_in.column)
+                if not other and not self.spec.optional:
+                    self.fatal.append(Problem(told.not_in.file, None, "", "", f"no such file (for {told.called})"))
                 if told.not_in.column not in columns:
                     continue
                 test = f"{column} NOT IN (SELECT {columns[told.not_in.column]} FROM {other})"

@@ -127,11 +127,14 @@ class _Reader:
         if not spec.has:
             return paths
         names, how, found = files.Names(spec.has), self._how(spec), []
+        told = [one for specs in self.mapping.tables.values() for one in specs]
+        every = files.Names(name for one in told for name in one.has)  # they tell the delimiter and the header's line
         for path in paths:
-            key = (path, tuple(spec.has), how)
+            key = (path, how)
             if key not in self.seen:
-                self.seen[key] = files.header(path, self.scratch, names, how)
-            if len(names.found(self.seen[key])) == len(names.named):
+                self.seen[key] = files.header(path, self.scratch, every, how)
+            here = len(names.found(self.seen[key])) == len(names.named)
+            if here and not files.Names(spec.has_not).found(self.seen[key]):
                 found.append(path)
         return found
 
@@ -206,16 +209,17 @@ class _Reader:
         return done
 
     def _elsewhere(self, file: str, column: str) -> tuple[str, dict[str, str]]:
-        """A view of another file of the source, and its columns by name; blank `column` is all of them."""
+        """A view of another file of the source, and its columns by name; blank `column` is all of them. Nothing where
+        there is no such file."""
         if (file, column) not in self.others:
             place = self.scratch / f"other-{len(self.others)}"
             paths = find(self.folder, file)
+            if not paths:
+                return "", {}
             names = files.Names([column] if column else [], [] if column else [".+"])
             how = files.How(encoding=self.mapping.encoding, delimiter=self.mapping.delimiter)
             found = files.stage(paths, place, names, lambda problem: self.fatal.append(problem), how)
             self.fatal += found.unreadable
-            if not paths:
-                self.fatal.append(Problem(file, None, "", "", f"no such file in {self.folder}"))
             if column and not any(column in one.columns for one in found.staged) and found.headers:
                 self.fatal.append(Problem(file, 1, column, "", "no such column"))
             staged = found.staged[:1]
@@ -428,17 +432,10 @@ class _Reader:
             share = f"{self.mapping.max_refused:.0%} of a table's rows may be refused"
             counts = "; ".join(f"{name}: {n} of {self.n_read[name]} rows" for name, n in n_refused.items())
             raise BadInput(f"{self.mapping.title} is refused ({counts}; {share})", self.refused)
-        empty = [
-            name
-            for name in self.views
-            if name != "stages" and not self.con.execute(f"SELECT count(*) FROM {self.views[name]}").fetchone()[0]
-        ]
-        if "deals" in empty or len(empty) == len([name for name in self.views if name != "stages"]):
-            name = "deals" if "deals" in empty else empty[0]
-            raise BadInput(
-                f"{self.mapping.title} is refused",
-                [Problem(self.mapping.tables[name][0].file, None, "", "", f"no {name} in it")],
-            )
+        names = [name for name in self.views if name != "stages"]
+        if not any(self.con.execute(f"SELECT 1 FROM {self.views[name]} LIMIT 1").fetchall() for name in names):
+            file = self.mapping.tables[names[0]][0].file
+            raise BadInput(f"{self.mapping.title} is refused", [Problem(file, None, "", "", f"no {names[0]} in it")])
 
     # out
 

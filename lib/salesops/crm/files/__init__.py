@@ -84,6 +84,10 @@ def _read(path: Path, file: str, sink: Sink, how: How) -> None:
         from salesops.crm.files import tree
 
         tree.read_xes(path, file, sink, rows=how.rows)
+    elif _begins(head, b"BEGIN:VCALENDAR"):
+        from salesops.crm.files import tree
+
+        tree.read_ics(path, file, sink)
     elif _begins(head, b"<"):
         from salesops.crm.files import workbook
 

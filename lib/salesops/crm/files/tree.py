@@ -1,4 +1,4 @@
-"""Records inside trees: JSON of the CRMs' interfaces, XES event logs.
+"""Records inside trees: JSON of the CRMs' interfaces, XES event logs, calendars.
 
 A record is flattened: `properties.amount` is the key `amount` of its `properties`; `..id` is the `id` of the record
 that it stands in, `...id` of the one above. A key of a mapping that is stepped through stands in `key`.
@@ -115,6 +115,39 @@ def _flat(tree: dict, prefix: str = "", depth: int = 0) -> dict[str, str]:
         elif isinstance(value, str):
             found[prefix + name] = value
     return found
+
+
+def read_ics(path: Path, file: str, sink: Sink) -> None:
+    """Put the events of a calendar into the sink: uid, summary, start, end, minutes, organizer, status.
+
+    Of an event that repeats the first is read, and such are counted.
+
+    Raises
+    ------
+    Unreadable
+        If it is no calendar.
+    """
+    from icalendar import Calendar
+
+    if path.stat().st_size > LARGEST:
+        raise Unreadable(file, None, "", f"a calendar of at most {LARGEST >> 20} MB; split it")
+    try:
+        events = Calendar.from_ical(path.read_bytes()).walk("VEVENT")
+        rows = [_event(event) for event in events]
+    except (ValueError, KeyError, IndexError, UnicodeError, AttributeError) as error:
+        raise Unreadable(file, None, "", f"not readable as a calendar: {' '.join(str(error).split())[:200]}") from None
+    header = ["uid", "summary", "start", "end", "minutes", "organizer", "status"]
+    sink.begin(file, header, typed=["minutes"], row=None)
+    sink.add(rows, list(range(1, len(rows) + 1)))
+    sink.note("events that repeat, of which the first is read", sum("RRULE" in event for event in events))
+
+
+def _event(event) -> list[str]:
+    start, end = event.start, event.end
+    minutes = (end - start).total_seconds() / 60
+    organizer = str(event.get("ORGANIZER", "")).removeprefix("mailto:").removeprefix("MAILTO:")
+    words = [str(event.get(name, "")) for name in ("UID", "SUMMARY")]
+    return [*words, start.isoformat(), end.isoformat(), f"{minutes:g}", organizer, str(event.get("STATUS", ""))]
 
 
 def read_xes(path: Path, file: str, sink: Sink, *, rows: str) -> None:
