@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from salesops import crm
 from salesops.crm import importing
@@ -209,3 +210,67 @@ def test_every_system_has_an_export_to_try_it_on(root):
     }  # tested on the data themselves
     tried = {system for system, _logged, _told in SYSTEMS.values()} | {path.name for path in EXPORTS.iterdir()}
     assert {path.stem for path in (root / "params" / "crm").glob("*.yml")} - public <= tried
+
+
+SNAPSHOTS = {
+    "2026-01-31": "1;A;100;Лид;05.01.2026\n2;B;200;Лид;06.01.2026\n3;C;300;Оферта;13.01.2026\n9;Z;1;Лид;20.01.2026\n",
+    "2026-02-28": "1;A;150;Оферта;05.01.2026\n2;B;200;Лид;06.01.2026\n3;C;300;Успешно реализовано;13.01.2026\n",
+    "2026-04-30": "1;A;150;Успешно реализовано;05.01.2026\n2;B;200;Лид;06.01.2026\n"
+    "3;C;999;Успешно реализовано;13.01.2026\n",
+}
+CLOSED = {"2026-02-28": {"3": "20.02.2026"}, "2026-04-30": {"1": "15.02.2026", "3": "20.02.2026"}}
+
+
+def take(tmp_path: Path, day: str) -> crm.Book:
+    files = tmp_path / f"files-{day}"
+    files.mkdir()
+    lines = ["ID;Название сделки;Бюджет;Этап сделки;Дата создания сделки;Дата закрытия"]
+    for line in SNAPSHOTS[day].splitlines():
+        lines.append(f"{line};{CLOSED.get(day, {}).get(line.partition(';')[0], 'не закрыта')}")
+    (files / "export.csv").write_text("\n".join(lines))
+    stages = "Лид, Оферта, Успешно реализовано=won, Закрыто и не реализовано=lost"
+    importing.bring_in(
+        "amocrm", [files], tmp_path / "book", currency="RUB", exported_on=day, stages=stages, snapshot=True
+    )
+    return crm.open(tmp_path / "book")
+
+
+def test_snapshots_make_the_history_that_the_crm_does_not_keep(tmp_path):
+    first = take(tmp_path, "2026-01-31")
+    assert first.about["history"] == "current_stage" and first.about["snapshots"]["gap"] is None
+    take(tmp_path, "2026-02-28")
+    book = take(tmp_path, "2026-04-30")
+    assert book.about["history"] == "changes" and book.about["snapshots"]["gap"] == ["2026-02-28", "2026-04-30", 61]
+    stages = {}
+    for day in SNAPSHOTS:
+        then = crm.open(tmp_path / "book", as_of=day).deals.execute().set_index("deal_id")
+        stages[day] = {deal: (row["stage"], row["amount_minor"] // 100) for deal, row in then.iterrows()}
+    assert stages == {
+        "2026-01-31": {"1": ("Лид", 100), "2": ("Лид", 200), "3": ("Оферта", 300)},
+        "2026-02-28": {"1": ("Оферта", 150), "2": ("Лид", 200), "3": ("Успешно реализовано", 300)},
+        "2026-04-30": {"1": ("Успешно реализовано", 150), "2": ("Лид", 200), "3": ("Успешно реализовано", 999)},
+    }
+    won = book.deals.execute().set_index("deal_id")["closed_at"]
+    assert str(won["3"].tz_localize("UTC").tz_convert("Europe/Moscow"))[:10] == "2026-02-20"  # its own day, between two
+    assert str(won["1"].tz_localize("UTC").tz_convert("Europe/Moscow"))[:10] == "2026-04-30"  # when it was first seen
+
+
+def test_rewritten_history_is_listed(tmp_path):
+    for day in SNAPSHOTS:
+        book = take(tmp_path, day)
+    assert book.about["snapshots"]["rewritten"] == {"back_dated": 1, "edited_after_close": 1, "vanished": 1}
+    audit = pd.read_parquet(tmp_path / "book" / "audit.parquet")
+    found = {(row.day, row.deal_id, row.kind, row.was) for row in audit.itertuples()}
+    assert found == {
+        ("2026-02-28", "9", "vanished", "Лид"),
+        ("2026-04-30", "1", "back_dated", "open on 2026-02-28"),
+        ("2026-04-30", "3", "edited_after_close", "amount_minor 30000"),
+    }
+
+
+def test_a_snapshot_of_the_past_is_not_added(tmp_path):
+    take(tmp_path, "2026-02-28")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "book").glob("*") if path.is_file()}
+    with pytest.raises(BadInput, match="there is one of 2026-02-28 already; this is of 2026-01-31"):
+        take(tmp_path, "2026-01-31")
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "book").glob("*") if path.is_file()}

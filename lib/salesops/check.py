@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from salesops import project
+from salesops.crm import snapshot
 from salesops.crm.book import Book
 from salesops.crm.tables import TABLES
 
@@ -31,6 +32,7 @@ def facts(book: Book) -> dict:
         "repairs": about["repairs"],
         "found_in_files": about["notes_of_files"],
         "written": about["written"],
+        "snapshots": about.get("snapshots"),
         "notes": {name: n for name, n in about["notes"].items() if n},
         "questions": {name: lacks(needs, about) for name, needs in questions().items()},
     }
@@ -93,6 +95,13 @@ def text(found: dict) -> str:
     ]
     lines += [f"found in {file}: {what}, {n:,}" for file, what, n in found["found_in_files"]]
     lines += [f"written: {column}, {how}" for column, how in found["written"].items()]
+    if taken := found["snapshots"]:
+        lines.append(f"snapshots: {len(taken['taken'])}, {taken['taken'][0]} .. {taken['taken'][-1]}")
+        if taken["gap"]:
+            lines.append("  longest time without one: {2} days, {0} .. {1}".format(*taken["gap"]))
+        lines += [
+            f"  rewritten: {n:,} {snapshot.KINDS[kind]} (audit.parquet)" for kind, n in taken["rewritten"].items()
+        ]
     lines += [f"note: {name.replace('_', ' ')}, {n:,}" for name, n in found["notes"].items()]
     lines += [f"refused: {name}, {n:,} rows" for name, n in found["refused"].items()]
     for problem in found["problems"][:40]:

@@ -166,31 +166,58 @@ def verify(folder: Path, n_jobs, log, **limits) -> None:
     sys.exit(FAILED if any(verdict.differs for verdict in verdicts) else 0)
 
 
+def _of_export(command):
+    """The arguments and options of commands that read an export."""
+    for option in reversed([
+        click.argument("system"),
+        click.argument("given", nargs=-1, required=True, metavar="FILES...", type=click.Path(path_type=Path)),
+        click.option("--to", required=True, metavar="BOOK", type=click.Path(path_type=Path), help="The book's folder."),
+        click.option("--title", help="What the source is called on the pages."),
+        click.option("--currency", help="The reporting currency, such as USD."),
+        click.option("--time-zone", help="Of moments without an offset and of the reports' days, as Europe/Moscow."),
+        click.option("--exported-on", help="Day of the export, such as 2026-10-31."),
+        click.option("--date-order", help="dmy, mdy or ymd, where it cannot be told from the dates."),
+        click.option("--decimal", help="The decimal mark, where it cannot be told from the numbers."),
+        click.option("--thousands", help="The thousands mark."),
+        click.option("--encoding", help="Such as cp1251, where it cannot be told from the file."),
+        click.option("--stages", default="", help="In their order, as 'Lead, Offer, Won=won, Lost=lost'."),
+    ]):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @main.command(name="import")
-@click.argument("system")
-@click.argument("given", nargs=-1, required=True, metavar="FILES...", type=click.Path(path_type=Path))
-@click.option("--to", required=True, metavar="BOOK", type=click.Path(path_type=Path), help="Folder of the book.")
-@click.option("--title", help="What the source is called on the pages.")
-@click.option("--currency", help="The reporting currency, such as USD.")
-@click.option("--time-zone", help="Of moments without an offset, and of the reports' days, such as Europe/Moscow.")
-@click.option("--exported-on", help="Day of the export, such as 2026-10-31.")
-@click.option("--date-order", help="dmy, mdy or ymd, where it cannot be told from the dates.")
-@click.option("--decimal", help="The decimal mark, where it cannot be told from the numbers.")
-@click.option("--thousands", help="The thousands mark.")
-@click.option("--encoding", help="Such as cp1251, where it cannot be told from the file.")
-@click.option("--stages", default="", help="In their order, as 'Lead, Offer, Won=won, Lost=lost'.")
+@_of_export
 @click.option("--replace", is_flag=True, help="Take the place of an earlier book.")
-def import_(system, given, to, replace, stages, **changes) -> None:
+def import_(system, given, to, **told) -> None:
     """Import the files or folders that a system exported, by params/crm/SYSTEM.yml, into a book.
 
     Instead of files, '$NAME' is a data base: the environment variable NAME holds its URL.
 
     The book's folder is then a source of every question: -p source BOOK. Exit code 2: nothing was imported.
     """
+    _bring_in(system, given, to, told)
+
+
+@main.command()
+@_of_export
+def snapshot(system, given, to, **told) -> None:
+    """Add an export to a book as the snapshot of its day (--exported-on, by default today), and derive what changed.
+
+    For systems that export no history. What one snapshot says of the past against an earlier one is listed. Exit code
+    2: nothing was added.
+    """
+    import datetime as dt
+
+    told["exported_on"] = told["exported_on"] or str(dt.datetime.now().astimezone().date())
+    _bring_in(system, given, to, told | {"snapshot": True})
+
+
+def _bring_in(system, given, to, told) -> None:
     from salesops.crm import importing
 
     try:
-        importing.bring_in(system, given, to, replace=replace, stages=stages, **changes)
+        importing.bring_in(system, given, to, **told)
     except BadInput as error:
         _refuse(str(error))
     _check(str(to), as_json=False)

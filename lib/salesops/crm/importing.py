@@ -39,10 +39,17 @@ def parse_stages(text: str) -> list[dict]:
 
 
 def bring_in(
-    system: str, given: Sequence[Path], to: Path, *, replace: bool = False, stages: str = "", **changes: str
+    system: str,
+    given: Sequence[Path],
+    to: Path,
+    *,
+    replace: bool = False,
+    snapshot: bool = False,
+    stages: str = "",
+    **changes: str,
 ) -> Path:
     """Write the book of some files or folders to `to`; or of a data base, where `given` is `$NAME`: the environment
-    variable with its URL.
+    variable with its URL. With `snapshot` the export is added to the snapshots of a book that is there already.
 
     Raises
     ------
@@ -54,7 +61,8 @@ def bring_in(
     path = root / "params" / "crm" / f"{system}.yml"
     if "/" in system or not path.is_file():
         raise BadInput(f"{printable(system)!r} cannot be imported", [f"allowed: {', '.join(known(root))}"])
-    if to.exists() and not (replace and (to / "book.json").is_file()):
+    earlier = to if snapshot and (to / "snapshots").is_dir() else None
+    if not earlier and to.exists() and not (replace and (to / "book.json").is_file()):
         raise BadInput(
             f"{to} exists already", ["say --replace" if (to / "book.json").is_file() else "name a folder that does not"]
         )
@@ -68,7 +76,8 @@ def bring_in(
         draft = Path(place) / "book"
         draft.mkdir()
         files = Path(place) / "files"
-        making.from_export(draft, database.copy(variable, spec, files) if variable else _gathered(given, files), spec)
+        folder = database.copy(variable, spec, files) if variable else _gathered(given, files)
+        making.from_export(draft, folder, spec, earlier=earlier, snapshots=snapshot)
         if to.exists():
             to.rename(Path(place) / "before")
         draft.rename(to)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from salesops.crm import mapping, prepare, sample
+from salesops.crm import mapping, prepare, sample, snapshot
 from salesops.crm.read import read, refused_frame
 from salesops.crm.source import Located
 
@@ -17,8 +17,12 @@ def make(target: Path, located: Located) -> None:
         from_export(target, located.files, mapping.load(located.mapping))
 
 
-def from_export(target: Path, folder: Path, spec: mapping.Mapping) -> None:
+def from_export(
+    target: Path, folder: Path, spec: mapping.Mapping, *, earlier: Path | None = None, snapshots: bool = False
+) -> None:
     """Write the book of an export into an empty folder.
+
+    With `snapshots` it is a snapshot, of the day `exported_on`, added to those of the book `earlier`.
 
     Raises
     ------
@@ -40,4 +44,6 @@ def from_export(target: Path, folder: Path, spec: mapping.Mapping) -> None:
         "notes_of_files": [list(note) for note in got.notes],
         "written": got.written,
     }
+    if snapshots:
+        about["snapshots"] = snapshot.add(target, earlier, spec.exported_on, spec.time_zone)
     prepare.prepare(target, about)

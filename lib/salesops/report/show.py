@@ -4,6 +4,7 @@ Beside the HTML that JupyterLab and the page show, findings and the page's own f
 data under MIME types of ours, so that the index and the delivery need not read HTML.
 """
 
+import datetime as dt
 import html
 import io
 import re
@@ -106,6 +107,7 @@ def sources(book: crm.Book) -> None:
         (_("Known up to"), _("{day}, end of day, {zone}").format(day=lang.day(book.as_of), zone=book.time_zone)),
         (_("Later data"), _("the source ends on that day") if book.complete else _("in the source, and not used")),
         (_("Stage history from"), history),
+        *_snapshots(about),
         (
             _("Rows"),
             ", ".join(f"{name} {lang.count(n)}" for name, n in book.n_known.items()),
@@ -117,6 +119,20 @@ def sources(book: crm.Book) -> None:
         rows.append((_("Kept without a log"), ", ".join(missing)))
     _emit(f"<dl>{''.join(f'<dt>{_e(name)}</dt><dd>{_e(value)}</dd>' for name, value in rows)}</dl>")
     _refused(about)
+
+
+def _snapshots(about: dict) -> list[tuple[str, str]]:
+    """How often the export was looked at, where the history is what differs between snapshots."""
+    if not (taken := about.get("snapshots")):
+        return []
+    days = [lang.day(dt.date.fromisoformat(day)) for day in (taken["taken"][0], taken["taken"][-1])]
+    text_ = ngettext("{n} snapshot, {first}", "{n} snapshots, {first} to {last}", len(taken["taken"]))
+    rows = [(_("Snapshots compared"), text_.format(n=lang.count(len(taken["taken"])), first=days[0], last=days[1]))]
+    if taken["gap"]:
+        first, last = (lang.day(dt.date.fromisoformat(day)) for day in taken["gap"][:2])
+        gap = ngettext("{n} day, {first} to {last}", "{n} days, {first} to {last}", taken["gap"][2])
+        rows.append((_("Longest time without one"), gap.format(n=lang.count(taken["gap"][2]), first=first, last=last)))
+    return rows
 
 
 def _mended(about: dict) -> list[tuple[str, str]]:
