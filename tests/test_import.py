@@ -1,5 +1,6 @@
 """Every preset with an export written by hand to its documented shape: all give the same small book."""
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -274,3 +275,61 @@ def test_a_snapshot_of_the_past_is_not_added(tmp_path):
     with pytest.raises(BadInput, match="there is one of 2026-02-28 already; this is of 2026-01-31"):
         take(tmp_path, "2026-01-31")
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "book").glob("*") if path.is_file()}
+
+
+def workbook(path: Path, rows: list[list], **sheets) -> Path:
+    import xlsxwriter
+
+    with xlsxwriter.Workbook(path, {"default_date_format": "dd.mm.yyyy hh:mm"}) as book:
+        for name, table in {"Сделки": rows, **sheets}.items():
+            sheet = book.add_worksheet(name)
+            for at, row in enumerate(table):
+                sheet.write_row(at, 0, row)
+    return path
+
+
+AMO = [
+    "ID",
+    "Название сделки",
+    "Бюджет",
+    "Ответственный",
+    "Дата создания сделки",
+    "Этап сделки",
+    "Воронка",
+    "Дата закрытия",
+]
+STAGES = "Продажи: Лид, Оферта, Успешно реализовано=won, Закрыто и не реализовано=lost"
+
+
+def test_a_workbook_brings_its_own_types(tmp_path):
+    """Days that are days in the sheet need no order; ids that are numbers stay whole; another sheet is not taken."""
+    rows = [
+        ["Отчёт"], [], AMO,
+        [30001, "Acme", 1200.5, "Анна", dt.datetime(2026, 1, 5, 12), "Успешно реализовано", "Продажи",
+         dt.datetime(2026, 2, 3)],
+        [30002, "Beta", "", "Борис", dt.datetime(2026, 2, 11, 12), "Лид", "Продажи", None],
+    ]  # fmt: skip
+    path = workbook(tmp_path / "deals.csv", rows, Итоги=[["Всего", 2]])  # what it is, its bytes say
+    importing.bring_in("amocrm", [path], tmp_path / "book", currency="RUB", exported_on="2026-03-31", stages=STAGES)
+    book = crm.open(tmp_path / "book")
+    deals = book.deals.execute().set_index("deal_id")
+    assert deals["amount_minor"].fillna(-1).to_dict() == {"30001": 120050, "30002": -1}
+    assert [str(at)[:16] for at in deals["created_at"]] == ["2026-01-05 09:00", "2026-02-11 09:00"]  # Moscow
+    assert book.about["notes_of_files"] == [["deals.csv[Сделки]", "lines above the header", 1]]
+
+
+def test_days_that_are_partly_text_are_not_guessed(tmp_path):
+    rows = [AMO] + [
+        [k, "x", 1, "a", f"{k + 12}.01.2026" if k % 2 else dt.datetime(2026, k, 1), "Лид", "Продажи", ""]
+        for k in range(1, 11)
+    ]
+    path = workbook(tmp_path / "deals.xlsx", rows)
+    with pytest.raises(BadInput, match="Дата создания сделки: got '2026-02-01'"):
+        importing.bring_in("amocrm", [path], tmp_path / "book", currency="RUB", stages=STAGES)
+
+
+def test_one_of_two_sheets_has_to_be_named(tmp_path):
+    rows = [AMO, [1, "x", 1, "a", dt.datetime(2026, 1, 1), "Лид", "Продажи", ""]]
+    path = workbook(tmp_path / "deals.xlsx", rows, Копия=rows)
+    with pytest.raises(BadInput, match="one sheet with these columns"):
+        importing.bring_in("amocrm", [path], tmp_path / "book", currency="RUB", stages=STAGES)

@@ -386,7 +386,7 @@ class Part:
             if kind in ("money", "number", "share", "count"):
                 self.decided[key] = self._numbers(text, view, typed)
             elif kind in ("day", "moment"):
-                order = self._how("date_order")
+                order = "" if typed else self._how("date_order")
                 self.decided[key] = evidence.dates([] if order else self._dates(text, view), order=order)
         except Doubt as doubt:
             self.fatal.append(Problem(self.files, None, source, doubt.came, doubt.allowed))

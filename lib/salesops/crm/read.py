@@ -79,6 +79,7 @@ class _Reader:
         self.repairs: list[Repair] = []
         self.notes: dict[tuple[str, str], int] = {}
         self.written: dict[str, str] = {}
+        self.unread: list[Problem] = []  # of files that were looked at and cannot be read
         self.staged: dict[tuple, files.Found] = {}
         self.seen: dict[tuple, list[str]] = {}  # headers of files that were looked at
         self.others: dict[str, tuple[str, dict[str, str]]] = {}
@@ -132,7 +133,8 @@ class _Reader:
         for path in paths:
             key = (path, how)
             if key not in self.seen:
-                self.seen[key] = files.header(path, self.scratch, every, how)
+                self.seen[key], problem = files.header(path, self.scratch, every, how)
+                self.unread += [problem] if problem and problem not in self.unread else []
             here = len(names.found(self.seen[key])) == len(names.named)
             if here and not files.Names(spec.has_not).found(self.seen[key]):
                 found.append(path)
@@ -144,6 +146,7 @@ class _Reader:
 
     def _say_what_is_read(self, parts: list[tuple[str, TableMap]]) -> None:
         """No file fits any part: what there is, and what was looked for."""
+        self.fatal += self.unread
         there = ", ".join(sorted(path.name for path in self.folder.glob("*") if path.is_file())[:20])
         for name, spec in parts:
             columns = f" with the columns {', '.join(spec.has)}" if spec.has else ""

@@ -53,15 +53,17 @@ def stage(paths: list[Path], folder: Path, wanted: Names, tell: Callable[[Proble
     return Found(sink.close(), sink.headers, sink.n_read, dict(sink.notes), unreadable)
 
 
-def header(path: Path, scratch: Path, wanted: Names, how: How) -> list[str]:
-    """The header of a file that has the columns wanted; empty where it has none, or cannot be read."""
+def header(path: Path, scratch: Path, wanted: Names, how: How) -> tuple[list[str], Problem | None]:
+    """The header of a file, found by the columns wanted; empty, and why, where it cannot be read."""
     try:
         _read(path, path.name, Peek(scratch, wanted, lambda problem: None), how)
     except Seen as seen:
-        return seen.args[0]
-    except (Unreadable, OSError):
-        pass
-    return []
+        return seen.args[0], None
+    except Unreadable as error:
+        return [], error.problem
+    except OSError as error:
+        return [], Problem(path.name, None, "", "", f"not readable: {error.strerror or error}")
+    return [], None
 
 
 def _read(path: Path, file: str, sink: Sink, how: How) -> None:

@@ -44,7 +44,14 @@ def read(path: Path, file: str, sink: Sink, *, sheet: str) -> None:
     if len(best) > 1:
         raise Unreadable(file, None, ", ".join(best), "one sheet with these columns; say which in the mapping (sheet)")
     name = best[0]
-    _put(rows[name], fit[name][1], file if len(book.sheet_names) == 1 else f"{file}[{name}]", sink)
+    place = fit[name][1]
+    below = pages[name][place + 1 :]
+    typed = [
+        text.strip()
+        for k, text in enumerate(rows[name][place])
+        if all(not isinstance(row[k], str) or not row[k].strip() for row in below)
+    ]
+    _put(rows[name], place, file if len(book.sheet_names) == 1 else f"{file}[{name}]", sink, typed)
 
 
 def _text(cell) -> str:
@@ -72,11 +79,11 @@ def _header(rows: list[list[str]], sink: Sink) -> tuple[int, int]:
     return found, -place
 
 
-def _put(rows: list[list[str]], place: int, file: str, sink: Sink) -> None:
+def _put(rows: list[list[str]], place: int, file: str, sink: Sink, typed: list[str]) -> None:
     header = [name.strip() or f"\0{number}" for number, name in enumerate(rows[place])]
     while header and header[-1].startswith("\0") and not any(row[len(header) - 1] for row in rows[place:]):
         header.pop()
-    sink.begin(file, header, row=place + 1)
+    sink.begin(file, header, typed=typed, row=place + 1)
     sink.note("lines above the header", sum(map(any, rows[:place])))
     width = len(header)
     kept = [(number, row[:width]) for number, row in enumerate(rows[place + 1 :], place + 2) if any(row[:width])]
