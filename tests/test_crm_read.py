@@ -518,3 +518,33 @@ def test_decided_marks_give_the_true_numbers(numbers, marks, digits):
         return
     read_back = [value(parse.decimal(parse.plain(parse.bare("x", "USD"), how)), text) for text in texts[:5]]
     assert read_back == [Decimal(number) / 10**digits for number in numbers[:5]]
+
+
+def test_ranges_that_a_spreadsheet_made_days_are_named(tmp_path):
+    columns = {**SPEC["tables"]["deals"]["columns"], "segment": "Size"}
+    tables = {"deals": {**SPEC["tables"]["deals"], "columns": columns}}
+    sizes = ["Size", "21-50", "May-20", "1-4"]
+    text = "\n".join(f"{line};{size}" for line, size in zip(GOOD.splitlines(), sizes, strict=True))
+    got = book(tmp_path, text, tables=tables)
+    assert got.notes == [("deals.csv", "deals.segment looks like ranges, of which a spreadsheet made days (May-20)", 1)]
+    assert got.tables["deals"]["segment"].to_pylist() == ["21-50", "May-20", "1-4"]
+
+
+def test_errors_of_a_spreadsheet_are_blank_and_counted(tmp_path):
+    got = book(tmp_path, GOOD.replace("k.A.", "#DIV/0!").replace("Beta", "#REF!"))
+    assert [(r.column, r.came, r.became, r.n_rows) for r in got.repairs if r.came.startswith("#")] == [
+        ("name", "#REF!", "", 1),
+        ("amount", "#DIV/0!", "", 1),
+    ]
+    assert got.tables["deals"]["amount_minor"].to_pylist() == [123456, None, -500]
+
+
+def test_percent_and_signs_are_understood(tmp_path):
+    stages = {"file": "stages.csv", "columns": {"stage": "s", "position": "n", "kind": "k", "probability": "p"}}
+    (tmp_path / "stages.csv").write_text(
+        "s;n;k;p\nLead;1;open;12,5 %\nOffer;2;open;50%\nWon;3;won;100%\nLost;4;lost;0%\n"
+    )
+    tables = {**SPEC["tables"], "stages": stages}
+    got = book(tmp_path, GOOD.replace("1.234,56", "€ 1.234,56"), tables=tables, stages=[])
+    assert got.tables["stages"]["probability"].to_pylist() == [0.125, 0.5, 1.0, 0.0]
+    assert got.tables["deals"]["amount_minor"].to_pylist() == [123456, None, -500]

@@ -22,6 +22,7 @@ from salesops.problems import Problem
 
 MASKS = 2000  # ways of writing that are looked at in a column
 TIMES = " × "
+LOST_RANGE = r"(?i)(\d{1,2}-)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(-\d{1,2})?"
 CUT_ID = r"\d(?:[.,]\d+)?[eE]\+\d+"
 SIDES = ("old_value", "new_value")
 FIRST_TWO = (r"^(\d{1,2})\D", r"^\d{1,2}\D(\d{1,2})\D")
@@ -86,6 +87,7 @@ class Part:
         self.repairs: list[Repair] = []
         self.decided: dict[str, Numbers | Dates] = {}
         self.n_left_out: dict[str, int] = {}
+        self.notes: dict[tuple[str, str], int] = {}  # (file, what was seen) -> rows
         self.raw: dict[str, str] = {}  # name in the files -> column of the view raw
         self.files = next(iter(found.headers), spec.file)
 
@@ -103,6 +105,7 @@ class Part:
         self._only(elsewhere)
         self._text(dated)
         self._mended()
+        self._name_lost_ranges()
         self._decide(dated)
         if len(self.fatal):
             return None
@@ -322,6 +325,22 @@ class Part:
                 text = parse.salesforce(text)
             mended.append(f"{text} AS {quoted('t_' + name)}")
         self.view = self._view("mended", f"SELECT * REPLACE ({', '.join(mended)}) FROM {self.view}")
+
+    def _name_lost_ranges(self) -> None:
+        """Ranges that a spreadsheet took for days: May-20 beside 21-50. What they were cannot be told, so they are named."""
+        texts = [name for name in self.names if self.table[name].kind == "text" and name not in self.spec.constants]
+        counts = [
+            f"count(*) FILTER (regexp_full_match({quoted('t_' + name)}, {literal(form)}))"
+            for name in texts
+            for form in (LOST_RANGE, r"\d+ ?[-–] ?\d+")
+        ]
+        if not counts:
+            return
+        found = self.ask(f"SELECT {', '.join(counts)} FROM {self.view}")[0]
+        for name, n_lost, n_ranges in zip(texts, found[::2], found[1::2], strict=True):
+            if n_lost and n_ranges:
+                what = f"{self.table.name}.{name} looks like ranges, of which a spreadsheet made days (May-20)"
+                self.notes[self.files, what] = n_lost
 
     def _are_floats(self, name: str) -> bool:
         """Whether every id of a column was written as a number with .0, which a program has done and not the CRM."""

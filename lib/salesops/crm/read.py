@@ -199,6 +199,7 @@ class _Reader:
             done = None
         self.fatal += [problem for problem in problems if problem not in self.fatal]
         self.repairs += part.repairs
+        self.notes |= part.notes
         self.written |= {
             f"{name}.{column}": _says(how) for column, how in part.decided.items() if column in TABLES[name].names
         }
