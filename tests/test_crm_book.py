@@ -229,7 +229,7 @@ def test_a_source_without_history_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("nowhere", "allowed: sample, aw:<folder>, bpic2012:<folder>, "),
+        ("nowhere", "allowed: sample, 1c:<folder>, amocrm:<folder>, "),
         ("maven:nowhere", "there is no folder"),
         ("sample:deals=10", "deals=10: allowed are 2,000 to 5,000,000"),
         ("sample:deals=3e3,sead=1", "'sead=1': write deals=20000"),
