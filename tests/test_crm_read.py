@@ -1,5 +1,6 @@
 """Reading through a mapping: values, repairs, and every problem at once with its place."""
 
+import contextlib
 import datetime as dt
 import tempfile
 from decimal import Decimal
@@ -186,7 +187,7 @@ def test_a_mapping_names_all_its_mistakes(tmp_path):
 
 
 @given(st.integers(-(10**15), 10**15), st.sampled_from([(",", "."), (".", ","), (",", " "), (".", "'"), (".", "")]))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_money_survives_being_written_with_marks(minor, marks):
     point, group = marks
     whole, cents = divmod(abs(minor), 100)
@@ -262,6 +263,7 @@ def test_local_moments_are_those_of_the_zone(at, zone):
         ("12/31/2025 13:05 PM", Dates("triple", "mdy"), None),
         ("31-Foo-2025", Dates("named"), None),
         ("2199-01-01", Dates("iso"), None),
+        ("2026-01-05T10:00:00+99:99", Dates("iso"), None),
     ],
 )  # fmt: skip
 def test_dates_in_every_family(text, how, utc):
@@ -548,3 +550,81 @@ def test_percent_and_signs_are_understood(tmp_path):
     got = book(tmp_path, GOOD.replace("1.234,56", "€ 1.234,56"), tables=tables, stages=[])
     assert got.tables["stages"]["probability"].to_pylist() == [0.125, 0.5, 1.0, 0.0]
     assert got.tables["deals"]["amount_minor"].to_pylist() == [123456, None, -500]
+
+
+SMALL = {
+    "title": "X",
+    "currency": "USD",
+    "stages": [{"stage": "A", "kind": "open"}, {"stage": "W", "kind": "won"}],
+}
+DEALS = {"file": "d.csv", "columns": {"deal_id": "id", "stage": "s", "amount": "amt", "created_at": "c"}}
+ROWS = "id,s,amt,c,w\n1,A,10.5,2026-01-01,2026-01-02\n2,W,20.5,2026-01-02,2026-01-03\n"
+
+
+def small(folder: Path, deals: dict, text: str = ROWS, **files: str) -> Got:
+    (folder / "d.csv").write_text(text)
+    for name, content in files.items():
+        (folder / f"{name}.csv").write_text(content)
+    return read(folder, Mapping(**SMALL, tables={"deals": {**DEALS, **deals}}))
+
+
+def test_a_join_takes_all_files_of_its_pattern_and_no_blank_keys(tmp_path):
+    told = {"join": [{"file": "r*.csv", "name": "r", "on": {"w": "k"}}], "columns": {**DEALS["columns"], "name": "r.n"}}
+    text = ROWS.replace("2026-01-03", "")
+    got = small(tmp_path, told, text, r1="k,n\nx,Zero\n,Nobody\n", r2="k,n,z\n2026-01-02,One,1\n")
+    assert got.tables["deals"]["name"].to_pylist() == ["One", None]
+
+
+def test_a_condition_knows_the_marks_of_its_column(tmp_path):
+    text = 'id,s,amt,c,w\n1,A,"1,500.00",2026-01-01,\n2,A,7.50,2026-01-01,\n3,A,2.00,2026-01-01,\n'
+    got = small(tmp_path, {"only": [{"column": "amt", "above": 5, "called": "small"}]}, text)
+    assert got.tables["deals"]["deal_id"].to_pylist() == ["1", "2"] and got.n_left_out == {"deals": {"small": 1}}
+
+
+def test_currencies_are_not_added_up(tmp_path):
+    rows = "".join(f"{k},A,1,2026-01-01,USD\n" for k in range(3, 40))
+    text = "id,s,amt,c,w\n1,A,10,2026-01-01,USD\n1,A,20,2026-01-01,EUR\n" + rows
+    got = small(tmp_path, {"sum": True, "columns": {**DEALS["columns"], "currency": "w"}}, text)
+    assert got.tables["deals"]["amount_minor"].to_pylist()[0] == 1000 and got.n_refused == {"deals": 1}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"sum": True},
+        {"columns": {**DEALS["columns"], "amount": {"product": ["amt", "w"]}}},
+        {"scale": {"amount": "1000"}},
+    ],
+)
+def test_numbers_that_are_too_large_are_refused(tmp_path, told):
+    row = "1,A,90000000000000000000,2026-01-01,90000000000000000000\n"
+    with pytest.raises(BadInput):
+        small(tmp_path, told, "id,s,amt,c,w\n" + row * 3)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"stage_dates": "w("},
+        {"stage_dates": "w"},
+        {"closing": {"column": "w"}},
+        {"keep": {"stage": []}},
+        {"join": [{"file": "d.csv", "name": "q", "on": {}}]},
+        {"only": [{"column": "amt", "above": float("inf"), "called": "x"}]},
+        {"delimiter": ";;"},
+        {"encoding": "rot13"},
+        {"thousands": "]"},
+        {"file": "**.csv"},
+        {"only": [{"column": "amt", "matches": "(", "called": "x"}]},
+    ],
+)
+def test_a_table_that_cannot_work_is_refused_before_anything_is_read(told):
+    with pytest.raises(ValueError):
+        Mapping(**SMALL, tables={"deals": {**DEALS, **told}})
+
+
+@pytest.mark.parametrize("pattern", ["w(x)?", "(?=w)w", "'; DROP TABLE x; --(a)"])
+def test_odd_patterns_do_no_harm(tmp_path, pattern):
+    for told in ({"stage_dates": pattern}, {"only": [{"column": "s", "matches": pattern, "called": "x"}]}):
+        with contextlib.suppress(BadInput, ValueError):
+            small(tmp_path, told)

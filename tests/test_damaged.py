@@ -324,6 +324,7 @@ def test_names_in_archives_lead_nowhere(tmp_path, name):
     assert {path.parent for path in new} == {inner / "book"} and not Path("/tmp/out.csv").exists()
 
 
+@pytest.mark.slow
 def test_bombs_are_refused(tmp_path):
     for number, inside in enumerate(["", "*.csv"]):
         place = tmp_path / str(number)

@@ -1,6 +1,7 @@
 """Every preset with an export written by hand to its documented shape: all give the same small book."""
 
 import datetime as dt
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -333,3 +334,115 @@ def test_one_of_two_sheets_has_to_be_named(tmp_path):
     path = workbook(tmp_path / "deals.xlsx", rows, Копия=rows)
     with pytest.raises(BadInput, match="one sheet with these columns"):
         importing.bring_in("amocrm", [path], tmp_path / "book", currency="RUB", stages=STAGES)
+
+
+# What an attacker found
+
+HUB = "Record ID,Deal Name,Deal Stage,Close Date,Create Date,Amount,Deal probability,Pipeline,Deal owner\n"
+GOOD = (
+    HUB + "1,A,Qualified,,2026-01-05 10:00,100.50,0.2,Sales,Z\n"
+    "2,B,closedwon,2026-02-01 11:00,2026-01-06 10:00,200.00,1,Sales,Z\n"
+)
+
+
+def hub(tmp_path: Path, files: dict[str, str | bytes], to: str = "book", system: str = "hubspot", **told) -> crm.Book:
+    place = tmp_path / f"in-{len(list(tmp_path.iterdir()))}"
+    place.mkdir()
+    for name, content in files.items():
+        (place / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    importing.bring_in(system, [place], tmp_path / to, **{"currency": "USD", **told})
+    return crm.open(tmp_path / to)
+
+
+def test_a_file_that_looks_like_data_is_not_passed_over(tmp_path):
+    more = HUB + "3,Café,Qualified,,2026-01-05 10:00,1,0.2,Sales,Z\n"
+    with pytest.raises(BadInput, match="b.csv, row 2: got 'bytes e9"):
+        hub(tmp_path, {"a.csv": GOOD, "b.csv": more.encode("cp1252")})
+    with pytest.raises(BadInput, match="b.csv.gz: not readable as gzip"):
+        hub(tmp_path, {"a.csv": GOOD, "b.csv.gz": gzip.compress(more.encode() * 50)[:-20]})
+    with pytest.raises(BadInput, match="n.json"):
+        hub(tmp_path, {"a.csv": GOOD, "n.json": bytes.fromhex("fffe7b00220061")})
+    book = hub(tmp_path, {"a.csv": GOOD, "README.md": "about\n", ".DS_Store": b"\0\1", "logo.png": b"\x89PNG\0"})
+    named = {file for file, what, _n in book.about["notes_of_files"] if what.startswith("not read")}
+    assert named == {"README.md", "logo.png"} and book.n_known["deals"] == 2
+
+
+def test_links_are_followed_where_they_are_given_and_refused_where_they_lead_out(tmp_path):
+    (tmp_path / "real.csv").write_text(GOOD)
+    (tmp_path / "latest.csv").symlink_to("real.csv")
+    importing.bring_in("hubspot", [tmp_path / "latest.csv"], tmp_path / "book", currency="USD")
+    assert crm.open(tmp_path / "book").n_known["deals"] == 2
+    place = tmp_path / "in"
+    place.mkdir()
+    (place / "a.csv").write_text(GOOD.replace("1,A", "5,A").replace("2,B", "6,B"))
+    (place / "b.csv").symlink_to(tmp_path / "real.csv")
+    with pytest.raises(BadInput, match="b.csv: a file of the folder itself"):
+        importing.bring_in("hubspot", [place], tmp_path / "other", currency="USD")
+
+
+def test_one_deal_in_two_files_is_refused(tmp_path):
+    with pytest.raises(BadInput, match=r"new.csv, row 2, deal_id: got '1', each key in one file; a-old.csv has it too"):
+        hub(tmp_path, {"a-old.csv": "".join(GOOD.splitlines(True)[:2]), "new.csv": GOOD})
+
+
+def test_snapshots_that_cannot_be_compared_are_refused(tmp_path):
+    hub(tmp_path, {"a.csv": GOOD}, snapshot=True, exported_on="2026-02-10")
+    with pytest.raises(BadInput, match="currency was USD, and is JPY"):
+        hub(tmp_path, {"a.csv": GOOD}, snapshot=True, exported_on="2026-02-15", currency="JPY")
+    others = GOOD.replace("\n1,", "\n11,").replace("\n2,", "\n12,")
+    with pytest.raises(BadInput, match="not one deal of 2026-02-10 is in it"):
+        hub(tmp_path, {"a.csv": others}, snapshot=True, exported_on="2026-02-15")
+
+
+def test_progress_is_not_taken_for_a_renamed_stage(tmp_path):
+    row = "{},D,{},,2026-01-05 10:00,100,{},Sales,Z\n"
+    first = HUB + row.format(1, "Qualified", 0.2) + row.format(2, "Proposal", 0.5) + row.format(3, "Proposal", 0.5)
+    then = HUB + row.format(1, "Proposal", 0.5) + row.format(2, "closedwon", 1) + row.format(3, "Proposal", 0.5)
+    renamed = then.replace("Proposal", "Offer")
+    hub(tmp_path, {"a.csv": first}, snapshot=True, exported_on="2026-02-10")
+    book = hub(tmp_path, {"a.csv": then}, snapshot=True, exported_on="2026-02-20")
+    assert book.about["snapshots"]["rewritten"] == {}
+    assert book.stages.execute()["stage"].tolist() == ["Qualified", "Proposal", "closedwon"]
+    stages = "Sales: Qualified, Proposal, Offer, closedwon=won"
+    book = hub(tmp_path, {"a.csv": renamed}, snapshot=True, exported_on="2026-02-28", stages=stages)
+    assert book.about["snapshots"]["rewritten"] == {"stage_renamed": 2}
+
+
+@pytest.mark.parametrize(
+    ("came", "amount"),
+    [("12%", None), ("$12.50", 1250), ("(12.50)", -1250), ("€12.50", None), ("12.50-", -1250), ("1e3", None)],
+)
+def test_an_amount_is_an_amount(tmp_path, came, amount):
+    text = (
+        GOOD
+        + f"3,C,Qualified,,2026-01-05 10:00,{came},0.2,Sales,Z\n"
+        + "".join(f"{k},C,Qualified,,2026-01-05 10:00,1.5,0.2,Sales,Z\n" for k in range(10, 60))
+    )
+    book = hub(tmp_path, {"a.csv": text})
+    found = book.deals.execute().set_index("deal_id")["amount_minor"]
+    assert (found["3"] if "3" in found else None) == amount
+    assert book.about["n_refused"] == ({} if amount else {"deals": 1})
+
+
+def test_closing_words_in_another_case_keep_their_day(tmp_path):
+    rows = "Id,Name,StageName,Amount,CloseDate,CreatedDate,OwnerId\n006000000000001,A,Closed won,5,2026-02-01,2026-01-05,u\n"
+    book = hub(tmp_path, {"a.csv": rows}, system="salesforce")
+    assert str(book.deals.execute()["closed_at"][0])[:10] == "2026-02-01"
+
+
+def test_ids_guarded_against_spreadsheets_are_plain(tmp_path):
+    text = GOOD.replace("\n1,", '\n"=""1""",').replace("\n2,", '\n"=""2""",')
+    assert set(hub(tmp_path, {"a.csv": text}).deals.execute()["deal_id"]) == {"1", "2"}
+
+
+def test_half_a_character_in_json_is_replaced(tmp_path):
+    text = (EXPORTS / "hubspot" / "deals.json").read_text().replace("Delta", "bad \\ud83d")
+    names = set(hub(tmp_path, {"a.json": text}).deals.execute()["name"])
+    assert "bad ?" in names
+
+
+def test_stages_that_are_declared_once_hold_in_every_pipeline(tmp_path):
+    book = hub(tmp_path, {"a.csv": GOOD}, stages="Qualified, closedwon=won")
+    assert book.stages.execute()["pipeline"].tolist() == ["Sales", "Sales"]
+    with pytest.raises(BadInput, match="write the stage before ="):
+        hub(tmp_path, {"a.csv": GOOD}, to="other", stages="Qualified, =won")

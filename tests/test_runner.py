@@ -570,7 +570,7 @@ def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number,
     wait_until(page.exists)
     process.send_signal(number)
     process.send_signal(signal.SIGTERM)  # as supervisors do; what came first counts
-    _out, said = process.communicate(timeout=20)
+    _out, said = process.communicate(timeout=60)
     assert process.returncode == code and "Traceback" not in said, said
     wait_until(lambda: not alive(mark), 8)
     folder = small / "out" / "2026-10"

@@ -8,6 +8,7 @@ from salesops import project
 from salesops.crm import snapshot
 from salesops.crm.book import Book
 from salesops.crm.tables import TABLES
+from salesops.problems import printable
 
 MOMENTS = ("moment", "day")
 
@@ -110,4 +111,4 @@ def text(found: dict) -> str:
     lines.append("")
     for name, missing in found["questions"].items():
         lines.append(f"{name}: {'lacks ' + ', '.join(missing) if missing else 'can be answered'}")
-    return "\n".join(lines)
+    return "\n".join(printable(line, 400) for line in lines)

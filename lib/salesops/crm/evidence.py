@@ -13,7 +13,7 @@ FEW = 20  # with fewer values every one of them is evidence
 DECISIVE = 0.05  # share of days above 12 that shows the order of day and month
 TIME = (
     r"(?:(?:T|[ ,]+)(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d{1,9})?))? ?(?:([AaPp])\.?[Mm]\.?)?"
-    r" ?(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?)?"
+    r" ?(Z|UTC|GMT|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?"
 )
 FAMILIES = {  # name -> pattern; the first three groups are the parts of the day
     "iso": rf"(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){TIME}",

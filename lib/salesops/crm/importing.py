@@ -29,6 +29,8 @@ def parse_stages(text: str) -> list[dict]:
         pipeline, colon, names = part.rpartition(": ")
         for one in filter(str.strip, (names if colon else part).split(",")):
             name, equals, kind = one.strip().rpartition("=")
+            if equals and not name.strip():
+                wrong.append(f"{printable(one.strip())!r}: write the stage before =")
             kind, name = (kind.strip(), name.strip()) if equals else ("open", one.strip())
             if kind not in ("open", "won", "lost"):
                 wrong.append(f"{printable(one.strip())!r}: write open, won or lost after =")
@@ -67,6 +69,9 @@ def bring_in(
             f"{to} exists already", ["say --replace" if (to / "book.json").is_file() else "name a folder that does not"]
         )
     variable = str(given[0]).removeprefix("$") if len(given) == 1 and str(given[0]).startswith("$") else ""
+    blocked = next((one for one in to.parents if one.exists() and not one.is_dir()), None)
+    if blocked:
+        raise BadInput(f"{to} cannot be written", [f"{blocked} is a file"])
     missing = [] if variable else [f"there is no {one}" for one in given if not one.exists()]
     if missing:
         raise BadInput("nothing was imported", missing)
@@ -97,7 +102,7 @@ def _gathered(given: Sequence[Path], place: Path) -> Path:
                 twice.append(f"two files are called {path.name}")
             elif path.is_file():
                 try:
-                    os.link(path, target)
+                    os.link(path.resolve(), target)
                 except OSError:  # on another disk
                     shutil.copyfile(path, target)
     if twice:

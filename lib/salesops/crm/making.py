@@ -29,7 +29,8 @@ def from_export(
     BadInput
         If it cannot be read; with every problem at once.
     """
-    got = read(folder, spec, target)
+    known = snapshot.earlier_stages(earlier, spec.currency, spec.time_zone) if earlier else []
+    got = read(folder, spec, target, known)
     refused_frame(got.refused).to_parquet(target / "refused.parquet")
     about = {
         "title": spec.title,

@@ -18,6 +18,16 @@ from salesops.periods import is_day
 from salesops.problems import BadInput, printable
 
 
+def known_encoding(value: str) -> str:
+    try:
+        known = codecs.lookup(value or "utf-8")._is_text_encoding
+    except LookupError:
+        known = False
+    if not known:
+        raise ValueError(f"{value!r} is not an encoding of text, such as utf-8 or cp1251")
+    return value
+
+
 class Stage(BaseModel):
     """A stage of a pipeline; the order in the list is the order of the stages."""
 
@@ -59,7 +69,7 @@ class Condition(BaseModel):
     one_of: list[str] | None = None
     none_of: list[str] | None = None
     matches: str | None = None  # a regular expression for the whole text
-    above: float | None = None
+    above: float | None = Field(None, allow_inf_nan=False)
     filled: bool | None = None
     not_in: Elsewhere | None = None
 
@@ -117,9 +127,9 @@ class TableMap(BaseModel):
     records: str = ""  # of a JSON file: the way to its records, as results / propertiesWithHistory / *
     inside: str = ""  # of an archive: a pattern of the names of its files
     encoding: str = ""  # these four: blank is as the whole mapping says
-    delimiter: str = ""
+    delimiter: str = Field("", max_length=1)
     decimal: Literal["", ".", ","] = ""
-    thousands: str = ""
+    thousands: Literal["", ",", ".", " ", "'"] = ""
     date_order: Literal["", "dmy", "mdy", "ymd"] = ""
     columns: dict[str, Cell]  # canonical column: column of the file
     constants: dict[str, str] = {}  # canonical column: one value for every row
@@ -142,7 +152,14 @@ class TableMap(BaseModel):
     def _stays_inside(cls, value: str) -> str:
         if not value or Path(value).is_absolute() or ".." in Path(value).parts:
             raise ValueError("must be a path below the source's folder")
+        if any("**" in part and part != "**" for part in Path(value).parts):
+            raise ValueError("** stands for folders, alone between slashes")
         return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _text_encoding(cls, value: str) -> str:
+        return known_encoding(value)
 
 
 class Mapping(BaseModel):
@@ -192,16 +209,12 @@ class Mapping(BaseModel):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
-        try:
-            codecs.lookup(value or "utf-8")
-        except LookupError:
-            raise ValueError(f"{value!r} is not an encoding, such as utf-8 or cp1251") from None
-        return value
+        return known_encoding(value)
 
     @field_validator("exported_on")
     @classmethod
     def _is_a_day(cls, value: str) -> str:
-        if value and not is_day(value):
+        if value and not (is_day(value) and "1900" <= value[:4] <= "2037"):
             raise ValueError(f"{value!r}: write a day as 2026-10-31, or leave it out")
         return value
 
@@ -244,7 +257,7 @@ class Mapping(BaseModel):
             if c.needed and c.name not in told
         ]
         gaps += [f"keep.{column}: this column is not mapped" for column in table.keep if column not in told]
-        if isinstance(table.stage_dates, dict):
+        if isinstance(table.stage_dates, dict) and not table.optional:
             gaps += [
                 f"stage_dates.{stage}: not in stages" for stage in table.stage_dates if known and stage not in known
             ]
@@ -257,7 +270,16 @@ class Mapping(BaseModel):
             for column, factor in table.scale.items()
             if not re.fullmatch(r"\d+(\.\d+)?", factor)
         ]
-        for pattern in filter(None, [*(one.matches for one in table.only), table.unpivot and table.unpivot.columns]):
+        gaps += [f"keep.{column}: say at least one value" for column, words in table.keep.items() if not words]
+        gaps += ["closing: say the words of won or of lost"] * bool(
+            table.closing and not (table.closing.won or table.closing.lost)
+        )
+        gaps += [f"join.{join.name}: say what to join on" for join in table.join if not join.on]
+        patterns = [table.stage_dates] if isinstance(table.stage_dates, str) and table.stage_dates else []
+        if patterns and not re.search(r"(?<!\\)\((?!\?)", table.stage_dates):
+            gaps.append(f"stage_dates.{table.stage_dates}: needs a group ( ) for the stage")
+        patterns += [one.matches for one in table.only] + [table.unpivot and table.unpivot.columns]
+        for pattern in filter(None, patterns):
             try:
                 re.compile(pattern)
             except re.error as error:

@@ -52,18 +52,17 @@ def bare(text: str, currency: str) -> str:
     return f"trim(regexp_replace({text}, '^(.*\\d)-$', '-\\1'))"
 
 
-def plain(text: str, how: Numbers) -> str:
+def plain(text: str, how: Numbers, *, percent: bool = False) -> str:
     """A number with a point for the decimal mark and no thousands marks; missing where malformed."""
     if how.sure:
         return f"replace({text}, ',', '.')" if how.decimal == "," else text
     mark = {"": "", " ": " ", "'": "['’]"}.get(how.thousands, f"[{how.thousands}]")
     whole = rf"(?:\d+|\d{{1,3}}(?:{mark}\d{{3}})+)" if mark else r"\d+"
     power = r"(?:[eE][-+]?\d{1,3})?" if how.exponent else ""
-    percent = " ?%?" if how.signs else ""
-    form = rf"[-+]?{whole}(?:[{how.decimal}]\d*)?{power}{percent}"
+    form = rf"[-+]?{whole}(?:[{how.decimal}]\d*)?{power}{' ?%?' if percent else ''}"
     stripped = f"regexp_replace({text}, {literal(mark)}, '', 'g')" if mark else text
     stripped = f"replace({stripped}, ',', '.')" if how.decimal == "," else stripped
-    stripped = f"rtrim({stripped}, '% ')" if how.signs else stripped
+    stripped = f"rtrim({stripped}, '% ')" if percent else stripped
     return f"CASE WHEN regexp_full_match({text}, {literal(form)}) THEN {stripped} END"
 
 

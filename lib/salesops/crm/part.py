@@ -22,6 +22,7 @@ from salesops.problems import Problem
 
 MASKS = 2000  # ways of writing that are looked at in a column
 TIMES = " × "
+PERCENT = ("number", "share")  # kinds that may be written in percent
 LOST_RANGE = r"(?i)(\d{1,2}-)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(-\d{1,2})?"
 CUT_ID = r"\d(?:[.,]\d+)?[eE]\+\d+"
 SIDES = ("old_value", "new_value")
@@ -147,7 +148,7 @@ class Part:
         told = self.spec.unpivot
         pattern = re.compile(told.columns)
         matched = [(name, pattern.fullmatch(name)) for name in self.raw]
-        matched = [(name, match.group(1) if match.groups() else name) for name, match in matched if match]
+        matched = [(name, (match.group(1) if match.groups() else name) or name) for name, match in matched if match]
         if not matched:
             self._lacks(told.columns, "no column of such a name")
             return view
@@ -184,7 +185,9 @@ class Part:
             )
             return view
         added = {f"{join.name}.{name}": f"j{number}_{column}" for name, column in columns.items()}
-        on = " AND ".join(f"a.{self.raw[left]} = b.{columns[right]}" for left, right in join.on.items())
+        on = " AND ".join(
+            f"a.{self.raw[left]} = b.{columns[right]} AND b.{columns[right]} <> ''" for left, right in join.on.items()
+        )
         picked = ", ".join(f"coalesce(b.{column}, '') AS j{number}_{column}" for column in columns.values())
         self.raw |= added
         return self._view(f"join{number}", f"SELECT a.*, {picked} FROM {view} a LEFT JOIN {other} b ON {on}")
@@ -226,7 +229,7 @@ class Part:
         told = self.spec.stage_dates
         if isinstance(told, str):
             matched = {name: re.fullmatch(told, name) for name in self.raw}
-            return {match.group(1): self.raw[name] for name, match in matched.items() if match}
+            return {match.group(1): self.raw[name] for name, match in matched.items() if match and match.group(1)}
         cells = {stage: self._cell("", cell) for stage, cell in told.items()}
         return {stage: cell for stage, cell in cells.items() if cell is not None}
 
@@ -244,7 +247,13 @@ class Part:
             elif told.matches is not None:
                 test = f"regexp_full_match({column}, {literal(told.matches)})"
             elif told.above is not None:
-                test = f"coalesce(TRY_CAST(replace({column}, ',', '.') AS DOUBLE) > {told.above!r}, false)"
+                try:
+                    how = self._numbers(column, self.view, typed=False)
+                except Doubt as doubt:
+                    self.fatal.append(Problem(self.files, None, str(told.column), doubt.came, doubt.allowed))
+                    continue
+                bare = parse.bare(column, self.mapping.currency) if how.signs else column
+                test = f"coalesce(TRY_CAST({parse.plain(bare, how)} AS DOUBLE) > {told.above!r}, false)"
             elif told.filled is not None:
                 test = f"({column} <> '') = {told.filled}"
             else:
@@ -319,6 +328,8 @@ class Part:
             kind = self.table[name].kind
             if kind in ("day", "moment"):
                 text = f"CASE WHEN starts_with({text}, {literal(parse.FOREVER)}) THEN '' ELSE {text} END"
+            if kind == "id" and self._are_guarded(name):
+                text = f"regexp_replace({text}, '^=\"(.*)\"$', '\\1')"
             if kind == "id" and self._are_floats(name):
                 text = f"regexp_replace({text}, '\\.0$', '')"
             if kind == "id" and self.mapping.ids == "salesforce":
@@ -341,6 +352,13 @@ class Part:
             if n_lost and n_ranges:
                 what = f"{self.table.name}.{name} looks like ranges, of which a spreadsheet made days (May-20)"
                 self.notes[self.files, what] = n_lost
+
+    def _are_guarded(self, name: str) -> bool:
+        """Whether ids are written as ="1", so that a spreadsheet leaves them alone."""
+        text = quoted(f"t_{name}")
+        n = self.ask(f"SELECT count(*) FILTER ({text} LIKE '=\"%\"') FROM {self.view}")[0][0]
+        self.repairs += [Repair(self.table.name, name, '="id"', "id", n)] if n else []
+        return n > 0
 
     def _are_floats(self, name: str) -> bool:
         """Whether every id of a column was written as a number with .0, which a program has done and not the CRM."""
@@ -403,14 +421,14 @@ class Part:
         view = view or self.view
         try:
             if kind in ("money", "number", "share", "count"):
-                self.decided[key] = self._numbers(text, view, typed)
+                self.decided[key] = self._numbers(text, view, typed, percent=kind in PERCENT)
             elif kind in ("day", "moment"):
                 order = "" if typed else self._how("date_order")
                 self.decided[key] = evidence.dates([] if order else self._dates(text, view), order=order)
         except Doubt as doubt:
             self.fatal.append(Problem(self.files, None, source, doubt.came, doubt.allowed))
 
-    def _numbers(self, text: str, view: str, typed: bool) -> Numbers:
+    def _numbers(self, text: str, view: str, typed: bool, *, percent: bool = False) -> Numbers:
         if typed:
             return Numbers(exponent=True, signs=False)
         if decimal := self._how("decimal"):
@@ -420,7 +438,8 @@ class Part:
         masks = self._masks(text, view)
         if evidence.plain(masks):
             return evidence.numbers(masks)._replace(signs=False)
-        bare = f"rtrim({parse.bare(text, self.mapping.currency)}, '% ')"
+        bare = parse.bare(text, self.mapping.currency)
+        bare = f"rtrim({bare}, '% ')" if percent else bare
         return evidence.numbers(self._masks(bare, view))._replace(sure=False)
 
     def _all(self, text: str, view: str, form: str) -> bool:
@@ -477,8 +496,8 @@ class Part:
         walls += [f"{sql} AS {quoted('b_' + name)}" for name, sql in self._bare().items()]
         view = self._view("walls", f"SELECT *{''.join(f', {one}' for one in walls)} FROM {view}")
         plain = [
-            f"{parse.plain(quoted('b_' + name), self.decided[name])} AS {quoted('p_' + name)}"
-            for name in self._numeric()
+            f"{parse.plain(quoted('b_' + name), self.decided[name], percent=kind in PERCENT)} AS {quoted('p_' + name)}"
+            for name, (_text, kind) in self._numeric().items()
         ]
         view = self._view("plain", f"SELECT *{''.join(f', {one}' for one in plain)} FROM {view}")
         amounts = [f"{sql} AS {quoted('a_' + name)}" for name, sql in self._amounts().items()]
@@ -506,6 +525,8 @@ class Part:
         for k, (name, _test) in enumerate(tests):
             if bad & 1 << k:
                 allowed = "a date, or a date and time" if name not in self.names else self.table[name].says
+                if name in moments and self._how("date_order"):
+                    allowed += f", in the order that was said ({self._how('date_order')})"
                 allowed = "must not be blank" if k >= len(values) else allowed
                 source = self._source(name) if name in self.names else list(dated)[int(name[1:])]
                 which = f"SELECT n FROM {rows} WHERE bad & {1 << k} <> 0 ORDER BY n LIMIT {LISTED}"

@@ -10,6 +10,7 @@ import datetime as dt
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,22 @@ from salesops.crm.tables import ARROW, TABLES
 from salesops.problems import BadInput, Problem
 
 MEMORY = "900MB"
+DATA = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".xls",
+    ".xlsx",
+    ".xlsb",
+    ".ods",
+    ".json",
+    ".jsonl",
+    ".parquet",
+    ".gz",
+    ".zip",
+    ".ics",
+    ".xes",
+)
 SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "timestamp[us]": "TIMESTAMP", "date32": "DATE", "double": "DOUBLE"}
 
 
@@ -42,8 +59,12 @@ class Read(NamedTuple):
     written: dict[str, str]  # table.column: how it was decided to be written
 
 
-def read(folder: Path, mapping: Mapping, target: Path) -> Read:
+def read(folder: Path, mapping: Mapping, target: Path, known: Sequence[dict] = ()) -> Read:
     """Read every table of the mapping into Parquet files in `target`; dated stages into `stage_dates.parquet`.
+
+    Parameters
+    ----------
+    known : stages of an earlier export of the same source, in their order; where stages are derived, these stay.
 
     Raises
     ------
@@ -56,7 +77,12 @@ def read(folder: Path, mapping: Mapping, target: Path) -> Read:
         with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": str(scratch / "spill")}) as con:
             con.execute("SET TimeZone = 'UTC'")
             con.execute("SET enable_progress_bar = false")
-            return _Reader(con, folder, mapping, scratch, target).read()
+            return _Reader(con, folder, mapping, scratch, target, known).read()
+    except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(
+            f"{mapping.title} cannot be read", [f"a number is too large to be added or multiplied: {reason}"]
+        ) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -68,8 +94,17 @@ def find(folder: Path, pattern: str) -> list[Path]:
 
 
 class _Reader:
-    def __init__(self, con: duckdb.DuckDBPyConnection, folder: Path, mapping: Mapping, scratch: Path, target: Path):
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        folder: Path,
+        mapping: Mapping,
+        scratch: Path,
+        target: Path,
+        known: Sequence[dict],
+    ):
         self.con, self.folder, self.mapping, self.scratch, self.target = con, folder, mapping, scratch, target
+        self.known = known
         self.fatal: list[Problem] = []
         self.refused: list[Problem] = []
         self.told: Counter[str] = Counter()  # table -> problems told, also those not listed
@@ -99,6 +134,7 @@ class _Reader:
         ]
         if not here and not self.fatal:
             self._say_what_is_read(parts)
+        self._name_files_not_read(parts)
         self._raise_if_fatal()
         typed: dict[str, list[Typed]] = {}
         for number, (name, spec) in enumerate(here):
@@ -139,6 +175,23 @@ class _Reader:
             if here and not files.Names(spec.has_not).found(self.seen[key]):
                 found.append(path)
         return found
+
+    def _name_files_not_read(self, parts: list[tuple[str, TableMap]]) -> None:
+        """A file that looks like data and cannot be read is not passed over; any other that no part takes is named."""
+        taken = {path for _name, spec in parts for path in self._paths(spec)}
+        for spec in {spec.file: spec for _name, spec in parts if spec.has}.values():
+            for path in sorted(one for one in self.folder.glob(spec.file) if one.is_file()):
+                problem = next((one for one in self.unread if one.file == path.name), None)
+                if path in taken or path.name.startswith("."):
+                    continue
+                if path not in find(self.folder, spec.file):
+                    self.fatal.append(
+                        Problem(path.name, None, "", "", "a file of the folder itself; this link leads out of it")
+                    )
+                elif problem and path.name.lower().endswith(DATA):
+                    self.fatal += [problem] if problem not in self.fatal else []
+                else:
+                    self.notes[path.name, "not read: it has not the columns of any table of the mapping"] = 1
 
     def _how(self, spec: TableMap) -> files.How:
         encoding, delimiter = spec.encoding or self.mapping.encoding, spec.delimiter or self.mapping.delimiter
@@ -226,16 +279,15 @@ class _Reader:
             self.fatal += found.unreadable
             if column and not any(column in one.columns for one in found.staged) and found.headers:
                 self.fatal.append(Problem(file, 1, column, "", "no such column"))
-            staged = found.staged[:1]
-            columns = {name: c for one in staged for name, c in one.columns.items()}
+            every = list(dict.fromkeys(name for one in found.staged for name in one.columns))
+            columns = {name: f"c{k}" for k, name in enumerate(every)}
             view = quoted(f"other{len(self.others)}")
-            picked = "".join(f", {c}" for c in columns.values())
-            source = (
-                f"read_parquet({literal(str(staged[0].path))})"
-                if staged
-                else "(SELECT 0 AS n, '' AS file, 0 AS row WHERE false)"
-            )
-            self.con.execute(f"CREATE TEMP VIEW {view} AS SELECT n, file, row{picked} FROM {source}")
+            selects = [
+                f"SELECT {', '.join(['n', 'file', 'row', *(f'{one.columns.get(name, literal(str()))} AS {c}' for name, c in columns.items())])}"
+                f" FROM read_parquet({literal(str(one.path))})"
+                for one in found.staged
+            ]
+            self.con.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL '.join(selects) or 'SELECT 0 AS n WHERE false'}")
             self.others[file, column] = (view, columns)
         return self.others[file, column]
 
@@ -260,6 +312,10 @@ class _Reader:
                 f"SELECT {number} AS part, n, file, row, {', '.join(columns)} FROM read_parquet({literal(str(part.path))}) WHERE bad = 0"
             )
         view = self._view(name, "rows", " UNION ALL ".join(selects))
+        if "currency" in table.names:
+            foreign = f"currency <> {literal(self.mapping.currency)}"
+            says = f"the reporting currency {self.mapping.currency}"
+            view = self._drop(name, view, foreign, "currency", "currency", says)
         brought = {column for part in done for column in part.columns}
         key = [column for column in table.key if column in brought]
         if any(spec.sum for spec in specs):
@@ -271,6 +327,7 @@ class _Reader:
             self._before_export(name)
         if key and set(key) & {column for part in done for column in part.columns if column in part.sources}:
             keys = ", ".join(quoted(table[column].stored) for column in key)
+            self._refuse_two_files(name, keys)
             found = self._view(
                 name,
                 "numbered",
@@ -284,6 +341,17 @@ class _Reader:
                 key[0],
                 "each key once; it stood in a row before",
                 and_then="EXCLUDE (nth)",
+            )
+
+    def _refuse_two_files(self, name: str, keys: str) -> None:
+        """Which of two files is right about a key cannot be told."""
+        found = self.con.execute(
+            f"SELECT min(file), max(file), any_value(row ORDER BY part, n DESC), any_value(({keys})::VARCHAR ORDER BY part, n)"
+            f" FROM {self.views[name]} GROUP BY {keys} HAVING min(file) <> max(file) ORDER BY 1, 2 LIMIT 1"
+        ).fetchall()
+        for first, second, row, key in found:
+            self.fatal.append(
+                Problem(second, row, TABLES[name].key[0], key, f"each key in one file; {first} has it too")
             )
 
     def _view(self, name: str, step: str, sql: str) -> str:
@@ -370,11 +438,12 @@ class _Reader:
     def _stages(self) -> None:
         """The stages as a table of the engine: declared, from the source's own table, or derived."""
         if self.mapping.stages:
-            rows = [stage.model_dump() for stage in self.mapping.stages]
+            rows = self._in_every_pipeline([stage.model_dump() for stage in self.mapping.stages])
         elif "stages" in self.views:
             rows = None
         elif "deals" in self.views:
-            rows = stages.derive(self.con, self.mapping, self.views["deals"], self.views.get("changes"), self.fatal)
+            deals, changes = self.views["deals"], self.views.get("changes")
+            rows = stages.derive(self.con, self.mapping, deals, changes, self.known, self.fatal)
         else:
             return
         if rows is not None:
@@ -390,6 +459,15 @@ class _Reader:
         self.views["stages"] = self._view("stages", "piped", view)
         self.con.execute(f"CREATE TEMP TABLE declared AS SELECT pipeline, stage, kind FROM {self.views['stages']}")
 
+    def _in_every_pipeline(self, rows: list[dict]) -> list[dict]:
+        """Stages that are declared for no pipeline are those of each that the deals have."""
+        if "deals" not in self.views or any(row["pipeline"] for row in rows):
+            return rows
+        found = self.con.execute(
+            f"SELECT DISTINCT coalesce(pipeline, '') FROM {self.views['deals']} ORDER BY 1"
+        ).fetchall()
+        return [{**row, "pipeline": pipeline} for (pipeline,) in found for row in rows] or rows
+
     def _check_deals(self) -> None:
         """Their stages are declared, their currency is the reporting one, and only closed ones have been closed."""
         names = ", ".join(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
@@ -398,10 +476,7 @@ class _Reader:
         )
         strange = "stage IS NOT NULL AND (pipeline, stage) NOT IN (SELECT (pipeline, stage) FROM declared)"
         view = self._drop("deals", view, strange, "stage", "stage", f"a stage of its pipeline: {names}")
-        foreign = f"currency IS NOT NULL AND currency <> {literal(self.mapping.currency)}"
-        self.views["deals"] = self._drop(
-            "deals", view, foreign, "currency", "currency", f"the reporting currency {self.mapping.currency}"
-        )
+        self.views["deals"] = view
         still_open = "SELECT (pipeline, stage) FROM declared WHERE kind = 'open'"  # its closing day is a plan
         closed = f"CASE WHEN (pipeline, stage) NOT IN ({still_open}) THEN closed_at END AS closed_at"
         self.views["deals"] = self._view("deals", "closed", f"SELECT * REPLACE ({closed}) FROM {self.views['deals']}")
@@ -438,7 +513,7 @@ class _Reader:
             raise BadInput(f"{self.mapping.title} is refused ({counts}; {share})", self.refused)
         names = [name for name in self.views if name != "stages"]
         if not any(self.con.execute(f"SELECT 1 FROM {self.views[name]} LIMIT 1").fetchall() for name in names):
-            file = self.mapping.tables[names[0]][0].file
+            file = ", ".join([file for found in self.staged.values() for file in found.headers][:3])
             raise BadInput(f"{self.mapping.title} is refused", [Problem(file, None, "", "", f"no {names[0]} in it")])
 
     # out
@@ -468,14 +543,14 @@ class _Reader:
         """When each deal entered a stage; a closing stage only if the deal is in it."""
         if "deals" not in self.views:
             return
-        closing = {row[0] for row in self.con.execute("SELECT stage FROM declared WHERE kind <> 'open'").fetchall()}
         selects = []
         for number, part in enumerate(parts):
             for k, stage in enumerate(part.stages):
-                also = f" AND d.stage = {literal(stage)}" if stage in closing else ""
                 selects.append(
-                    f"SELECT d.deal_id, {literal(stage)} AS stage, p.s{k} AS entered_at FROM read_parquet({literal(str(part.path))}) p"
-                    f" JOIN {self.views['deals']} d ON d.part = {number} AND d.n = p.n WHERE p.s{k} IS NOT NULL{also}"
+                    f"SELECT d.deal_id, s.stage, p.s{k} AS entered_at FROM read_parquet({literal(str(part.path))}) p"
+                    f" JOIN {self.views['deals']} d ON d.part = {number} AND d.n = p.n"
+                    f" JOIN declared s ON lower(s.stage) = lower({literal(stage)}) AND s.pipeline = d.pipeline"
+                    f" WHERE p.s{k} IS NOT NULL AND (s.kind = 'open' OR d.stage = s.stage)"
                 )
         if selects:
             path = self.target / "stage_dates.parquet"

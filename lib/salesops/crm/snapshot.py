@@ -7,6 +7,7 @@ snapshot says of the past against what an earlier one had seen.
 """
 
 import datetime as dt
+import json
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ KINDS = {
     "back_dated": "closed on a day on which it was seen open",
     "edited_after_close": "changed after it was closed",
     "vanished": "gone from the export",
-    "stage_renamed": "in a stage that is no longer there",
+    "stage_renamed": "in a stage of which all deals are now in a new one",
 }
 
 
@@ -38,6 +39,25 @@ class Pair(NamedTuple):
     now: str
     before_end: dt.datetime
     now_end: dt.datetime
+
+
+def earlier_stages(book: Path, currency: str, zone: str) -> list[dict]:
+    """The stages of a book that a snapshot is added to, in their order.
+
+    Raises
+    ------
+    BadInput
+        If its amounts are in another currency, or its days of another time zone: they cannot be compared.
+    """
+    about = json.loads((book / "book.json").read_text("utf-8"))
+    differ = [
+        f"{what} was {about[what]}, and is {now}; say --{what.replace('_', '-')} {about[what]}, or begin another book"
+        for what, now in (("currency", currency), ("time_zone", zone))
+        if about[what] != now
+    ]
+    if differ:
+        raise BadInput("the snapshot was not added", differ)
+    return pq.read_table(book / "stages.parquet").to_pylist()
 
 
 def add(draft: Path, earlier: Path | None, day: str, zone: str) -> dict:
@@ -64,6 +84,13 @@ def add(draft: Path, earlier: Path | None, day: str, zone: str) -> dict:
     old = sorted((earlier / "snapshots").glob("*.parquet")) if earlier else []
     if old and old[-1].stem >= day:
         raise BadInput("the snapshot was not added", [f"there is one of {old[-1].stem} already; this is of {day}"])
+    if old:
+        known = f"SELECT deal_id FROM read_parquet({literal(str(old[-1]))})"
+        now = f"read_parquet({literal(str(draft / 'deals.parquet'))})"
+        if not duckdb.execute(f"SELECT count(*) FROM {now} WHERE deal_id IN ({known})").fetchone()[0]:
+            raise BadInput(
+                "the snapshot was not added", [f"not one deal of {old[-1].stem} is in it; is it the same system?"]
+            )
     for path in old:
         shutil.copyfile(path, place / path.name)
     shutil.copyfile(draft / "deals.parquet", place / f"{day}.parquet")
@@ -135,7 +162,11 @@ def _write_audit(con, draft: Path, pairs: list[Pair]) -> dict[str, int]:
             f"{head}, 'back_dated' AS kind, {literal('open on ' + pair.before_on)} AS was, 'closed ' || CAST(n.closed_at AS VARCHAR) AS became"
             f" {both} WHERE bk.kind = 'open' AND nk.kind <> 'open' AND n.closed_at <= TIMESTAMP '{pair.before_end}'",
             f"{head}, 'vanished', b.stage, NULL FROM {pair.before} b WHERE deal_id NOT IN (SELECT deal_id FROM {pair.now})",
-            f"{head}, 'stage_renamed', b.stage, n.stage {both} WHERE bk.kind IS NULL AND b.stage IS NOT NULL",
+            f"{head}, 'stage_renamed', b.stage, n.stage {both} WHERE (b.stage, n.stage) IN (SELECT (was, became) FROM (SELECT b.stage AS was,"
+            f" n.stage AS became, count(*) OVER (PARTITION BY b.stage) AS ways FROM {pair.now} n JOIN {pair.before} b USING (deal_id)"
+            f" WHERE b.stage NOT IN (SELECT stage FROM {pair.now} WHERE stage IS NOT NULL)"
+            f" GROUP BY b.stage, n.stage) WHERE ways = 1 AND became NOT IN (SELECT stage FROM {pair.before} WHERE stage IS NOT NULL))"
+            f" AND bk.kind = nk.kind AND bk.kind IS NOT NULL",
         ]
         for column in ("amount_minor", "closed_at"):
             parts.append(

@@ -5,6 +5,7 @@ ones by the CRM's own probability, or by how deals have moved.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import duckdb
@@ -17,13 +18,22 @@ LOST = (
     "lost", "closed lost", "closedlost", "закрыто и не реализовано", "сделка провалена", "проиграно", "143",
     "closed-lost to competition", "closed lost to competition",
 )  # fmt: skip
+SETTLED = 10**9  # moves that an order known before counts as
 CLEAR = 0.8  # share of the moves between two stages that go one way
 
 
 def derive(
-    con: duckdb.DuckDBPyConnection, mapping: Mapping, deals: str, changes: str | None, fatal: list[Problem]
+    con: duckdb.DuckDBPyConnection,
+    mapping: Mapping,
+    deals: str,
+    changes: str | None,
+    before: Sequence[dict],
+    fatal: list[Problem],
 ) -> list[dict]:
-    """Rows of the table of stages, in order; where they cannot be told, a fatal problem with what to declare."""
+    """Rows of the table of stages, in order; where they cannot be told, a fatal problem with what to declare.
+
+    `before` are the stages of an earlier export, in their order, which stays.
+    """
     seen = con.execute(
         f"SELECT coalesce(pipeline, ''), stage, count(*) FROM {deals} WHERE stage IS NOT NULL GROUP BY ALL"
     )
@@ -35,14 +45,21 @@ def derive(
             f" (PARTITION BY c.deal_id ORDER BY changed_at, c.part, c.n) AS before, old_value FROM {changes} c"
             f" JOIN {deals} d ON d.deal_id = c.deal_id WHERE field = 'stage' AND new_value IS NOT NULL"
         )
-        for pipeline, before, stage, n in con.execute(
+        for pipeline, prior, stage, n in con.execute(
             f"SELECT pipeline, coalesce(before, old_value), stage, count(*) FROM ({log}) GROUP BY ALL"
         ).fetchall():
-            for one in filter(None, (before, stage)):
+            for one in filter(None, (prior, stage)):
                 sizes.setdefault((pipeline, one), 0)
-            if before and before != stage:
-                moves[pipeline, before, stage] += n
+            if prior and prior != stage:
+                moves[pipeline, prior, stage] += n
     chances = _chances(con, deals)
+    for row in before:
+        sizes.setdefault((row["pipeline"], row["stage"]), 0)
+        if row["probability"] is not None:
+            chances.setdefault((row["pipeline"], row["stage"]), row["probability"])
+    for first, then in zip(before, before[1:], strict=False):
+        if first["pipeline"] == then["pipeline"] and first["kind"] == then["kind"] == "open":
+            moves[first["pipeline"], first["stage"], then["stage"]] += SETTLED
     rows = []
     for pipeline in sorted({pipeline for pipeline, _stage in sizes}):
         names = sorted(stage for there, stage in sizes if there == pipeline)
@@ -87,7 +104,7 @@ def _order(names: list[str], pipeline: str, chances: dict, moves: Counter) -> li
     known = [chances.get((pipeline, name)) for name in names]
     if None not in known and len(set(known)) == len(names):
         return sorted(names, key=lambda name: chances[pipeline, name])
-    before: dict[str, set[str]] = defaultdict(set)
+    before: dict[str, set[str]] = defaultdict(set)  # stage -> those that come before it
     for a in names:
         for b in names:
             forth, back = moves[pipeline, a, b], moves[pipeline, b, a]

@@ -4,6 +4,7 @@ What a file is, its first bytes say, not its name. Nothing is interpreted here: 
 number.
 """
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from salesops.crm.files import packed, text
 from salesops.crm.files.sink import Names, Peek, Seen, Sink, Staged, Unreadable
 from salesops.problems import Problem
+
+ODD = (OSError, UnicodeError, LookupError, ValueError, zipfile.BadZipFile, EOFError)  # of readers that others wrote
 
 
 class How(NamedTuple):
@@ -48,8 +51,9 @@ def stage(paths: list[Path], folder: Path, wanted: Names, tell: Callable[[Proble
                 _read(path, path.name, sink, how)
         except Unreadable as error:
             unreadable.append(error.problem)
-        except OSError as error:
-            unreadable.append(Problem(path.name, None, "", "", f"not readable: {error.strerror or error}"))
+        except ODD as error:
+            reason = getattr(error, "strerror", None) or error
+            unreadable.append(Problem(path.name, None, "", "", f"not readable: {reason}"))
     return Found(sink.close(), sink.headers, sink.n_read, dict(sink.notes), unreadable)
 
 
@@ -61,8 +65,8 @@ def header(path: Path, scratch: Path, wanted: Names, how: How) -> tuple[list[str
         return seen.args[0], None
     except Unreadable as error:
         return [], error.problem
-    except OSError as error:
-        return [], Problem(path.name, None, "", "", f"not readable: {error.strerror or error}")
+    except ODD as error:
+        return [], Problem(path.name, None, "", "", f"not readable: {getattr(error, 'strerror', None) or error}")
     return [], None
 
 

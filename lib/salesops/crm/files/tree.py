@@ -66,7 +66,7 @@ def _parse(text: str):
     try:
         return json.loads(text, object_pairs_hook=once, parse_float=str, parse_int=str, parse_constant=odd)
     except json.JSONDecodeError:
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
             raise
         return [
@@ -112,8 +112,8 @@ def _flat(tree: dict, prefix: str = "", depth: int = 0) -> dict[str, str]:
             found[prefix + name] = str(value).lower()
         elif value is None:
             found[prefix + name] = ""
-        elif isinstance(value, str):
-            found[prefix + name] = value
+        elif isinstance(value, str):  # half of a character that was cut has no bytes
+            found[prefix + name] = value.encode("utf-8", "replace").decode()
     return found
 
 
