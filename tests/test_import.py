@@ -420,12 +420,13 @@ def test_an_amount_is_an_amount(tmp_path, came, amount):
     )
     book = hub(tmp_path, {"a.csv": text})
     found = book.deals.execute().set_index("deal_id")["amount_minor"]
-    assert (found["3"] if "3" in found else None) == amount
+    assert found.get("3") == amount
     assert book.about["n_refused"] == ({} if amount else {"deals": 1})
 
 
 def test_closing_words_in_another_case_keep_their_day(tmp_path):
-    rows = "Id,Name,StageName,Amount,CloseDate,CreatedDate,OwnerId\n006000000000001,A,Closed won,5,2026-02-01,2026-01-05,u\n"
+    header = "Id,Name,StageName,Amount,CloseDate,CreatedDate,OwnerId\n"
+    rows = header + "006000000000001,A,Closed won,5,2026-02-01,2026-01-05,u\n"
     book = hub(tmp_path, {"a.csv": rows}, system="salesforce")
     assert str(book.deals.execute()["closed_at"][0])[:10] == "2026-02-01"
 
