@@ -113,7 +113,7 @@ def parts(text: str, how: Dates) -> str:
     """A struct of the parts of a date as text (`a b c h mi s p z`); missing where a number says the whole moment."""
     if how.sure or how.family in ("milliseconds", "seconds", "serial"):
         return "NULL"
-    form = FAMILIES["triple" if how.family == "short" else how.family]
+    form = FAMILIES[how.family]
     if how.family == "triple" and how.order:  # years of two digits are understood where the order is known
         form = form.replace(r"(\d{4})", r"(\d{4}|\d{2})", 1)
     return f"regexp_extract({text}, {literal(f'^{form}$')}, ['a', 'b', 'c', 'h', 'mi', 's', 'p', 'z'])"

@@ -160,7 +160,6 @@ class Part:
             for k, (name, word) in enumerate(matched)
         ]
         self.raw |= {told.name: name_at, told.value: value_at}
-        self.unpivoted = len(matched)
         return self._view("raw1", " UNION ALL ".join(selects))
 
     def _join(self, view: str, number: int, join, elsewhere) -> str:

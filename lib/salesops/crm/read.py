@@ -114,6 +114,7 @@ class _Reader:
         self.repairs: list[Repair] = []
         self.notes: dict[tuple[str, str], int] = {}
         self.written: dict[str, str] = {}
+        self.steps = 0  # of dropping rows, each a view
         self.unread: list[Problem] = []  # of files that were looked at and cannot be read
         self.staged: dict[tuple, files.Found] = {}
         self.seen: dict[tuple, list[str]] = {}  # headers of files that were looked at
@@ -200,6 +201,8 @@ class _Reader:
     def _say_what_is_read(self, parts: list[tuple[str, TableMap]]) -> None:
         """No file fits any part: what there is, and what was looked for."""
         self.fatal += self.unread
+        if self.unread:  # which says why
+            return
         there = ", ".join(sorted(path.name for path in self.folder.glob("*") if path.is_file())[:20])
         for name, spec in parts:
             columns = f" with the columns {', '.join(spec.has)}" if spec.has else ""
@@ -430,8 +433,8 @@ class _Reader:
             self.n_refused[name] += count
         if not count and not and_then:
             return view
-        self._steps = getattr(self, "_steps", 0) + 1
-        return self._view(name, f"kept{self._steps}", f"SELECT * {and_then} FROM {view} WHERE NOT {bad}")
+        self.steps += 1
+        return self._view(name, f"kept{self.steps}", f"SELECT * {and_then} FROM {view} WHERE NOT {bad}")
 
     # what holds between tables
 
@@ -562,7 +565,9 @@ class _Reader:
 
 
 def _says(how) -> str:
-    return ", ".join(f"{name} {value}" for name, value in how._asdict().items() if value not in ("", False))
+    """How a column is written, for people: its marks, or its family and order."""
+    told = {name: value for name, value in how._asdict().items() if isinstance(value, str)}
+    return ", ".join(f"{name} {value or 'none'}" for name, value in told.items() if value or name == "thousands")
 
 
 def refused_frame(refused: list[Problem]) -> pd.DataFrame:

@@ -135,6 +135,22 @@ def _snapshots(about: dict) -> list[tuple[str, str]]:
     return rows
 
 
+def _seen(what: str) -> str:
+    """What the reader found or left out, in the page's language; the mapping's own names stay as they are."""
+    return {
+        "lines above the header": _("lines above the header"),
+        "lines of a footer": _("lines of a footer"),
+        "lines quoted whole, unwrapped": _("lines quoted whole, unwrapped"),
+        "events that repeat, of which the first is read": _("events that repeat, of which the first is read"),
+        "of no use here": _("of no use here"),
+        "repeated": _("repeated"),
+        "added up with others of the same key": _("added up with others of the same key"),
+        "deleted": _("deleted"),
+        "merged": _("merged"),
+        "cancelled": _("cancelled"),
+    }.get(what, what)
+
+
 def _mended(about: dict) -> list[tuple[str, str]]:
     rows = []
     for repair in about["repairs"]:
@@ -148,9 +164,9 @@ def _mended(about: dict) -> list[tuple[str, str]]:
     for table_, reasons in about["n_left_out"].items():
         for why, n in reasons.items():
             text_ = ngettext("{table}: {n} row, {why}", "{table}: {n} rows, {why}", n)
-            rows.append((_("Left out by the mapping"), text_.format(table=table_, n=lang.count(n), why=why)))
+            rows.append((_("Left out by the mapping"), text_.format(table=table_, n=lang.count(n), why=_seen(why))))
     for file, what, n in about["notes_of_files"]:
-        rows.append((_("Found in the file"), f"{file}: {what}, {lang.count(n)}"))
+        rows.append((_("Found in the file"), f"{file}: {_seen(what)}, {lang.count(n)}"))
     notes = {
         "closed_before_created": _("Closed before they were created; their age counts as 0"),
         "stage_not_as_logged": _("Current stage differs from the change log, which was followed"),
