@@ -8,7 +8,6 @@ every deal; `read_csv` into Parquet does nothing of that and is the floor.
 
 import argparse
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -18,10 +17,8 @@ import time
 from pathlib import Path
 
 import psutil
+import readme
 
-ROOT = Path(__file__).resolve().parents[1]
-PLACE = ROOT / "benchmarks" / "README.md"
-BEGIN, END = "<!-- imports: begin -->", "<!-- imports: end -->"
 STAGES = ("Lead", "Qualified", "Offer", "Talks", "Contract", "Won", "Lost")
 MAPPING = """
 title: Large
@@ -127,10 +124,7 @@ def main() -> None:
         f"| checked, and the history of every deal derived | {statistics.median(s for s, _m in ours):.1f}"
         f" ({statistics.median(ratios):.1f} times) | {max(m for _s, m in ours):,.0f} |",
     ]
-    text = PLACE.read_text("utf-8")
-    body = "\n".join([BEGIN, *lines, END])
-    PLACE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: body, text, flags=re.DOTALL), "utf-8")
-    print("\n".join(lines))
+    readme.write("imports", lines)
 
 
 if __name__ == "__main__":

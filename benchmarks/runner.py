@@ -8,7 +8,6 @@ Ordinary is what everybody does: for each page the papermill command, then the n
 import argparse
 import os
 import platform
-import re
 import resource
 import shutil
 import statistics
@@ -23,13 +22,12 @@ from typing import NamedTuple
 
 import nbformat
 import psutil
+import readme
 import yaml
 from salesops.report import jobs
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "params" / "monthly.yml"
-PLACE = ROOT / "benchmarks" / "README.md"
-BEGIN, END = "<!-- runner: begin -->", "<!-- runner: end -->"
 
 
 class Cost(NamedTuple):
@@ -172,10 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     lines = run(parser.parse_args().rounds)
-    text = PLACE.read_text("utf-8")
-    body = "\n".join([BEGIN, *lines, END])
-    PLACE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: body, text, flags=re.DOTALL), "utf-8")
-    print("\n".join(lines))
+    readme.write("runner", lines)
 
 
 if __name__ == "__main__":

@@ -358,6 +358,9 @@ def test_a_file_that_looks_like_data_is_not_passed_over(tmp_path):
     more = HUB + "3,Café,Qualified,,2026-01-05 10:00,1,0.2,Sales,Z\n"
     with pytest.raises(BadInput, match="b.csv, row 2: got 'bytes e9"):
         hub(tmp_path, {"a.csv": GOOD, "b.csv": more.encode("cp1252")})
+    with pytest.raises(BadInput) as alone:
+        hub(tmp_path, {"b.csv": more.encode("cp1252")})
+    assert "bytes e9" in str(alone.value) and "a file for" not in str(alone.value)
     with pytest.raises(BadInput, match="b.csv.gz: not readable as gzip"):
         hub(tmp_path, {"a.csv": GOOD, "b.csv.gz": gzip.compress(more.encode() * 50)[:-20]})
     with pytest.raises(BadInput, match="n.json"):
