@@ -569,6 +569,7 @@ def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number,
     page = small / "out" / "2026-10" / "funnel.ok.html"
     wait_until(page.exists)
     process.send_signal(number)
+    time.sleep(0.05)  # two that come in one moment have no order
     process.send_signal(signal.SIGTERM)  # as supervisors do; what came first counts
     _out, said = process.communicate(timeout=60)
     assert process.returncode == code and "Traceback" not in said, said
@@ -581,6 +582,35 @@ def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number,
     done = salesops("report", pack, "--out", "out", cwd=small)
     assert done.returncode == 0 and "2 made, 1 unchanged, 0 failed" in done.stdout, done.stderr
     assert not list(folder.glob(".*"))
+
+
+def test_a_signal_is_raised_where_a_run_waits_and_nowhere_else():
+    """The executor's own lock is held when the signal comes: raised there, it would never be released."""
+    script = """
+import os, signal, time
+from concurrent.futures import Future, ThreadPoolExecutor
+from salesops import interrupts
+from salesops.report import run
+
+class Held(ThreadPoolExecutor):
+    def submit(self, *task):
+        os.kill(os.getpid(), signal.SIGTERM)
+        submitted = super().submit(*task)
+        print("submitted", flush=True)
+        return submitted
+
+interrupts.listen()
+with Held(1) as executor:
+    list(run._outcomes(executor, lambda task: time.sleep(0.2), [((None, "a"), {})], 1, run.silent))
+print("not ended")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split()) == (143, ["submitted"]), done.stderr
+    outside = script.replace("run._outcomes", "map").replace(
+        "interrupts.listen()", "interrupts.listen()\nHeld(1).submit(print)"
+    )
+    done = subprocess.run([sys.executable, "-c", outside], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (143, ""), "with nobody to tell, it is raised at once"
 
 
 def test_a_second_run_in_the_same_folder_is_refused_and_says_who_is_there(slow_run, small, salesops):

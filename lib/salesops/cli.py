@@ -5,13 +5,12 @@ run is writing into the folder, and nothing was run; 130 and 143 ended by Ctrl-C
 """
 
 import os
-import signal
 import sys
 from pathlib import Path
 
 import click
 
-from salesops import __version__
+from salesops import __version__, interrupts
 from salesops.problems import BadInput, printable
 
 FAILED, REFUSED, LOCKED = 1, 2, 3
@@ -22,14 +21,7 @@ SECONDS = click.FloatRange(0.1, 30 * 86_400)
 @click.version_option(__version__)
 def main() -> None:
     """SalesOps Playbook: from CRM data to pages that leaders can decide on."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
-
-
-def _end(number, frame) -> None:  # noqa: ARG001  the form of a handler
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda number, frame: None)  # once is enough; the rest is tidying up
-    sys.exit(128 + number)
+    interrupts.listen()
 
 
 def _many(command):

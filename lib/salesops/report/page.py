@@ -245,4 +245,4 @@ if __name__ == "__main__":
     _end_with_the_run()
     code = main(Path(sys.argv[1]))
     _end_descendants()
-    sys.exit(code)
+    os._exit(code)  # a thread still reads the standard input, which the interpreter would want to close

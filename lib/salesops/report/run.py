@@ -7,12 +7,13 @@ the folders of the reports.
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
-from salesops import project
+from salesops import interrupts, project
 from salesops.crm import source
 from salesops.problems import BadInput, printable
 from salesops.report import files, inputs, locks
@@ -258,19 +259,24 @@ def _task(job: Job, located: source.Located | None, limits: Limits) -> dict:
 
 def _outcomes(executor: Executor, do, tasks: Iterable[tuple], at_once: int, tell: Tell) -> Iterator:
     """(what, outcome) of each task as it ends, with `at_once` under way; an error of `do` is an outcome too."""
+    ended = SimpleQueue()  # of futures, and of a signal that came
     tasks, under_way = iter(tasks), {}
-    while True:
-        while len(under_way) < at_once and (following := next(tasks, None)):
-            what, task = following
-            if isinstance(what, Plan):
-                tell("page", name=what.job.name, why=what.why)
-            else:
-                tell("data", name=what[1])
-            under_way[executor.submit(do, task)] = what
-        if not under_way:
-            return
-        ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
-        for future in ended:
+    with interrupts.told_to(ended.put):
+        while True:
+            while len(under_way) < at_once and (following := next(tasks, None)):
+                what, task = following
+                if isinstance(what, Plan):
+                    tell("page", name=what.job.name, why=what.why)
+                else:
+                    tell("data", name=what[1])
+                future = executor.submit(do, task)
+                under_way[future] = what
+                future.add_done_callback(ended.put)
+            if not under_way:
+                return
+            future = ended.get()
+            if isinstance(future, interrupts.Interrupted):
+                raise future
             what, error = under_way.pop(future), future.exception()
             yield what, {"ending": "broken", "reason": _said(error)} if error else future.result()
 

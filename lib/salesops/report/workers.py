@@ -72,6 +72,7 @@ class Workers:
         for process in afresh:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(SECONDS_TO_END)
+            process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._held.close()
 
