@@ -205,7 +205,7 @@ class Book:
             unlogged = {
                 stored for stored, (field, _kind) in prepare.TRACKED.items() if field not in self.about["tracked"]
             }
-            for name in ({"list_amount_minor", "next_step"} | unlogged) - {"rep_id"}:
+            for name in ({"list_amount_minor", "next_step", "probability"} | unlogged) - {"rep_id"}:
                 known[name] = (joined[name], closed)
         only = {name: ibis.ifelse(when, value, ibis.null(value.type())) for name, (value, when) in known.items()}
         return joined.mutate(status=joined.kind, **only).drop("kind", "kind_since")

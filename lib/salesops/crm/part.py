@@ -286,7 +286,8 @@ class Part:
         )
         columns = [f"{sql} AS {quoted('t_' + name)}" for name, sql in texts.items()]
         columns += [f"{sql} AS s{k}" for k, sql in enumerate(dated.values())] + extra
-        self.chance = self._cell("", self.spec.probability) if self.spec.probability else None
+        own = "probability" in self.names
+        self.chance = self._cell("", self.spec.probability) if self.spec.probability and not own else None
         columns += (
             [f"TRY_CAST(replace(rtrim({self.chance}, '% '), ',', '.') AS DOUBLE) AS chance"] if self.chance else []
         )

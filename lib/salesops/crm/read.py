@@ -303,18 +303,22 @@ class _Reader:
         selects = []
         for number, part in enumerate(done):
             brought = set(part.columns)
+            brought |= {"probability"} if part.chances else set()
             columns = [
                 f"{quoted(c.stored)}"
                 if c.name in brought
                 else f"NULL::{SQL_TYPES[ARROW[c.kind]]} AS {quoted(c.stored)}"
                 for c in table.columns
             ]
-            if any(one.chances for one in done):
-                columns.append(f"{'probability' if part.chances else 'NULL::DOUBLE'} AS probability")
             selects.append(
                 f"SELECT {number} AS part, n, file, row, {', '.join(columns)} FROM read_parquet({literal(str(part.path))}) WHERE bad = 0"
             )
         view = self._view(name, "rows", " UNION ALL ".join(selects))
+        if any(part.chances for part in done):
+            most = f"(SELECT max(probability) FROM {view})"  # 60 or 0.6: the whole column tells
+            share = f"CASE WHEN {most} > 1 THEN probability / 100 ELSE probability END"
+            share = f"CASE WHEN {share} BETWEEN 0 AND 1 THEN {share} END"
+            view = self._view(name, "chances", f"SELECT * REPLACE ({share} AS probability) FROM {view}")
         if "currency" in table.names:
             foreign = f"currency <> {literal(self.mapping.currency)}"
             says = f"the reporting currency {self.mapping.currency}"

@@ -86,15 +86,11 @@ def _kind(name: str, mapping: Mapping) -> str:
 
 def _chances(con: duckdb.DuckDBPyConnection, deals: str) -> dict[tuple[str, str], float]:
     """The CRM's own chance of winning of each stage, where all of its deals have the same."""
-    columns = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {deals}").fetchall()}
-    if "probability" not in columns:
-        return {}
     found = con.execute(
-        f"SELECT coalesce(pipeline, ''), stage, mode(probability), count(*) FILTER (probability IS NOT NULL) FROM {deals}"
-        " WHERE stage IS NOT NULL GROUP BY ALL"
+        f"SELECT coalesce(pipeline, ''), stage, mode(probability) FROM {deals}"
+        " WHERE stage IS NOT NULL AND probability IS NOT NULL GROUP BY ALL"
     ).fetchall()
-    scale = 100 if any(chance and chance > 1 for _p, _s, chance, _n in found) else 1
-    return {(pipeline, stage): chance / scale for pipeline, stage, chance, n in found if n and 0 <= chance <= scale}
+    return {(pipeline, stage): chance for pipeline, stage, chance in found}
 
 
 def _order(names: list[str], pipeline: str, chances: dict, moves: Counter) -> list[str] | None:

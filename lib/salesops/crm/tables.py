@@ -104,6 +104,7 @@ TABLES = {
                 C("region", "text", "sales region"),
                 C("product", "text", "main product"),
                 C("forecast_category", "choice", "the rep's category", allowed=CATEGORIES),
+                C("probability", "share", "the chance of winning that stands on the deal"),
                 C("lost_reason", "text", "why it was lost"),
                 C("next_step", "text", "what the rep will do next"),
                 C("last_activity_at", "moment", "the last logged activity"),
