@@ -49,7 +49,7 @@ def test_a_notebook_has_no_logic(name):
         if cell.cell_type == "code":
             tree = ast.parse(cell.source)
             assert not [node for node in ast.walk(tree) if isinstance(node, banned)], cell.source
-            assert len(cell.source.splitlines()) <= 14
+            assert len(cell.source.splitlines()) <= 14 or "parameters" in cell.metadata.get("tags", [])
             assert "print(" not in cell.source
 
 

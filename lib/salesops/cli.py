@@ -244,6 +244,74 @@ def _check(source: str, *, as_json: bool) -> bool:
 
 
 @main.command()
+@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
+@click.option("--period", help="As of `salesops report`.")
+@click.option("--lang", help="Language of the workbooks: en or ru.")
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
+)
+def fixes(params_file, pairs, period, lang, to) -> None:
+    """Write what to mend, by the rules of PARAMS (params/hygiene.yml): a workbook for each rep into FOLDER.
+
+    What other tables of the book know stands under "After"; the rest is for the rep. Exit code 2: nothing was written.
+    """
+    from salesops.hygiene import files
+    from salesops.report import jobs
+
+    overrides = dict(pairs) | {name: value for name, value in (("period", period), ("lang", lang)) if value is not None}
+
+    def make() -> dict[str, bytes]:
+        wanted = jobs.prepare([params_file], overrides=overrides)
+        if [job.analysis for job in wanted] != ["hygiene"]:
+            raise BadInput(f"{params_file} cannot be used", ["name one parameter file of hygiene"])
+        return files.for_reps(wanted[0].params)
+
+    _write_whole(to, make)
+
+
+@main.command(name="write-back")
+@click.argument("system")
+@click.argument("given", nargs=-1, required=True, metavar="WORKBOOKS...", type=click.Path(path_type=Path))
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
+)
+def write_back(system, given, to) -> None:
+    """Make of filled workbooks of `salesops fixes` the files that SYSTEM's own import takes, one for each field.
+
+    What stood there before is written beside them, to go back. Exit code 2: nothing was written.
+    """
+    from salesops.hygiene import files
+
+    _write_whole(to, lambda: files.for_import(system, given))
+
+
+def _write_whole(folder: Path, make) -> None:
+    """Write files into a new folder, all or none; print their names."""
+    import tempfile
+
+    try:
+        if folder.exists():
+            raise BadInput(f"{folder} exists already", ["name a folder that does not"])
+        made = make()
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.absolute().parent) as place:
+            draft = Path(place) / "files"
+            for name, content in made.items():
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).write_bytes(content)
+            if not made:
+                raise BadInput("nothing was written", ["there is nothing to write"])
+            draft.rename(folder)
+    except BadInput as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(f"{folder} cannot be written: {error.strerror}")
+    for name in made:
+        click.echo(folder / name)
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--deals", default=12_000, show_default=True, help="How many deals, 2,000 to 5,000,000.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same company.")

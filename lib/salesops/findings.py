@@ -29,12 +29,19 @@ class Tile(NamedTuple):
     tone: Tone = "plain"
 
 
+class Link(NamedTuple):
+    """A cell of a table that leads to an address."""
+
+    text: str
+    address: str
+
+
 class Table(NamedTuple):
     """A finished table. The first column names its row; `numeric` columns are set to the right."""
 
     caption: str
     columns: list[str]
-    rows: list[list[str]]
+    rows: list[list[str | Link]]
     numeric: list[bool]
     hot: list[bool] | None = None  # rows to mark
     notes: list[str] = []

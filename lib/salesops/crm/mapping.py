@@ -114,6 +114,29 @@ class Closing(BaseModel):
     lost_stage: str = "Lost"
 
 
+class WriteBack(BaseModel):
+    """How the CRM's own import wants changes of deals: its columns, its words, its way to write a day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    columns: dict[str, str]  # canonical column of deals: the import's column; deal_id is one of them
+    values: dict[str, dict[str, str]] = {}  # canonical column: {canonical value: the CRM's word}
+    dates: Literal["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y"] = "%Y-%m-%d"
+    percent: bool = False  # a share is written as 60, not as 0.6
+    decimal: Literal[".", ","] = "."
+    delimiter: Literal[",", ";"] = ","
+    encoding: Literal["utf-8", "utf-8-sig"] = "utf-8"
+
+    @field_validator("columns")
+    @classmethod
+    def _are_columns_of_deals(cls, value: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(value) - set(TABLES["deals"].names))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no such column of deals")
+        if "deal_id" not in value:
+            raise ValueError("deal_id: missing; every change needs it")
+        return value
+
+
 class TableMap(BaseModel):
     """Where one canonical table, or a part of it, comes from."""
 
@@ -143,7 +166,9 @@ class TableMap(BaseModel):
     join: list[Join] = []
     stage_dates: dict[str, Cell] | str = {}  # deals only: {stage: column}, or a pattern whose group is the stage
     closing: Closing | None = None  # deals only
-    probability: Cell = ""  # deals only: the chance of winning, as 0.6 or 60; it also tells the order of stages not declared
+    probability: Cell = (
+        ""  # deals only: the chance of winning, as 0.6 or 60; it also tells the order of stages not declared
+    )
     repeats: bool = False  # rows that say the same of one key are one row
     sum: bool = False  # rows of one key are added up
 
@@ -181,6 +206,7 @@ class Mapping(BaseModel):
     stages: list[Stage] = []  # in their order; where they are not declared, they are derived if that is certain
     won: list[str] = []  # stages not declared that mean won
     lost: list[str] = []
+    write: WriteBack | None = None  # how changes are written back
     tables: dict[str, list[TableMap]]  # one part, or several
 
     @field_validator("tables", mode="before")

@@ -15,7 +15,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from salesops import crm, lang, settings, theme
-from salesops.findings import FINDINGS, MARKS, PAGE, Finding, Table, Tile
+from salesops.findings import FINDINGS, MARKS, PAGE, Finding, Link, Table, Tile
 from salesops.lang import _, ngettext
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
@@ -71,8 +71,8 @@ def table(shown: Table | None) -> None:
     head = "".join(f'<th scope="col" class="{k}">{_e(c)}</th>' for k, c in zip(kind, shown.columns, strict=True))
     body = []
     for row, hot in zip(shown.rows, shown.hot or [False] * len(shown.rows), strict=True):
-        first = f'<th scope="row" class="{kind[0]}">{_e(row[0])}</th>'
-        cells = "".join(f'<td class="{k}">{_e(c)}</td>' for k, c in zip(kind[1:], row[1:], strict=True))
+        first = f'<th scope="row" class="{kind[0]}">{_cell(row[0])}</th>'
+        cells = "".join(f'<td class="{k}">{_cell(c)}</td>' for k, c in zip(kind[1:], row[1:], strict=True))
         mark = ' class="hot"' if hot else ""
         body.append(f"<tr{mark}>{first}{cells}</tr>")
     notes = "".join(f'<p class="note">{_e(note)}</p>' for note in shown.notes)
@@ -81,6 +81,12 @@ def table(shown: Table | None) -> None:
         f"<caption>{_e(shown.caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>{notes}"
     )
+
+
+def _cell(cell: str | Link) -> str:
+    if isinstance(cell, Link) and cell.address.startswith(("https://", "http://")):
+        return f'<a href="{_e(cell.address)}" rel="noopener noreferrer">{_e(cell.text)}</a>'
+    return _e(cell.text if isinstance(cell, Link) else cell)
 
 
 def figures(*shown: tuple[Figure, str], caption: str) -> None:

@@ -1,6 +1,6 @@
 """The few methods that several questions share: intervals of rates, survival with open cases censored."""
 
-from salesops.stats.proportions import Estimate, adjust_for_many, difference, ratio_of_sums, wilson
+from salesops.stats.proportions import Estimate, adjust_for_many, difference, p_of_equal_rates, ratio_of_sums, wilson
 from salesops.stats.survival import Incidence, Survival, aalen_johansen, kaplan_meier
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "adjust_for_many",
     "difference",
     "kaplan_meier",
+    "p_of_equal_rates",
     "ratio_of_sums",
     "wilson",
 ]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.stats import fisher_exact, norm
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -100,3 +100,14 @@ def adjust_for_many(p_values: Sequence[float]) -> np.ndarray:
     Benjamini, Hochberg (1995), J. of the Royal Statistical Society B 57, 289-300.
     """
     return multipletests(np.asarray(p_values, dtype=float), method="fdr_bh")[1] if len(p_values) else np.array([])
+
+
+def p_of_equal_rates(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Two-sided p of two rates, each as (how many, of how many), being equal: Fisher's exact test.
+
+    References
+    ----------
+    Fisher (1934), Statistical Methods for Research Workers, 5th ed., section 21.02.
+    """
+    table = [[n_yes, n - n_yes] for n_yes, n in (first, second)]
+    return float(fisher_exact(table).pvalue)

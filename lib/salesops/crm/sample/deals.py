@@ -309,7 +309,9 @@ def _dirty(deals: pd.DataFrame, changes: pd.DataFrame, plan: Plan, rng: np.rando
     deals.loc[no_step, "next_step"] = None
     untouched = ~deals["deal_id"].isin(changes.loc[changes["field"] == "amount", "deal_id"]).to_numpy()
     own_chance = (deals["status"] == "open").to_numpy() & (rng.spawn(1)[0].random(n) < share)
-    standard = {(pipeline, stage): chance for pipeline, stage, _k, _kind, chance, _c in stages().itertuples(index=False)}
+    standard = {
+        (pipeline, stage): chance for pipeline, stage, _k, _kind, chance, _c in stages().itertuples(index=False)
+    }
     chance = pd.Series(list(zip(deals["pipeline"], deals["stage"], strict=True)), index=deals.index).map(standard)
     deals["probability"] = chance.mask(own_chance, (chance - 0.35).clip(0.05).where(chance > 0.5, 0.9))
     no_amount = untouched & (rng.random(n) < share / 4) & (deals["status"] == "open").to_numpy()

@@ -1,0 +1,193 @@
+"""The rules on the records of deals: Ibis expressions on one row per deal and day looked at.
+
+A rule says of which deals it can be asked and which of them break it: true, false, or missing where it does not
+apply. On days before the last it can only be asked of what the source logs.
+"""
+
+import datetime as dt
+from typing import NamedTuple
+
+import ibis
+import pandas as pd
+from ibis import _
+
+from salesops import crm, periods
+from salesops.hygiene.params import Params
+
+DAY = 86_400
+OPEN = "open"
+BLANK = "blank "  # before the name of a required field
+# What puts the value or the day of an open deal in doubt; the others are about how it is written down.
+DOUBT = ("close_past", "untouched", "no_amount", "pushed", "owner_gone", "duplicate")
+OF_NOW = ("no_next_step", "probability_unlike", "duplicate", "missing", "no_reason")  # from columns that are not logged
+
+
+class Day(NamedTuple):
+    """A day whose end is looked at, with the first day of the closings that belong to it."""
+
+    on: dt.date
+    since: dt.date
+
+
+def askable(book: crm.Book, params: Params, *, past: bool = False) -> dict[str, bool]:
+    """The rules that count -> whether the source has what they ask about; of days in the `past`, in its log."""
+    filled = {name: set(columns) for name, columns in book.about["filled"].items()}
+    deals, now = filled["deals"], book.complete and not past
+    has = {
+        "close_past": "expected_close_on" in deals and (now or "expected_close_on" in book.about["tracked"]),
+        "no_next_step": "next_step" in deals and now,
+        "untouched": "started_at" in filled["activities"] or (now and "last_activity_at" in deals),
+        "no_amount": "amount_minor" in deals and (now or "amount" in book.about["tracked"]),
+        "pushed": "expected_close_on" in book.about["tracked"],
+        "probability_unlike": {"probability"} <= deals & filled["stages"] and now,
+        "owner_gone": "rep_id" in deals and (now or "rep_id" in book.about["tracked"]),
+        "duplicate": {"name", "account_id"} <= deals and not past,
+        "no_reason": "lost_reason" in deals and not past,
+        "won_before_created": {"created_at", "closed_at"} <= deals,
+        "skipped": book.about["history"] == "changes",
+        "missing": bool(params.required_fields) and now,
+    }
+    return {rule: has[rule] for rule in params.weights}
+
+
+def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str]) -> ibis.Table:
+    """One row per deal and day: nth (of `days`), deal_id, rep_id, pipeline, stage, status, amount_minor, and a column
+    for each rule that counts and each required field. Of deals that are open at the end of the day, or were closed
+    since its `since`.
+
+    Parameters
+    ----------
+    copies : deal -> the older deal it is a copy of.
+    """
+    spans = _pushes(book.states).join(_static(book), "deal_id")
+    last = len(days) - 1
+    parts = []
+    for nth, day in enumerate(days):
+        cut, begin = periods.end_of(day.on, book.time_zone), periods.start_of(day.since, book.time_zone)
+        begun = (spans.entered_at < cut) | (spans.entered_at.isnull() & ibis.literal(nth == last))
+        here = spans.filter(begun, spans.left_at.isnull() | (spans.left_at >= cut))
+        closed_here = (here.kind != OPEN) & (here.kind_since >= begin)
+        here = here.filter((here.kind == OPEN) | closed_here)
+        touches = _touches(book, cut)
+        if touches is not None:
+            here = here.left_join(touches, "deal_id").drop("deal_id_right")
+        else:
+            here = here.mutate(active_at=ibis.null("timestamp"))
+        parts.append(here.mutate(nth=ibis.literal(nth), cut=ibis.literal(cut), day=ibis.literal(day.on)))
+    rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    rows = rows.mutate(is_now=rows.nth == last)
+    rows = _with_owner(book, _with_copies(rows, copies))
+    asked = [rule for rule, can in askable(book, params).items() if can]
+    written = {rule: _written(rule, rows, params, book) for rule in asked}
+    if "missing" in asked:
+        written |= {f"{BLANK}{one}": _is_blank(rows, one) for one in params.required_fields}
+    columns = ["nth", "deal_id", "rep_id", "pipeline", "stage", "position", "amount_minor", "active_at", "copy_of"]
+    columns += [
+        "expected_close_on",
+        "next_step",
+        "name",
+        "account_id",
+        "chance",
+        "stage_chance",
+        "pushes",
+        "created_at",
+    ]
+    return rows.select(*columns, status=rows.kind, since=rows.kind_since, **written)
+
+
+def _written(rule: str, rows: ibis.Table, params: Params, book: crm.Book) -> ibis.Column:
+    """Whether a row breaks a rule; missing where the rule does not apply to it."""
+    open_, closed = rows.kind == OPEN, rows.kind != OPEN
+    amount = rows.amount_minor
+    match rule:
+        case "close_past":
+            applies, broken = open_ & rows.expected_close_on.notnull(), rows.expected_close_on <= rows.day
+        case "no_next_step":
+            applies, broken = open_, _blank(rows.next_step)
+        case "untouched":
+            touched = ibis.greatest(rows.entered_at, rows.active_at.coalesce(rows.entered_at))
+            idle = rows.cut.epoch_seconds() - touched.epoch_seconds()
+            applies, broken = open_ & rows.entered_at.notnull(), idle > params.untouched_days * DAY
+        case "no_amount":
+            applies, broken = open_ & (rows.position >= params.amount_from), amount.isnull() | (amount <= 0)
+        case "pushed":
+            applies, broken = open_, rows.pushes > params.most_pushes
+        case "probability_unlike":
+            gap = (rows.chance - rows.stage_chance).abs()
+            applies, broken = open_ & gap.notnull(), gap > params.chance_gap + 1e-9
+        case "owner_gone":
+            known = ibis.literal("rep_id" in book.about["filled"]["reps"])
+            gone = known & (rows.owner.isnull() | (rows.owner_left_on <= rows.day).fill_null(False))
+            applies, broken = open_, _blank(rows.rep_id) | gone
+        case "duplicate":
+            applies, broken = open_ & rows.account_id.notnull() & rows.name.notnull(), rows.copy_of.notnull()
+        case "no_reason":
+            applies, broken = rows.kind == "lost", _blank(rows.lost_reason)
+        case "won_before_created":
+            applies, broken = closed & rows.created_at.notnull(), rows.kind_since < rows.created_at
+        case "skipped":
+            applies, broken = rows.kind.notnull(), rows.skips_at < rows.cut
+        case "missing":
+            applies, broken = rows.kind.notnull(), ibis.or_(*(_is_blank(rows, one) for one in params.required_fields))
+    if rule in OF_NOW:
+        applies = applies & rows.is_now
+    return ibis.ifelse(applies, broken.fill_null(False), ibis.null("boolean"))
+
+
+def _is_blank(rows: ibis.Table, field: str) -> ibis.Column:
+    """Whether a required field of a deal is blank."""
+    column = rows[crm.TABLES["deals"][field].stored if field != "probability" else "chance"]
+    return _blank(column) if column.type().is_string() else column.isnull()
+
+
+def _blank(column: ibis.Column) -> ibis.Column:
+    return column.isnull() | (column.strip() == "")
+
+
+def _pushes(states: ibis.Table) -> ibis.Table:
+    """Spans with `pushes`: how often the closing day had moved to a later month by then."""
+    by_deal = ibis.window(group_by="deal_id", order_by=ibis.asc("entered_at", nulls_first=True))
+    months = states.mutate(due=states.expected_close_on.year() * 12 + states.expected_close_on.month())
+    months = months.mutate(later=months.due > months.due.lag().over(by_deal))
+    so_far = ibis.cumulative_window(group_by="deal_id", order_by=ibis.asc("entered_at", nulls_first=True))
+    counted = months.mutate(pushes=months.later.fill_null(False).cast("int64").sum().over(so_far))
+    return counted.drop("due", "later", "stage_entered_at", "seq", "forecast_category")
+
+
+def _static(book: crm.Book) -> ibis.Table:
+    """What the source says of each deal on the last day known, whatever the day looked at."""
+    deals = book.deals
+    columns = [name for name in deals.columns if name not in ("status", "stage", "position", "kind", "kind_since")]
+    spans = {"rep_id", "amount_minor", "expected_close_on", "forecast_category", "left_at", "entered_at"}
+    static = deals.select(*(name for name in columns if name not in spans and name != "stage_entered_at"))
+    static = static.rename(chance="probability")
+    chances = book.stages.select("pipeline", "stage", stage_chance=_.probability)
+    where = deals.select("deal_id", "pipeline", "stage").left_join(chances, ["pipeline", "stage"])
+    static = static.left_join(where.select("deal_id", "stage_chance"), "deal_id").drop("deal_id_right")
+    skips = book.visits.filter(_.entry_kind == "skip").group_by("deal_id").agg(skips_at=_.entered_at.min())
+    return static.left_join(skips, "deal_id").drop("deal_id_right")
+
+
+def _touches(book: crm.Book, cut: dt.datetime) -> ibis.Table | None:
+    """deal_id, active_at: the last activity before a moment; None where the source has none."""
+    parts = []
+    if book.has("activities"):
+        done = book.activities.filter(_.started_at < cut, _.deal_id.notnull())
+        parts.append(done.group_by("deal_id").agg(active_at=_.started_at.max()))
+    if "last_activity_at" in book.about["filled"]["deals"]:
+        said = book.deals.filter(_.last_activity_at < cut)
+        parts.append(said.select("deal_id", active_at=said.last_activity_at))
+    if not parts:
+        return None
+    both = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return both.group_by("deal_id").agg(active_at=_.active_at.max())
+
+
+def _with_copies(rows: ibis.Table, copies: dict[str, str]) -> ibis.Table:
+    frame = pd.DataFrame({"deal_id": list(copies), "copy_of": list(copies.values())}, dtype="str")
+    return rows.left_join(ibis.memtable(frame), "deal_id").drop("deal_id_right")
+
+
+def _with_owner(book: crm.Book, rows: ibis.Table) -> ibis.Table:
+    owners = book.reps.select(owner="rep_id", owner_left_on="left_on")
+    return rows.left_join(owners, rows.rep_id == owners.owner)
