@@ -222,7 +222,7 @@ def test_what_is_not_logged_is_not_asked_of_a_day_in_the_past(book):
     then = measure(crm.open("sample", as_of="2026-06-30"), params(period="2026-06"))
     assert {rule for rule, can in then.asked.items() if not can} == {"no_next_step", "probability_unlike", "missing"}
     said = words.findings(then, "USD")[-1]
-    assert said.headline == "3 rules could not be asked" and "No next step" in said.detail
+    assert said.headline == "3 checks could not be made" and "No next step" in said.detail
 
 
 def test_reps_are_compared_by_the_exact_test():
@@ -385,6 +385,14 @@ def test_where_nothing_can_be_asked_it_says_so(tmp_path):
     old = deal(0, stage="Lost", closed_at=dt.datetime(2026, 1, 5), created_at=dt.datetime(2026, 1, 2))
     with pytest.raises(ValueError, match="no deal is open at the end of 2026-03-01"):
         measure(company(tmp_path, deals=[old]), params(period="2026-03", as_of="2026-03-01"))
+
+
+def test_a_field_that_the_source_never_has_is_nobodys_fault(tmp_path):
+    rows = [deal(k, source=None, region="North" if k else None) for k in range(6)]
+    told = params(period="2026-02", as_of="2026-03-01", required="source, region", min_deals=5)
+    result = measure(company(tmp_path, deals=rows), told)
+    assert result.never == ["source"] and result.fixes[["deal_id", "field"]].to_numpy().tolist() == [["d0", "region"]]
+    assert "does not have at all: source." in words.findings(result, "USD")[-1].detail
 
 
 def test_a_page_of_one_rep_has_no_other(book):

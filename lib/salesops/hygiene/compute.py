@@ -21,6 +21,7 @@ class Hygiene(NamedTuple):
     """Everything the page needs, as small frames; amounts in whole units of the currency, scores from 0 to 1.
 
     asked : rule -> whether the source has what it asks about.
+    never : required fields that the source does not have at all.
     rules : rule, weight, n_asked, n_broken, share (Estimate or None: of those asked), amount (of the open ones).
     score : 1 less the weight of what is broken in the weight of what was asked; None where nothing was.
     clean : Estimate of the share of deals that break no rule, or None.
@@ -37,6 +38,7 @@ class Hygiene(NamedTuple):
     """
 
     asked: dict[str, bool]
+    never: list[str]
     rules: pd.DataFrame
     score: float | None
     clean: Estimate | None
@@ -78,6 +80,7 @@ def measure(book: crm.Book, params: Params) -> Hygiene:
     past, months = _months(book, params)
     return Hygiene(
         asked=asked,
+        never=[one for one in params.required_fields if one not in rules.required(book, params)],
         rules=by_rule,
         score=total["score"],
         clean=total["clean"],
@@ -149,13 +152,13 @@ def _counts(rows: ibis.Table, asked: dict[str, bool]) -> pd.DataFrame:
 
 
 def _by_rule(counts: pd.DataFrame, params: Params, minor_units: int) -> pd.DataFrame:
-    found = []
+    found, known = [], counts["n_amount"].sum() > 0
     for rule, weight in params.weights.items():
         if f"n_asked {rule}" not in counts:
             continue
         n_asked, n_broken = (int(counts[f"{name} {rule}"].sum()) for name in ("n_asked", "n_broken"))
         share = stats.wilson(n_broken, n_asked) if n_asked >= params.min_deals else None
-        amount = float(counts[f"amount {rule}"].sum()) / minor_units
+        amount = float(counts[f"amount {rule}"].sum()) / minor_units if known else np.nan
         found.append((rule, weight, n_asked, n_broken, share, amount))
     columns = ["rule", "weight", "n_asked", "n_broken", "share", "amount"]
     return pd.DataFrame(found, columns=columns).sort_values(

@@ -50,17 +50,16 @@ def listed(book: crm.Book, params: Params, rows: ibis.Table, *, most: int | None
     for deal in frame.to_dict("records"):
         for rule in asked:
             if deal[rule] is True or deal[rule] == 1:
-                for field in _fields(rule, deal, params):
+                for field in _blanks(deal) if rule == "missing" else [FIELD[rule]]:
                     found.append(_row(deal, rule, field, people, book.minor_units))
     columns = ["deal_id", "name", "rep_id", "rep", "team", "stage", "status", "amount", "weight", "rule", "field",
                "before", "after", "copy_of"]  # fmt: skip
     return pd.DataFrame(found, columns=columns)
 
 
-def _fields(rule: str, deal: dict, params: Params) -> list[str]:
-    if rule == "missing":
-        return [one for one in params.required_fields if deal[f"{BLANK}{one}"]]
-    return [FIELD[rule]]
+def _blanks(deal: dict) -> list[str]:
+    """The required fields that are blank on a deal."""
+    return [name.removeprefix(BLANK) for name, is_blank in deal.items() if name.startswith(BLANK) and is_blank]
 
 
 def _row(deal: dict, rule: str, field: str, people: pd.DataFrame, minor_units: int) -> dict:

@@ -45,9 +45,15 @@ def askable(book: crm.Book, params: Params, *, past: bool = False) -> dict[str, 
         "no_reason": "lost_reason" in deals and not past,
         "won_before_created": {"created_at", "closed_at"} <= deals,
         "skipped": book.about["history"] == "changes",
-        "missing": bool(params.required_fields) and now,
+        "missing": bool(required(book, params)) and now,
     }
     return {rule: has[rule] for rule in params.weights}
+
+
+def required(book: crm.Book, params: Params) -> list[str]:
+    """The required fields that the source has at all: one that it never has is not the reps' to fill."""
+    filled = book.about["filled"]["deals"]
+    return [one for one in params.required_fields if crm.TABLES["deals"][one].stored in filled]
 
 
 def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str]) -> ibis.Table:
@@ -80,7 +86,7 @@ def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str
     asked = [rule for rule, can in askable(book, params).items() if can]
     written = {rule: _written(rule, rows, params, book) for rule in asked}
     if "missing" in asked:
-        written |= {f"{BLANK}{one}": _is_blank(rows, one) for one in params.required_fields}
+        written |= {f"{BLANK}{one}": _is_blank(rows, one) for one in required(book, params)}
     columns = ["nth", "deal_id", "rep_id", "pipeline", "stage", "position", "amount_minor", "active_at", "copy_of"]
     columns += [
         "expected_close_on",
@@ -128,7 +134,7 @@ def _written(rule: str, rows: ibis.Table, params: Params, book: crm.Book) -> ibi
         case "skipped":
             applies, broken = rows.kind.notnull(), rows.skips_at < rows.cut
         case "missing":
-            applies, broken = rows.kind.notnull(), ibis.or_(*(_is_blank(rows, one) for one in params.required_fields))
+            applies, broken = rows.kind.notnull(), ibis.or_(*(_is_blank(rows, one) for one in required(book, params)))
     if rule in OF_NOW:
         applies = applies & rows.is_now
     return ibis.ifelse(applies, broken.fill_null(False), ibis.null("boolean"))

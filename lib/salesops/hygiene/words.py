@@ -148,12 +148,15 @@ def _who(found: Hygiene) -> list[Finding]:
 
 def _not_asked(found: Hygiene) -> list[Finding]:
     left = [rule_name(rule) for rule, can in found.asked.items() if not can]
-    if not left:
+    detail = [_("The source has nothing to ask of it: {rules}.").format(rules=", ".join(left))] if left else []
+    if found.never:
+        fields = ", ".join(field_name(field) for field in found.never)
+        detail.append(_("Required fields that the source does not have at all: {fields}.").format(fields=fields))
+    if not detail:
         return []
-    headline = ngettext("{n} rule could not be asked", "{n} rules could not be asked", len(left)).format(n=len(left))
-    return [
-        Finding("plain", headline, _("The source has nothing to ask of it: {rules}.").format(rules=", ".join(left)))
-    ]
+    n = len(left) + len(found.never)
+    headline = ngettext("{n} check could not be made", "{n} checks could not be made", n).format(n=lang.count(n))
+    return [Finding("plain", headline, " ".join(detail))]
 
 
 def tiles(found: Hygiene, currency: str) -> list[Tile]:
