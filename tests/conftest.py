@@ -125,6 +125,7 @@ FUNNEL = {
     "year_starts": 1,
     "lang": "en",
     "region": "",
+    "vat": "as_given",
     "team": "",
     "months": 6,
     "compare_to": "previous",

@@ -34,6 +34,8 @@ ABOUT = {
     "repairs": [],
     "notes_of_files": [],
     "written": {},
+    "converted": [],
+    "vat": None,
     "sha256": "0",
 }
 

@@ -22,6 +22,7 @@ NEUTRAL = {
     "project",
     "settings",
     "theme",
+    "workdays",
     "yamlfile",
 }  # the slices' words and looks
 ANALYSES = jobs.analyses(ROOT)

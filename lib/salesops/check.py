@@ -33,6 +33,8 @@ def facts(book: Book) -> dict:
         "repairs": about["repairs"],
         "found_in_files": about["notes_of_files"],
         "written": about["written"],
+        "converted": about["converted"],
+        "vat": about["vat"],
         "snapshots": about.get("snapshots"),
         "notes": {name: n for name, n in about["notes"].items() if n},
         "questions": {name: lacks(needs, about) for name, needs in questions().items()},
@@ -96,6 +98,10 @@ def text(found: dict) -> str:
     ]
     lines += [f"found in {file}: {what}, {n:,}" for file, what, n in found["found_in_files"]]
     lines += [f"written: {column}, {how}" for column, how in found["written"].items()]
+    lines += [f"converted by dated rates: {name}, {n:,} rows from {of}" for name, of, n in found["converted"]]
+    if vat := found["vat"]:
+        shares = ", ".join(f"{share:.1%}{' from ' + day if day else ''}" for day, share in vat["share"].items())
+        lines.append(f"VAT: {'included' if vat['included'] else 'not included'}, {shares}")
     if taken := found["snapshots"]:
         lines.append(f"snapshots: {len(taken['taken'])}, {taken['taken'][0]} .. {taken['taken'][-1]}")
         if taken["gap"]:

@@ -8,11 +8,12 @@ import datetime as dt
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from salesops import periods
+from salesops.crm.tables import VAT
 from salesops.problems import BadInput, printable
 
 
@@ -36,6 +37,7 @@ class Params(BaseModel):
     lang: str = option("language of the page: en or ru", pattern="^(en|ru)$")
     region: str = option("only deals of this region; blank is all")
     team: str = option("only deals of this team; blank is all")
+    vat: Literal[VAT] = option("amounts as the source gives them, with VAT (in) or without it (out)")
 
     @classmethod
     def check(cls, values: Mapping[str, object], *, where: str):
@@ -85,6 +87,17 @@ class Params(BaseModel):
     @cached_property
     def reported(self) -> periods.Period:
         return periods.parse(self.period, year_starts=self.year_starts)
+
+    @property
+    def book(self) -> dict:
+        """What `crm.open` is told."""
+        return {
+            "source": self.source,
+            "as_of": self.last_known_on,
+            "region": self.region,
+            "team": self.team,
+            "vat": self.vat,
+        }
 
     @property
     def last_known_on(self) -> dt.date:

@@ -17,9 +17,10 @@ from ibis import _
 
 from salesops import periods
 from salesops.crm import engine, prepare
+from salesops.crm import vat as vat_
 from salesops.crm.dimensions import with_group
 from salesops.crm.source import Located, locate
-from salesops.crm.tables import TABLES
+from salesops.crm.tables import AS_GIVEN, TABLES
 from salesops.problems import BadInput
 
 OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
@@ -37,7 +38,9 @@ class Book:
     about : facts of the source: title, currency, history, refused and repaired rows, notes.
     """
 
-    def __init__(self, folder: Path, as_of: dt.date | None = None, *, located: Located | None = None):
+    def __init__(
+        self, folder: Path, as_of: dt.date | None = None, *, located: Located | None = None, vat: str = AS_GIVEN
+    ):
         self.folder = folder
         self._located, self._asked = located, as_of
         self.about = json.loads((folder / "book.json").read_text("utf-8"))
@@ -50,6 +53,9 @@ class Book:
         self._views: dict[str, ibis.Table] = {}  # as known
         self._ids: ibis.Table | None = None  # of the deals that are looked at; None is all
         self._whole = self  # the book that this one is a part of
+        self._prices = vat_.Prices.of(self.about["vat"], vat, self.time_zone)
+        # Contents are told by what was read, not by how it is shown.
+        self._as_given = self if self._prices is None else Book(folder, as_of, located=located)
 
     def __repr__(self) -> str:
         return f"<Book {self.title}, as of {self.as_of}: {self.about['n_rows']['deals']} deals>"
@@ -83,10 +89,15 @@ class Book:
         """Whether the source has any row of a table."""
         return self.about["n_rows"].get(table, 0) > 0
 
-    def _read(self, name: str) -> ibis.Table:
+    def _stored(self, name: str) -> ibis.Table:
         if name not in self._tables:
             self._tables[name] = self._con.read_parquet(self.folder / f"{name}.parquet", table_name=name)
-        table = self._tables[name]
+        return self._tables[name]
+
+    def _read(self, name: str) -> ibis.Table:
+        table = self._stored(name)
+        if self._prices is not None:
+            table = self._prices.show(name, table, lambda: self._stored("deals"))
         return table.semi_join(self._ids, "deal_id") if self._ids is not None and name in OF_DEALS else table
 
     def only(self, *, region: str = "", team: str = "") -> "Book":
@@ -119,12 +130,12 @@ class Book:
         Of the whole book, also where this is a part of it. Rows count without their order; what no day is known
         of (accounts, refused rows, repairs) counts whole. Computed once per book and day.
         """
-        return self._whole._contents["digest"]
+        return self._whole._as_given._contents["digest"]
 
     @cached_property
     def n_known(self) -> dict[str, int]:
         """Rows known at the end of `as_of`, by table; tables without any are left out. Of a part, the deals alone."""
-        return {name: n for name, n in self._contents["n_known"].items() if n}
+        return {name: n for name, n in self._as_given._contents["n_known"].items() if n}
 
     @cached_property
     def _contents(self) -> dict:
@@ -213,7 +224,7 @@ class Book:
     @property
     def month_ends(self) -> ibis.Table:
         """The open pipeline at each known month's end: pipeline, stage, month_on, end_at, n_open, amount_minor."""
-        if self._ids is None:
+        if self._ids is None and self._prices is None:
             ends = self._read("month_ends")
         else:
             ends = ibis.memtable(prepare.month_ends(self._read("states"), self._read("deals"), self.about))
@@ -274,6 +285,10 @@ class Book:
         return self._read("payments").filter(_.paid_at < self.cut)
 
     @property
+    def rates(self) -> ibis.Table:
+        return self._read("rates").filter(_.rate_on <= ibis.literal(self.as_of))
+
+    @property
     def lines(self) -> ibis.Table:
         return self._read("lines")
 
@@ -282,7 +297,14 @@ class Book:
         return self._read("splits")
 
 
-def open(source: str | Path, *, as_of: dt.date | str | None = None, region: str = "", team: str = "") -> Book:
+def open(
+    source: str | Path,
+    *,
+    as_of: dt.date | str | None = None,
+    region: str = "",
+    team: str = "",
+    vat: str = AS_GIVEN,
+) -> Book:
     """The book of a source as known at the end of a day.
 
     Parameters
@@ -291,19 +313,20 @@ def open(source: str | Path, *, as_of: dt.date | str | None = None, region: str 
         `params/crm/<mapping>.yml`; or a folder that holds a prepared book. Folders count from the project.
     as_of : the last day known, inclusive; None is the last day in the data.
     region, team : only deals of this region or team; blank is all.
+    vat : amounts `as_given`, with VAT (`in`) or without it (`out`).
 
     Raises
     ------
     BadInput
         If the source cannot be read; with every problem at once.
     ValueError
-        If no deal has that region or team.
+        If no deal has that region or team, or the source does not say its VAT.
     """
     as_of = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
     located = locate(str(source))
     if not located.made:
         _prepare(str(source), located)
-    return Book(located.folder, as_of, located=located).only(region=region, team=team)
+    return Book(located.folder, as_of, located=located, vat=vat).only(region=region, team=team)
 
 
 def _prepare(source: str, located: Located) -> None:

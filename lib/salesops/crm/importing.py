@@ -1,9 +1,11 @@
 """`salesops import`: the files of a system, by its mapping, into a book of one's own."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from salesops import project
@@ -48,10 +50,17 @@ def bring_in(
     replace: bool = False,
     snapshot: bool = False,
     stages: str = "",
+    rates: Path | None = None,
+    vat: str = "",
     **changes: str,
 ) -> Path:
     """Write the book of some files or folders to `to`; or of a data base, where `given` is `$NAME`: the environment
     variable with its URL. With `snapshot` the export is added to the snapshots of a book that is there already.
+
+    Parameters
+    ----------
+    rates : a file of what currencies are worth: currency, date, rate (in the reporting currency), perhaps per (units).
+    vat : of `parse_vat`.
 
     Raises
     ------
@@ -75,18 +84,78 @@ def bring_in(
     missing = [] if variable else [f"there is no {one}" for one in given if not one.exists()]
     if missing:
         raise BadInput("nothing was imported", missing)
-    spec = mapping.load(path, stages=parse_stages(stages), **changes)
+    missing = [f"there is no {rates}"] if rates and not rates.is_file() else []
+    if missing:
+        raise BadInput("nothing was imported", missing)
+    spec = mapping.load(path, stages=parse_stages(stages), vat=parse_vat(vat), **changes)
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".importing-", dir=to.parent) as place:
         draft = Path(place) / "book"
         draft.mkdir()
         files = Path(place) / "files"
         folder = database.copy(variable, spec, files) if variable else _gathered(given, files)
+        if rates:
+            folder, spec = _with_rates(folder, rates, spec, Path(place) / "with-rates")
         making.from_export(draft, folder, spec, earlier=earlier, snapshots=snapshot)
         if to.exists():
             to.rename(Path(place) / "before")
         draft.rename(to)
     return to
+
+
+RATES = {  # what a file of rates calls its columns; the last names are the Bank of Russia's
+    "currency": ["currency", "Currency", "code", "Code", "cdx"],
+    "rate_on": ["rate_on", "date", "Date", "day", "data"],
+    "rate": ["rate", "Rate", "curs"],
+    "per": ["per", "units", "nominal"],
+}
+NAMES_OF_CURRENCIES = {
+    "Доллар США": "USD",
+    "Евро": "EUR",
+    "Китайский юань": "CNY",
+    "Казахстанский тенге": "KZT",
+    "Белорусский рубль": "BYN",
+    "Турецкая лира": "TRY",
+    "Дирхам ОАЭ": "AED",
+    "Индийская рупия": "INR",
+}
+
+
+def parse_vat(text: str) -> dict | None:
+    """VAT from `included 20%` or `excluded 18%, 20% from 2019-01-01`: whether amounts hold it, and how much it is.
+
+    Raises
+    ------
+    BadInput
+        If it is written in another way.
+    """
+    if not text.strip():
+        return None
+    kind, _space, shares = text.strip().partition(" ")
+    found = {}
+    for part in shares.split(","):
+        match = re.fullmatch(r"\s*(\d{1,2}(?:\.\d+)?)\s*%(?:\s+from\s+(\S+))?\s*", part)
+        if kind not in ("included", "excluded") or not match:
+            form = "included 20%, or: excluded 18%, 20% from 2019-01-01"
+            raise BadInput("nothing was imported", [f"{printable(text)!r} is not VAT: write {form}"])
+        found[match[2] or ""] = float(Decimal(match[1]) / 100)
+    return {"included": kind == "included", "share": found}
+
+
+def _with_rates(folder: Path, rates: Path, spec: mapping.Mapping, place: Path) -> tuple[Path, mapping.Mapping]:
+    """A folder of the files and the rates, and the mapping that reads both; its patterns do not see the rates."""
+    shutil.copytree(folder, place, copy_function=_link)
+    name = ".rates" + rates.suffix
+    _link(rates.resolve(), place / name)
+    part = mapping.TableMap(file=name, columns=RATES, values={"currency": NAMES_OF_CURRENCIES})
+    return place, spec.model_copy(update={"tables": {**spec.tables, "rates": [part]}})
+
+
+def _link(path: str | Path, target: str | Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:  # on another disk
+        shutil.copyfile(path, target)
 
 
 def _gathered(given: Sequence[Path], place: Path) -> Path:
@@ -101,10 +170,7 @@ def _gathered(given: Sequence[Path], place: Path) -> Path:
             if target.exists():
                 twice.append(f"two files are called {path.name}")
             elif path.is_file():
-                try:
-                    os.link(path.resolve(), target)
-                except OSError:  # on another disk
-                    shutil.copyfile(path, target)
+                _link(path.resolve(), target)
     if twice:
         raise BadInput("nothing was imported", twice)
     return place

@@ -29,14 +29,14 @@ def from_export(
     BadInput
         If it cannot be read; with every problem at once.
     """
-    known = snapshot.earlier_stages(earlier, spec.currency, spec.time_zone) if earlier else []
+    known = snapshot.earlier_stages(earlier, spec.currency, spec.days_of) if earlier else []
     got = read(folder, spec, target, known)
     refused_frame(got.refused).to_parquet(target / "refused.parquet")
     about = {
         "title": spec.title,
         "currency": spec.currency,
         "minor_digits": spec.minor_digits,
-        "time_zone": spec.time_zone,
+        "time_zone": spec.days_of,
         "exported_on": spec.exported_on,
         "n_refused": got.n_refused,
         "refused": [problem._asdict() for problem in got.refused[:LISTED]],
@@ -44,7 +44,9 @@ def from_export(
         "repairs": [repair._asdict() for repair in got.repairs],
         "notes_of_files": [list(note) for note in got.notes],
         "written": got.written,
+        "converted": got.converted,
+        "vat": spec.vat.model_dump() if spec.vat else None,
     }
     if snapshots:
-        about["snapshots"] = snapshot.add(target, earlier, spec.exported_on, spec.time_zone)
+        about["snapshots"] = snapshot.add(target, earlier, spec.exported_on, spec.days_of)
     prepare.prepare(target, about)

@@ -137,6 +137,26 @@ class WriteBack(BaseModel):
         return value
 
 
+class Vat(BaseModel):
+    """Whether the amounts of deals, their lines, revenue and payments hold VAT, and how much it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    included: bool
+    share: dict[str, float]  # from a day on, such as "2019-01-01": 0.2; a blank day is from the beginning
+
+    @field_validator("share")
+    @classmethod
+    def _are_shares_of_days(cls, value: dict[str, float]) -> dict[str, float]:
+        wrong = [day for day in value if day and not is_day(day)]
+        if wrong or not value:
+            raise ValueError(
+                f"{', '.join(map(repr, wrong)) or 'nothing'}: write a day as 2019-01-01, or leave it blank"
+            )
+        if any(not 0 <= share < 1 for share in value.values()):
+            raise ValueError("a share is from 0 to below 1, such as 0.2")
+        return dict(sorted(value.items()))
+
+
 class TableMap(BaseModel):
     """Where one canonical table, or a part of it, comes from."""
 
@@ -194,7 +214,9 @@ class Mapping(BaseModel):
     extends: str = ""  # another mapping, which this one completes or changes
     title: str
     currency: str = ""  # the reporting currency; a preset leaves it to the import
-    time_zone: str = "UTC"  # of the file's moments, and of the report's days
+    time_zone: str = "UTC"  # of the file's moments without an offset
+    report_zone: str = ""  # of the report's days, and of days without a clock; blank: as time_zone
+    vat: Vat | None = None  # where amounts are to be shown with and without it
     encoding: str = ""  # this and the next four: blank is decided from the file, or asked for where it cannot be
     delimiter: str = Field("", max_length=1)
     decimal: Literal["", ".", ","] = ""
@@ -218,10 +240,10 @@ class Mapping(BaseModel):
             else value
         )
 
-    @field_validator("time_zone")
+    @field_validator("time_zone", "report_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value and value not in available_timezones():
             raise ValueError(f"{value!r} is not a time zone of the IANA list, such as Europe/Moscow")
         return value
 
@@ -323,6 +345,11 @@ class Mapping(BaseModel):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def days_of(self) -> str:
+        """The time zone of the report's days."""
+        return self.report_zone or self.time_zone
 
     @property
     def minor_digits(self) -> int:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -607,9 +608,17 @@ class Part:
         offset = {"milliseconds": "0", "seconds": "0", "serial": "NULL"}.get(how.family, quoted(f"o_{name}"))
         offset = "NULL" if how.sure else offset
         wall = quoted(f"w_{name}")
+        moment, day = parse.moment(wall, offset, self.mapping.zone), parse.day(wall, offset, self.mapping.zone)
+        if self.mapping.days_of != self.mapping.time_zone:  # a day without a clock is a day of the report
+            days_of = ZoneInfo(self.mapping.days_of)
+            text = name if re.fullmatch(r"s\d+", name) else quoted(f"t_{name}")
+            clock = f"regexp_matches({text}, '{'[.,]' if how.family == 'serial' else ':|T[0-9]'}')"
+            clock = "true" if how.family in ("milliseconds", "seconds") else clock
+            whole, own = parse.moment(wall, "NULL", days_of), parse.day(wall, "NULL", days_of)
+            day = f"CASE WHEN {clock} THEN {parse.day(f'({moment})', '0', days_of)} ELSE {own} END"
+            moment = f"CASE WHEN {clock} THEN {moment} ELSE {whole} END"
         if kind == "moment":
-            return parse.moment(wall, offset, self.mapping.zone)
-        day = parse.day(wall, offset, self.mapping.zone)
+            return moment
         return f"CAST(date_trunc('month', {day}) AS DATE)" if name == "month_on" else day
 
 

@@ -45,6 +45,14 @@ DATA = (
     ".ics",
     ".xes",
 )
+FRACTION = 10**12  # of a rate; its twelfth decimal is the last one kept
+DAY_OF_RATE = {
+    "deals": "the day of creation",
+    "forecast_calls": "the day of the call",
+    "payments": "the day of the payment",
+    "revenue": "the first day of the month",
+    "quotas": "the first day of the period",
+}
 SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "timestamp[us]": "TIMESTAMP", "date32": "DATE", "double": "DOUBLE"}
 
 
@@ -57,6 +65,7 @@ class Read(NamedTuple):
     repairs: list[Repair]
     notes: list[tuple[str, str, int]]  # file, what was mended or left out on reading it, lines
     written: dict[str, str]  # table.column: how it was decided to be written
+    converted: list[list]  # table, currency, rows that came in it
 
 
 def read(folder: Path, mapping: Mapping, target: Path, known: Sequence[dict] = ()) -> Read:
@@ -114,6 +123,7 @@ class _Reader:
         self.repairs: list[Repair] = []
         self.notes: dict[tuple[str, str], int] = {}
         self.written: dict[str, str] = {}
+        self.converted: list[list] = []  # table, currency, rows
         self.steps = 0  # of dropping rows, each a view
         self.unread: list[Problem] = []  # of files that were looked at and cannot be read
         self.staged: dict[tuple, files.Found] = {}
@@ -142,8 +152,9 @@ class _Reader:
             if done := self._part(name, spec, number, [other for _name, other in here]):
                 typed.setdefault(name, []).append(done)
         self._raise_if_fatal()
-        for name, done in typed.items():
-            self._table(name, done)
+        first = ("rates", "deals")  # what the others need to be converted
+        for name in sorted(typed, key=lambda name: first.index(name) if name in first else len(first)):
+            self._table(name, typed[name])
         self._stages()
         self._raise_if_fatal()
         if "deals" in self.views:
@@ -156,7 +167,7 @@ class _Reader:
         self._write_stage_dates(typed.get("deals", []))
         return Read(
             self.refused, {name: n for name, n in self.n_refused.items() if n}, self.n_left_out, self.repairs,
-            [(file, what, n) for (file, what), n in self.notes.items()], self.written,
+            [(file, what, n) for (file, what), n in self.notes.items()], self.written, self.converted,
         )  # fmt: skip
 
     def _paths(self, spec: TableMap) -> list[Path]:
@@ -319,10 +330,11 @@ class _Reader:
             share = f"CASE WHEN {most} > 1 THEN probability / 100 ELSE probability END"
             share = f"CASE WHEN {share} BETWEEN 0 AND 1 THEN {share} END"
             view = self._view(name, "chances", f"SELECT * REPLACE ({share} AS probability) FROM {view}")
-        if "currency" in table.names:
-            foreign = f"currency <> {literal(self.mapping.currency)}"
-            says = f"the reporting currency {self.mapping.currency}"
-            view = self._drop(name, view, foreign, "currency", "currency", says)
+        if name == "rates":
+            view = self._drop(name, view, "rate <= 0", "rate", "rate", "a number above zero")
+            view = self._drop(name, view, "per <= 0", "per", "per", "a number above zero")
+        elif "currency" in table.names:
+            view = self._in_one_currency(name, view)
         brought = {column for part in done for column in part.columns}
         key = [column for column in table.key if column in brought]
         if any(spec.sum for spec in specs):
@@ -330,6 +342,8 @@ class _Reader:
         elif any(spec.repeats for spec in specs):
             view = self._once(name, view)
         self.views[name] = view
+        if name == "lines":
+            self._convert_lines()
         if name != "deals":
             self._before_export(name)
         if key and set(key) & {column for part in done for column in part.columns if column in part.sources}:
@@ -348,6 +362,74 @@ class _Reader:
                 key[0],
                 "each key once; it stood in a row before",
                 and_then="EXCLUDE (nth)",
+            )
+
+    # money
+
+    def _in_one_currency(self, name: str, view: str) -> str:
+        """The rows with their amounts in the reporting currency: by the rate of their day, where there are rates.
+
+        Adds `times` and `per`, which are missing where nothing was converted.
+        """
+        own = literal(self.mapping.currency)
+        foreign = f"currency <> {own}"
+        if "rates" not in self.views or any(spec.sum for spec in self.mapping.tables[name]):
+            says = f"the reporting currency {self.mapping.currency}, or rates of others (--rates)"
+            return self._drop(name, view, foreign, "currency", "currency", says)
+        if self.mapping.minor_digits == 0:
+            says = [f"{self.mapping.currency} has no minor units, in which other currencies could be kept exactly"]
+            raise BadInput("rates cannot be used", says)
+        rates = (
+            f"SELECT currency AS of, rate_on, CAST(round(rate * {FRACTION}) AS HUGEINT) AS times,"
+            f" CAST(round(coalesce(per, 1) * {FRACTION}) AS HUGEINT) AS per FROM {self.views['rates']} WHERE rate > 0 AND coalesce(per, 1) > 0"
+        )
+        on = self._view(name, "on", f"SELECT *, {self._day_of_rate(name)} AS day_of_rate FROM {view}")
+        joined = f"SELECT t.*, r.times, r.per FROM {on} t ASOF LEFT JOIN ({rates}) r ON r.of = t.currency AND t.day_of_rate >= r.rate_on"
+        view = self._view(
+            name, "rated", f"SELECT * REPLACE (CASE WHEN {foreign} THEN times END AS times) FROM ({joined})"
+        )
+        money = [quoted(column.stored) for column in TABLES[name].columns if column.kind == "money"]
+        some = " OR ".join(f"{column} IS NOT NULL" for column in money)
+        missing = f"{foreign} AND times IS NULL AND ({some})"
+        known = self.con.execute(
+            f"SELECT currency, min(rate_on) FROM {self.views['rates']} GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        first = ", ".join(f"{currency} from {day}" for currency, day in known) or "none"
+        says = f"a currency with a rate on {DAY_OF_RATE[name]} or before; rates: {first}"
+        view = self._drop(name, view, missing, "currency", "currency", says)
+        counted = f"SELECT currency, count(*) FROM {view} WHERE {foreign} AND ({some}) GROUP BY 1 ORDER BY 1"
+        for currency, n in self.con.execute(counted).fetchall():
+            self.converted.append([name, currency, n])
+        values = ", ".join(f"{converted(column)} AS {column}" for column in money)
+        return self._view(
+            name, "converted", f"SELECT * EXCLUDE (day_of_rate) REPLACE ({values}, {own} AS currency) FROM {view}"
+        )
+
+    def _day_of_rate(self, name: str) -> str:
+        """The day whose rate a row is converted at: one that does not change later, so that no page of the past does."""
+        zone = literal(self.mapping.days_of)
+        match name:
+            case "deals":
+                moment = "coalesce(created_at, closed_at)"
+            case "forecast_calls":
+                moment = "called_at"
+            case "payments":
+                moment = "paid_at"
+            case "revenue":
+                return "month_on"
+            case "quotas":
+                month = "CASE WHEN substr(period, 6, 1) = 'Q' THEN 3 * TRY_CAST(substr(period, 7, 1) AS INT) - 2 ELSE coalesce(TRY_CAST(substr(period, 6, 2) AS INT), 1) END"
+                return f"make_date(TRY_CAST(substr(period, 1, 4) AS INT), {month}, 1)"
+        return f"CAST({moment} AT TIME ZONE 'UTC' AT TIME ZONE {zone} AS DATE)"
+
+    def _convert_lines(self) -> None:
+        """Lines are in the currency of their deal."""
+        if "rates" in self.views and "deals" in self.views:
+            money = [quoted(column.stored) for column in TABLES["lines"].columns if column.kind == "money"]
+            values = ", ".join(f"{converted(column)} AS {column}" for column in money)
+            joined = f"SELECT l.*, d.times, d.per FROM {self.views['lines']} l LEFT JOIN {self.views['deals']} d ON d.deal_id = l.deal_id"
+            self.views["lines"] = self._view(
+                "lines", "converted", f"SELECT * EXCLUDE (times, per) REPLACE ({values}) FROM ({joined})"
             )
 
     def _refuse_two_files(self, name: str, keys: str) -> None:
@@ -414,7 +496,7 @@ class _Reader:
         """What happened after the day of the export did not happen."""
         if not (day := self.mapping.exported_on):
             return
-        end = periods.end_of(dt.date.fromisoformat(day), self.mapping.time_zone)
+        end = periods.end_of(dt.date.fromisoformat(day), self.mapping.days_of)
         for column in TABLES[name].columns:
             if column.kind == "moment":
                 late = f"{quoted(column.stored)} >= TIMESTAMP '{end}'"
@@ -488,7 +570,8 @@ class _Reader:
         closed = f"CASE WHEN (pipeline, stage) NOT IN ({still_open}) THEN closed_at END AS closed_at"
         self.views["deals"] = self._view("deals", "closed", f"SELECT * REPLACE ({closed}) FROM {self.views['deals']}")
         self._before_export("deals")
-        self.con.execute(f"CREATE TEMP TABLE known AS SELECT deal_id, pipeline FROM {self.views['deals']}")
+        rate = "times, per" if "rates" in self.views else "NULL AS times, NULL AS per"
+        self.con.execute(f"CREATE TEMP TABLE known AS SELECT deal_id, pipeline, {rate} FROM {self.views['deals']}")
 
     def _check_changes(self) -> None:
         """They belong to a deal, and their stages are declared."""
@@ -500,11 +583,18 @@ class _Reader:
             "changes", self.views["changes"], orphan, "deal_id", "deal_id", "the id of a deal that was read"
         )
         view = self._view(
-            "changes", "piped", f"SELECT c.*, k.pipeline AS pipeline FROM {view} c JOIN known k USING (deal_id)"
+            "changes", "piped", f"SELECT c.*, k.pipeline, k.times, k.per FROM {view} c JOIN known k USING (deal_id)"
         )
         for side in ("old_value", "new_value"):
             strange = f"field = 'stage' AND {side} IS NOT NULL AND (pipeline, {side}) NOT IN (SELECT (pipeline, stage) FROM declared)"
             view = self._drop("changes", view, strange, side, side, f"a stage of its pipeline: {names}")
+        if "rates" in self.views:  # a logged amount is in the currency of its deal
+            logged = ", ".join(
+                f"CASE WHEN field = 'amount' AND times IS NOT NULL THEN CAST({converted(f'TRY_CAST({side} AS BIGINT)')} AS VARCHAR)"
+                f" ELSE {side} END AS {side}"
+                for side in ("old_value", "new_value")
+            )
+            view = self._view("changes", "converted", f"SELECT * REPLACE ({logged}) FROM {view}")
         self.views["changes"] = view
 
     def _raise_if_fatal(self) -> None:
@@ -518,7 +608,7 @@ class _Reader:
             share = f"{self.mapping.max_refused:.0%} of a table's rows may be refused"
             counts = "; ".join(f"{name}: {n} of {self.n_read[name]} rows" for name, n in n_refused.items())
             raise BadInput(f"{self.mapping.title} is refused ({counts}; {share})", self.refused)
-        names = [name for name in self.views if name != "stages"]
+        names = [name for name in self.views if name not in ("stages", "rates")]
         if not any(self.con.execute(f"SELECT 1 FROM {self.views[name]} LIMIT 1").fetchall() for name in names):
             file = ", ".join([file for found in self.staged.values() for file in found.headers][:3])
             raise BadInput(f"{self.mapping.title} is refused", [Problem(file, None, "", "", f"no {names[0]} in it")])
@@ -566,6 +656,14 @@ class _Reader:
             )
             if not pq.read_metadata(path).num_rows:
                 path.unlink()
+
+
+def converted(amount: str) -> str:
+    """An amount of minor units times `times` over `per`, exactly, rounded half to even; as it is where nothing is said."""
+    exact = f"(abs(CAST({amount} AS HUGEINT)) * times)"
+    whole, rest = f"({exact} // per)", f"(2 * ({exact} % per))"
+    up = f"CASE WHEN {rest} > per OR ({rest} = per AND {whole} % 2 <> 0) THEN 1 ELSE 0 END"
+    return f"CASE WHEN times IS NULL THEN {amount} ELSE CAST(sign({amount}) * ({whole} + {up}) AS BIGINT) END"
 
 
 def _says(how) -> str:

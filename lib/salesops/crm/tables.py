@@ -74,6 +74,8 @@ class Table(NamedTuple):
 STATUSES = ("open", "won", "lost")
 FIELDS = ("created", "stage", "amount", "expected_close_on", "rep_id", "forecast_category")
 CATEGORIES = ("pipeline", "best_case", "most_likely", "commit", "closed", "omitted")
+AS_GIVEN = "as_given"
+VAT = (AS_GIVEN, "in", "out")
 DIMENSIONS = ("none", "segment", "region", "source", "product", "deal_type", "industry", "country", "team")
 C = Column
 
@@ -231,6 +233,17 @@ TABLES = {
                 C("kind", "choice", "what kind", needed=True, allowed=("recurring", "one_off")),
                 C("amount", "money", "revenue of the month", needed=True),
                 C("currency", "text", "ISO 4217 code"),
+            ),
+        ),
+        Table(
+            "rates",
+            "what a currency is worth from a day on",
+            ("currency", "rate_on"),
+            (
+                C("currency", "text", "ISO 4217 code", needed=True),
+                C("rate_on", "day", "first day it holds; until the next one does", needed=True),
+                C("rate", "number", "in the reporting currency", needed=True),
+                C("per", "number", "units of the currency that the rate is for; blank is one"),
             ),
         ),
         Table(

@@ -36,7 +36,7 @@ def for_reps(params: Params) -> dict[str, bytes]:
     """
     lang.use(params.lang)
     try:
-        book = crm.open(params.source, as_of=params.last_known_on, region=params.region, team=params.team)
+        book = crm.open(**params.book)
         found = compute.broken(book, params)
     except ValueError as error:
         raise error if isinstance(error, BadInput) else BadInput("nothing was written", [str(error)]) from None

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import field_validator
 
-from salesops import periods, settings
+from salesops import periods, settings, workdays
 from salesops.crm.tables import TABLES
 from salesops.settings import option
 
@@ -50,6 +50,7 @@ class Params(settings.Params):
     untouched_days: int = option(
         "days without activity or change after which a deal is untouched", unit="days", ge=1, le=365
     )
+    calendar: str = option("country whose working days are counted so, as RU, US or DE-BY; blank: every day counts")
     amount_from: int = option("stage, from 1, from which a deal needs an amount", unit="stage", ge=1, le=50)
     most_pushes: int = option("times a closing day may move to a later month", ge=0, le=50)
     chance_gap: float = option("a chance further from its stage's than this is unlike it", unit="share", ge=0, le=1)
@@ -66,6 +67,11 @@ class Params(settings.Params):
         if unknown:
             raise ValueError(f"{', '.join(map(repr, unknown))}: allowed are {', '.join(REQUIRABLE)}")
         return value
+
+    @field_validator("calendar")
+    @classmethod
+    def _has_a_calendar(cls, value: str) -> str:
+        return workdays.checked(value)
 
     @field_validator("link")
     @classmethod

@@ -11,10 +11,9 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from salesops import crm, periods
+from salesops import crm, periods, workdays
 from salesops.hygiene.params import Params
 
-DAY = 86_400
 OPEN = "open"
 BLANK = "blank "  # before the name of a required field
 # What puts the value or the day of an open deal in doubt; the others are about how it is written down.
@@ -79,7 +78,9 @@ def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str
             here = here.left_join(touches, "deal_id").drop("deal_id_right")
         else:
             here = here.mutate(active_at=ibis.null("timestamp"))
-        parts.append(here.mutate(nth=ibis.literal(nth), cut=ibis.literal(cut), day=ibis.literal(day.on)))
+        idle = periods.end_of(workdays.back(day.on, params.untouched_days, params.calendar), book.time_zone)
+        known = {"nth": nth, "cut": cut, "day": day.on, "idle_before": idle}
+        parts.append(here.mutate(**{name: ibis.literal(value) for name, value in known.items()}))
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
     rows = rows.mutate(is_now=rows.nth == last)
     rows = _with_owner(book, _with_copies(rows, copies))
@@ -112,8 +113,7 @@ def _written(rule: str, rows: ibis.Table, params: Params, book: crm.Book) -> ibi
             applies, broken = open_, _blank(rows.next_step)
         case "untouched":
             touched = ibis.greatest(rows.entered_at, rows.active_at.coalesce(rows.entered_at))
-            idle = rows.cut.epoch_seconds() - touched.epoch_seconds()
-            applies, broken = open_ & rows.entered_at.notnull(), idle > params.untouched_days * DAY
+            applies, broken = open_ & rows.entered_at.notnull(), touched < rows.idle_before
         case "no_amount":
             applies, broken = open_ & (rows.position >= params.amount_from), amount.isnull() | (amount <= 0)
         case "pushed":

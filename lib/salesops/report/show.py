@@ -27,7 +27,8 @@ def start(params: settings.Params, book: crm.Book, *, title: str, facts: Sequenc
     global _n_figures
     _n_figures = 0
     theme.apply()
-    facts = [*filter(None, (params.region, params.team)), *facts]
+    vat = {"in": _("with VAT"), "out": _("without VAT")}.get(params.vat)
+    facts = [*filter(None, (params.region, params.team, vat)), *facts]
     about = {
         "analysis": type(params).__module__.split(".")[1],
         "parameters": params.model_dump(mode="json"),
@@ -114,6 +115,7 @@ def sources(book: crm.Book) -> None:
         (_("Later data"), _("the source ends on that day") if book.complete else _("in the source, and not used")),
         (_("Stage history from"), history),
         *_snapshots(about),
+        *_prices(about),
         (
             _("Rows"),
             ", ".join(f"{name} {lang.count(n)}" for name, n in book.n_known.items()),
@@ -125,6 +127,28 @@ def sources(book: crm.Book) -> None:
         rows.append((_("Kept without a log"), ", ".join(missing)))
     _emit(f"<dl>{''.join(f'<dt>{_e(name)}</dt><dd>{_e(value)}</dd>' for name, value in rows)}</dl>")
     _refused(about)
+
+
+def _prices(about: dict) -> list[tuple[str, str]]:
+    """What was converted, and whether the amounts hold VAT."""
+    rows = []
+    for name, currency, n in about["converted"]:
+        text_ = ngettext("{table}: {n} row from {currency}", "{table}: {n} rows from {currency}", n)
+        rows.append((_("Converted by dated rates"), text_.format(table=name, n=lang.count(n), currency=currency)))
+    if vat := about["vat"]:
+        shares = ", ".join(
+            _("{share} from {day}").format(share=lang.percent(share, 1), day=lang.day(dt.date.fromisoformat(day)))
+            if day
+            else lang.percent(share, 1)
+            for day, share in vat["share"].items()
+        )
+        given = (
+            _("the source's amounts hold it: {shares}")
+            if vat["included"]
+            else _("the source's amounts do not: {shares}")
+        )
+        rows.append((_("VAT"), given.format(shares=shares)))
+    return rows
 
 
 def _snapshots(about: dict) -> list[tuple[str, str]]:

@@ -262,7 +262,7 @@ class _Csv:
                 arrow_csv.ReadOptions(column_names=names, block_size=max(len(bare) * 4, 1 << 20), use_threads=False),
                 arrow_csv.ParseOptions(delimiter=self.delimiter, quote_char=False, double_quote=False),
                 arrow_csv.ConvertOptions(
-                    include_columns=[f"f{k}" for k in self.sink.places.values()] or names[:1],
+                    include_columns=[f"f{k}" for k in dict.fromkeys(self.sink.places.values())] or names[:1],
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False,
                 ),
             )  # fmt: skip

@@ -52,6 +52,8 @@ def write(folder: Path, size: Size) -> None:
         "repairs": [],
         "notes_of_files": [],
         "written": {},
+        "converted": [],
+        "vat": None,
     }
     prepare.prepare(folder, about)
 
