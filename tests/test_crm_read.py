@@ -70,6 +70,7 @@ class Got(NamedTuple):
     repairs: list
     notes: list
     written: dict[str, str]
+    converted: list
 
 
 def read(folder: Path, spec: Mapping) -> Got:

@@ -288,7 +288,13 @@ def write_back(system, given, to) -> None:
     """
     from salesops.hygiene import files
 
-    _write_whole(to, lambda: files.for_import(system, given))
+    def make() -> dict[str, bytes]:
+        made, left_out = files.for_import(system, given)
+        for field, n in left_out.items():
+            click.echo(f"left out: {n:,} of {field}, which {printable(system)} does not take", err=True)
+        return made
+
+    _write_whole(to, make)
 
 
 def _write_whole(folder: Path, make) -> None:

@@ -567,11 +567,35 @@ class _Reader:
         view = self._drop("deals", view, strange, "stage", "stage", f"a stage of its pipeline: {names}")
         self.views["deals"] = view
         still_open = "SELECT (pipeline, stage) FROM declared WHERE kind = 'open'"  # its closing day is a plan
-        closed = f"CASE WHEN (pipeline, stage) NOT IN ({still_open}) THEN closed_at END AS closed_at"
+        ended = f"(pipeline, stage) NOT IN ({still_open})"
+        closed = f"CASE WHEN {ended} THEN {self._not_before_created('closed_at', 'created_at')} END AS closed_at"
         self.views["deals"] = self._view("deals", "closed", f"SELECT * REPLACE ({closed}) FROM {self.views['deals']}")
+        self._no_plans()
         self._before_export("deals")
         rate = "times, per" if "rates" in self.views else "NULL AS times, NULL AS per"
         self.con.execute(f"CREATE TEMP TABLE known AS SELECT deal_id, pipeline, {rate} FROM {self.views['deals']}")
+
+    def _not_before_created(self, moment: str, created: str) -> str:
+        """A closing without a clock, on the day of creation, is not before it."""
+        local, made = (
+            f"({one} AT TIME ZONE 'UTC' AT TIME ZONE {literal(self.mapping.days_of)})" for one in (moment, created)
+        )
+        same = f"{local} = date_trunc('day', {local}) AND {local} = date_trunc('day', {made})"
+        return f"CASE WHEN {moment} < {created} AND {same} THEN {created} ELSE {moment} END"
+
+    def _no_plans(self) -> None:
+        """A last activity after the export is a planned one: not known is when the last one was."""
+        if not (day := self.mapping.exported_on):
+            return
+        end = periods.end_of(dt.date.fromisoformat(day), self.mapping.days_of)
+        late = f"last_activity_at >= TIMESTAMP '{end}'"
+        n = self.con.execute(f"SELECT count(*) FROM {self.views['deals']} WHERE {late}").fetchone()[0]
+        if n:
+            self.repairs.append(Repair("deals", "last_activity_at", f"after {day}", "", n))
+            blank = f"CASE WHEN {late} THEN NULL ELSE last_activity_at END AS last_activity_at"
+            self.views["deals"] = self._view(
+                "deals", "no_plans", f"SELECT * REPLACE ({blank}) FROM {self.views['deals']}"
+            )
 
     def _check_changes(self) -> None:
         """They belong to a deal, and their stages are declared."""
@@ -644,7 +668,7 @@ class _Reader:
         for number, part in enumerate(parts):
             for k, stage in enumerate(part.stages):
                 selects.append(
-                    f"SELECT d.deal_id, s.stage, p.s{k} AS entered_at FROM read_parquet({literal(str(part.path))}) p"
+                    f"SELECT d.deal_id, s.stage, {self._not_before_created(f'p.s{k}', 'd.created_at')} AS entered_at FROM read_parquet({literal(str(part.path))}) p"
                     f" JOIN {self.views['deals']} d ON d.part = {number} AND d.n = p.n"
                     f" JOIN declared s ON lower(s.stage) = lower({literal(stage)}) AND s.pipeline = d.pipeline"
                     f" WHERE p.s{k} IS NOT NULL AND (s.kind = 'open' OR d.stage = s.stage)"

@@ -164,6 +164,7 @@ TABLES = {
                 C("role", "text", "role"),
                 C("hired_on", "day", "first day"),
                 C("left_on", "day", "last day; blank while employed"),
+                C("status", "choice", "whether the rep is there on the last day", allowed=("active", "left")),
                 C("valid_from", "day", "first day this row holds; blank: from the beginning"),
                 C("valid_to", "day", "last day this row holds; blank: still"),
             ),

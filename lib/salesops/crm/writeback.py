@@ -5,8 +5,11 @@ what it was not meant to, and beside it what stood there before.
 import csv
 import datetime as dt
 import io
-import math
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from salesops import periods
@@ -14,6 +17,7 @@ from salesops.crm.mapping import Mapping, WriteBack
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput, Problem
 
+LARGEST = 10**15
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula
 
 
@@ -28,10 +32,15 @@ class Change(NamedTuple):
     after: object
 
 
-def files(mapping: Mapping, changes: Sequence[Change], *, system: str) -> dict[str, bytes]:
-    """The files of the changes: name -> contents; `<field>.csv` and, to go back, `before/<field>.csv`.
+def files(mapping: Mapping, changes: Sequence[Change], *, system: str) -> tuple[dict[str, bytes], dict[str, int]]:
+    """The files of the changes, and the changes that the system does not take.
 
     A field that was blank has no row in `before`: an import cannot write a blank.
+
+    Returns
+    -------
+    files : name -> contents; `<field>.csv` and, to go back, `before/<field>.csv`.
+    left_out : field -> changes of it.
 
     Raises
     ------
@@ -41,11 +50,13 @@ def files(mapping: Mapping, changes: Sequence[Change], *, system: str) -> dict[s
     how = mapping.write
     if how is None:
         raise BadInput(f"{system} takes no changes", ["its mapping has no write"])
-    problems, wanted = [], {}
+    problems, wanted, left_out = [], {}, Counter()
     for change in changes:
+        if change.field not in TABLES["deals"].names or change.field == "deal_id":
+            problems.append(Problem(change.file, change.row, "field", change.field, "a field of deals"))
+            continue
         if change.field not in how.columns:
-            allowed = ", ".join(name for name in how.columns if name != "deal_id")
-            problems.append(Problem(change.file, change.row, "field", change.field, f"{system} takes {allowed}"))
+            left_out[change.field] += 1
             continue
         try:
             after = _text(change.field, change.after, how)
@@ -70,7 +81,7 @@ def files(mapping: Mapping, changes: Sequence[Change], *, system: str) -> dict[s
         if any(before for _deal, _after, before in rows):
             was = [(deal, before) for deal, _after, before in rows if before]
             made[f"before/{field}.csv"] = _csv(head, was, how)
-    return made
+    return made, dict(sorted(left_out.items()))
 
 
 def _csv(head: tuple, rows: list[tuple], how: WriteBack) -> bytes:
@@ -97,22 +108,25 @@ def _text(field: str, value: object, how: WriteBack) -> str:
                 if not 0 <= number <= 1:
                     raise ValueError("a share from 0 to 1")
                 number = number * 100 if how.percent else number
-            return f"{round(number, 4):.10g}".replace(".", how.decimal)
+            return f"{number.normalize():f}".replace(".", how.decimal)
         case "day" | "moment":
             return _day(value).strftime(how.dates)
-    text = str(value).strip()
+    if not isinstance(value, str):
+        raise ValueError("text; as a number or a date it has lost how it was written, so format its cell as text")
+    text = " ".join(value.split())  # also no-break spaces and line breaks
     if column.allowed and text not in column.allowed:
         raise ValueError(column.says)
     return _safe(how.values.get(field, {}).get(text, text))
 
 
-def _number(value: object) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError("a number, written as a number") from None
-    if isinstance(value, bool) or not math.isfinite(number) or abs(number) >= 1e15:
+def _number(value: object) -> Decimal:
+    if isinstance(value, str) and not re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", value.strip()):
         raise ValueError("a number, written as a number")
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("a number, written as a number")
+    number = Decimal(str(value).strip())
+    if not number.is_finite() or abs(number) >= LARGEST:
+        raise ValueError("a number below a thousand million millions")
     return number
 
 
@@ -127,6 +141,8 @@ def _day(value: object) -> dt.date:
 
 
 def _safe(text: str) -> str:
-    if not text or text.startswith(FORMULA) or not all(c.isprintable() for c in text):
-        raise ValueError("text on one line that does not begin as a formula does (= + - @)")
+    if text.startswith(FORMULA):
+        raise ValueError(f"text that does not begin with {text[0]!r}, as a formula does")
+    if not text or any(unicodedata.category(c) == "Cc" for c in text):
+        raise ValueError("text without control characters")
     return text

@@ -1,6 +1,5 @@
 """The hygiene's numbers: counts of the engine become scores, and a list of what to mend."""
 
-import datetime as dt
 from typing import NamedTuple
 
 import ibis
@@ -10,8 +9,9 @@ from ibis import _
 
 from salesops import crm, stats
 from salesops.hygiene import cost, duplicates, fixes, rules
+from salesops.hygiene import months as months_
 from salesops.hygiene.params import Params
-from salesops.hygiene.rules import DOUBT, OPEN, Day
+from salesops.hygiene.rules import OPEN, Day
 from salesops.stats import Estimate
 
 NOBODY = ""  # the rep of deals that have none
@@ -20,7 +20,7 @@ NOBODY = ""  # the rep of deals that have none
 class Hygiene(NamedTuple):
     """Everything the page needs, as small frames; amounts in whole units of the currency, scores from 0 to 1.
 
-    asked : rule -> whether the source has what it asks about.
+    asked : rule that counts -> whether the source has what it asks about.
     never : required fields that the source does not have at all.
     rules : rule, weight, n_asked, n_broken, share (Estimate or None: of those asked), amount (of the open ones).
     score : 1 less the weight of what is broken in the weight of what was asked; None where nothing was.
@@ -33,7 +33,7 @@ class Hygiene(NamedTuple):
     n_open, n_doubtful : how many deals these are.
     costs : what the mess leaves open of each headline number; see `cost.ranges`.
     fixes : what to mend, the most important first; see `fixes.listed`.
-    n_fixes : how many deals break a rule.
+    n_deals, n_fixes : how many deals were looked at, and break a rule.
     n_not_compared : open deals of accounts with too many to look for duplicates.
     """
 
@@ -52,6 +52,7 @@ class Hygiene(NamedTuple):
     n_doubtful: int
     costs: list[cost.Range]
     fixes: pd.DataFrame
+    n_deals: int
     n_fixes: int
     n_not_compared: int
 
@@ -64,12 +65,18 @@ def measure(book: crm.Book, params: Params) -> Hygiene:
     ValueError
         If no rule counts or can be asked of the source, or no deal is open or was closed in the period.
     """
-    asked = rules.askable(book, params)
+    can = rules.askable(book, params)
+    asked = {rule: can[rule] for rule in params.weights}
+    if params.rep and not book.deals.filter(_.rep_id == params.rep).count().execute():
+        owners = (
+            book.deals.filter(_.rep_id.notnull()).select("rep_id").distinct().order_by("rep_id").limit(20).execute()
+        )
+        raise ValueError(f"rep {params.rep!r} owns no deal; among those who do: {', '.join(owners['rep_id'])}")
     if not any(asked.values()):
         raise ValueError(
             "no rule can be asked: all weights are zero, or the source has none of what the rules ask about"
         )
-    copies = duplicates.find(book, params.similarity) if asked.get("duplicate") else duplicates.Copies({}, 0)
+    copies = duplicates.find(book, params.similarity) if can["duplicate"] else duplicates.Copies({}, 0)
     rows = _now(book, params, copies)
     counts = _counts(rows, asked)
     if not counts["n"].sum():
@@ -77,7 +84,7 @@ def measure(book: crm.Book, params: Params) -> Hygiene:
     by_rule = _by_rule(counts, params, book.minor_units)
     reps = _reps(counts, params, book)
     total = _totals(counts, params, book.minor_units)
-    past, months = _months(book, params)
+    past, months = months_.scores(book, params)
     return Hygiene(
         asked=asked,
         never=[one for one in params.required_fields if one not in rules.required(book, params)],
@@ -94,6 +101,7 @@ def measure(book: crm.Book, params: Params) -> Hygiene:
         n_doubtful=int(counts["n_doubtful"].sum()),
         costs=cost.ranges(book, params, rows),
         fixes=fixes.listed(book, params, rows, most=params.listed),
+        n_deals=int(counts["n"].sum()),
         n_fixes=int(counts["n_broken"].sum()),
         n_not_compared=copies.n_left_out,
     )
@@ -101,8 +109,8 @@ def measure(book: crm.Book, params: Params) -> Hygiene:
 
 def broken(book: crm.Book, params: Params) -> pd.DataFrame:
     """What to mend, all of it; see `fixes.listed`."""
-    asked = rules.askable(book, params)
-    copies = duplicates.find(book, params.similarity) if asked.get("duplicate") else duplicates.Copies({}, 0)
+    can = rules.askable(book, params)["duplicate"]
+    copies = duplicates.find(book, params.similarity) if can else duplicates.Copies({}, 0)
     return fixes.listed(book, params, _now(book, params, copies), most=None)
 
 
@@ -112,17 +120,7 @@ def _now(book: crm.Book, params: Params, copies: duplicates.Copies) -> ibis.Tabl
     rows = rules.facts(book, params, [day], copies.of)
     if params.rep:
         rows = rows.filter(rows.rep_id == params.rep)
-    return _weighed(rows, params, [rule for rule, can in rules.askable(book, params).items() if can]).cache()
-
-
-def _weighed(rows: ibis.Table, params: Params, asked: list[str]) -> ibis.Table:
-    broken_weight = sum(
-        (rows[rule].fill_null(False).cast("int64") * params.weights[rule] for rule in asked), ibis.literal(0)
-    )
-    asked_weight = sum((rows[rule].notnull().cast("int64") * params.weights[rule] for rule in asked), ibis.literal(0))
-    doubted = [rows[rule].fill_null(False) for rule in asked if rule in DOUBT]
-    doubt = ibis.or_(*doubted) if doubted else ibis.literal(False)
-    return rows.mutate(lost=broken_weight, weighed=asked_weight, doubt=doubt)
+    return rules.weighed(rows, params).cache()
 
 
 def _counts(rows: ibis.Table, asked: dict[str, bool]) -> pd.DataFrame:
@@ -197,7 +195,7 @@ def _reps(counts: pd.DataFrame, params: Params, book: crm.Book) -> pd.DataFrame:
         total = _totals(part, params, book.minor_units)
         others = (broken_all - total["n_broken"], n_all - total["n"])
         p = np.nan
-        if total["share"] is not None and others[1] >= params.min_deals:
+        if part["rep_id"].item() != NOBODY and total["share"] is not None and others[1] >= params.min_deals:
             p = stats.p_of_equal_rates((total["n_broken"], total["n"]), others)
         rows.append(
             {"rep_id": part["rep_id"].item(), "name": part["name"].item(), "team": part["team"].item(), **total, "p": p}
@@ -218,36 +216,3 @@ def _teams(counts: pd.DataFrame, params: Params, book: crm.Book) -> pd.DataFrame
     table = pd.DataFrame(rows).drop(columns="clean")
     by = [table["score"].isna(), table["score"].astype(float), table["team"]]
     return table.iloc[np.lexsort(by[::-1])].reset_index(drop=True)
-
-
-def _months(book: crm.Book, params: Params) -> tuple[list[str], pd.DataFrame]:
-    """The score at each month's end, by the rules that can be asked of all those days, and which these are."""
-    past = [rule for rule, can in rules.askable(book, params, past=True).items() if can]
-    nothing = past, pd.DataFrame(columns=["month_on", "score", "n"])
-    if not past or book.about["history"] != "changes":
-        return nothing
-    begins = _first_known(book)
-    days = [
-        Day(min(month.last_on, book.as_of), month.first_on)
-        for month in params.month_ends
-        if begins <= month.first_on <= book.as_of
-    ]
-    if not days:
-        return nothing
-    rows = rules.facts(book, params, days, {})
-    if params.rep:
-        rows = rows.filter(rows.rep_id == params.rep)
-    rows = _weighed(rows, params, past)
-    sums = rows.group_by("nth").agg(n=_.count(), lost=_.lost.sum(), weighed=_.weighed.sum()).execute().set_index("nth")
-    table = [
-        (day.since, 1 - sums["lost"][nth] / sums["weighed"][nth], int(sums["n"][nth]))
-        for nth, day in enumerate(days)
-        if nth in sums.index and sums["n"][nth] >= params.min_deals and sums["weighed"][nth]
-    ]
-    return past, pd.DataFrame(table, columns=["month_on", "score", "n"])
-
-
-def _first_known(book: crm.Book) -> dt.date:
-    """The first day of the first month that the history holds."""
-    first = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).tz_localize("UTC")
-    return first.tz_convert(book.time_zone).date().replace(day=1)

@@ -15,7 +15,7 @@ from ibis import _
 
 from salesops import crm, periods
 from salesops.hygiene.params import Params
-from salesops.hygiene.rules import OPEN
+from salesops.hygiene.rules import DOUBT, OPEN
 
 HOUR = 3600
 DAY_HOURS = 24
@@ -26,7 +26,8 @@ class Range(NamedTuple):
 
     `kind` is share, money (whole units), days or count. `printed` is None where it cannot be computed, `low` and
     `high` where nothing bounds it. `n` is how many deals the printed number rests on, `why` says which records are
-    doubtful: undated, neglected, no_amount, doubt, copies, no_creation, before_created -> how many.
+    doubtful: undated, neglected, no_amount, doubt, copies, no_creation, before_created -> how many. `unasked` are the
+    rules that might have found more and cannot be asked of the source.
     """
 
     name: str
@@ -36,10 +37,11 @@ class Range(NamedTuple):
     high: float | None
     n: int
     why: dict[str, int]
+    unasked: tuple[str, ...] = ()
 
     @property
     def is_sure(self) -> bool:
-        return not any(self.why.values())
+        return not any(self.why.values()) and not self.unasked
 
 
 def ranges(book: crm.Book, params: Params, rows: ibis.Table) -> list[Range]:
@@ -47,19 +49,22 @@ def ranges(book: crm.Book, params: Params, rows: ibis.Table) -> list[Range]:
 
     Parameters
     ----------
-    rows : the deals of the last day, of `rules.facts`, with `doubt`.
+    rows : the deals of the last day, of `rules.facts`, with `other`.
     """
     closed = _closed(book, params)
     open_ = _open(rows, book.minor_units)
-    neglected = open_[open_["neglected"]]
-    return [
-        _win_rate(closed, neglected),
-        _won_amount(closed, neglected),
-        _average_won(closed),
-        _pipeline(open_),
-        _cycle(book, params, closed),
-        _created(book, params, rows),
+    maybe = _maybe_won(book, params, rows)
+    missing = [rule for rule in DOUBT if rule not in rows.columns]
+    ended = tuple(rule for rule in ("close_past", "untouched") if rule in missing)
+    found = [
+        _win_rate(closed, maybe)._replace(unasked=ended),
+        _won_amount(closed, maybe)._replace(unasked=ended),
+        _average_won(closed, maybe)._replace(unasked=ended),
+        _pipeline(open_)._replace(unasked=tuple(rule for rule in missing if rule != "no_amount")),
+        _cycle(book, params, maybe)._replace(unasked=ended),
+        _created(book, params, rows)._replace(unasked=tuple(rule for rule in missing if rule == "duplicate")),
     ]
+    return found
 
 
 def _span(book: crm.Book, params: Params) -> tuple:
@@ -83,23 +88,37 @@ def _closed(book: crm.Book, params: Params) -> pd.DataFrame:
 
 
 def _open(rows: ibis.Table, minor_units: int) -> pd.DataFrame:
-    """pipeline, neglected, other, n, n_amount, n_blank (of those that need one), total, least, most of open deals."""
-    flags = {
-        name: rows[name].fill_null(False) for name in ("close_past", "untouched", "no_amount") if name in rows.columns
-    }
-    neglected = (
-        flags["close_past"] & flags["untouched"] if {"close_past", "untouched"} <= set(flags) else ibis.literal(False)
-    )
-    needs = flags.get("no_amount", ibis.literal(False))
+    """pipeline, other, n, n_amount, total, least, most of open deals; `other`: in doubt, but for a missing amount."""
     open_ = rows.filter(_.status == OPEN).mutate(pipeline=_.pipeline.coalesce(""), known=_.amount_minor > 0)
-    open_ = open_.mutate(neglected=neglected, needs=needs, other=rows.doubt & ~needs)
-    sums = open_.group_by("pipeline", "neglected", "other").agg(
-        n=_.count(),
-        n_amount=_.known.fill_null(False).sum(),
-        n_blank=_.needs.sum(),
-        total=_.amount_minor.sum(where=_.known),
+    sums = open_.group_by("pipeline", "other").agg(
+        n=_.count(), n_amount=_.known.fill_null(False).sum(), total=_.amount_minor.sum(where=_.known)
     )
     return _with_limits(sums.execute(), _limits(open_.filter(_.known)), minor_units)
+
+
+def _maybe_won(book: crm.Book, params: Params, rows: ibis.Table) -> pd.DataFrame:
+    """The deals that may have been won in the period without its being known: why, least, most (of their amount).
+
+    Those won on a day not known, and the neglected: open, past their closing day and untouched.
+    """
+    parts = [
+        _mine(book, params).filter(_.status == "won", _.closed_at.isnull()).mutate(why=ibis.literal("undated")),
+    ]
+    if {"close_past", "untouched"} <= set(rows.columns):
+        neglected = rows.filter(rows.close_past.fill_null(False) & rows.untouched.fill_null(False))
+        parts.append(neglected.mutate(why=ibis.literal("neglected")))
+    frames = [part.select("why", "amount_minor", pipeline=part.pipeline.coalesce("")).execute() for part in parts]
+    limits = _limits(book.deals.filter(_.status == "won", _.amount_minor > 0))
+    table = pd.concat(frames, ignore_index=True).merge(limits, on="pipeline", how="left")
+    known = table["amount_minor"].astype("float64").where(table["amount_minor"] > 0) / book.minor_units
+    least, most = (table[name].astype("float64") / book.minor_units for name in ("least", "most"))
+    return pd.DataFrame(
+        {"why": table["why"], "least": known.fillna(least).fillna(0.0), "most": known.fillna(most).fillna(np.inf)}
+    )
+
+
+def _count_of(maybe: pd.DataFrame, why: str) -> int:
+    return int((maybe["why"] == why).sum())
 
 
 def _limits(known: ibis.Table) -> pd.DataFrame:
@@ -120,9 +139,9 @@ def _number(table: pd.DataFrame, column: str = "n") -> int:
     return int(table[column].sum())
 
 
-def _missing(table: pd.DataFrame, limit: str, column: str | None = None) -> float:
+def _missing(table: pd.DataFrame, limit: str) -> float:
     """What the amounts that are missing come to, each at a limit; infinite or nothing where there is no limit."""
-    n = table[column] if column else table["n"] - table["n_amount"]
+    n = table["n"] - table["n_amount"]
     if (table.loc[n > 0, "most"].isna()).any():
         return np.inf if limit == "most" else 0.0
     return float((n * table[limit]).where(n > 0, 0.0).sum())
@@ -132,10 +151,10 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _win_rate(closed: pd.DataFrame, neglected: pd.DataFrame) -> Range:
+def _win_rate(closed: pd.DataFrame, maybe: pd.DataFrame) -> Range:
     won, lost = (_number(closed[(closed["status"] == kind) & closed["dated"]]) for kind in ("won", "lost"))
     late_won, late_lost = (_number(closed[(closed["status"] == kind) & ~closed["dated"]]) for kind in ("won", "lost"))
-    ended = _number(neglected)
+    ended = _count_of(maybe, "neglected")
     least, most = won + lost + late_lost + ended, won + lost + late_won + ended
     return Range(
         "win_rate",
@@ -148,37 +167,47 @@ def _win_rate(closed: pd.DataFrame, neglected: pd.DataFrame) -> Range:
     )
 
 
-def _won_amount(closed: pd.DataFrame, neglected: pd.DataFrame) -> Range:
-    won = closed[closed["status"] == "won"]
-    dated, undated = won[won["dated"]], won[~won["dated"]]
-    printed = float(dated["total"].sum())
-    maybe = sum(part["total"].sum() + _missing(part, "most") for part in (undated, neglected))
+def _dated_won(closed: pd.DataFrame) -> pd.DataFrame:
+    return closed[(closed["status"] == "won") & closed["dated"]]
+
+
+def _why_won(won: pd.DataFrame, maybe: pd.DataFrame) -> dict[str, int]:
+    counts = {why: _count_of(maybe, why) for why in ("undated", "neglected")}
+    return {"no_amount": _number(won) - _number(won, "n_amount"), **counts}
+
+
+def _won_amount(closed: pd.DataFrame, maybe: pd.DataFrame) -> Range:
+    won = _dated_won(closed)
+    printed = float(won["total"].sum())
     return Range(
         "won_amount",
         "money",
-        printed if _number(dated, "n_amount") else None,
-        printed + _missing(dated, "least"),
-        _finite(printed + _missing(dated, "most") + maybe),
-        _number(dated, "n_amount"),
-        {
-            "no_amount": _number(dated) - _number(dated, "n_amount"),
-            "undated": _number(undated),
-            "neglected": _number(neglected),
-        },
+        printed if _number(won, "n_amount") else None,
+        printed + _missing(won, "least"),
+        _finite(printed + _missing(won, "most") + maybe["most"].sum()),
+        _number(won, "n_amount"),
+        _why_won(won, maybe),
     )
 
 
-def _average_won(closed: pd.DataFrame) -> Range:
-    won = closed[(closed["status"] == "won") & closed["dated"]]
+def _average_won(closed: pd.DataFrame, maybe: pd.DataFrame) -> Range:
+    """The average is least if just those of the deals that may have been won were that bring it down; most likewise."""
+    won = _dated_won(closed)
     n, n_known, total = _number(won), _number(won, "n_amount"), float(won["total"].sum())
+    ends = {}
+    for limit, amounts in (("least", np.sort(maybe["least"])), ("most", np.sort(maybe["most"])[::-1])):
+        begin = total + _missing(won, limit)
+        sums, counts = begin + np.concatenate([[0.0], np.cumsum(amounts)]), n + np.arange(len(amounts) + 1)
+        averages = sums[counts > 0] / counts[counts > 0]
+        ends[limit] = (averages.min() if limit == "least" else averages.max()) if len(averages) else None
     return Range(
         "average_won",
         "money",
         total / n_known if n_known else None,
-        (total + _missing(won, "least")) / n if n else None,
-        _finite((total + _missing(won, "most")) / n) if n else None,
+        ends["least"],
+        None if ends["most"] is None else _finite(ends["most"]),
         n_known,
-        {"no_amount": n - n_known},
+        _why_won(won, maybe),
     )
 
 
@@ -189,16 +218,16 @@ def _pipeline(open_: pd.DataFrame) -> Range:
         "pipeline",
         "money",
         total if _number(open_, "n_amount") else None,
-        float(sure["total"].sum()) + _missing(sure, "least", "n_blank"),
-        _finite(total + _missing(open_, "most", "n_blank")),
+        float(sure["total"].sum()) + _missing(sure, "least"),
+        _finite(total + _missing(open_, "most")),
         _number(open_, "n_amount"),
-        {"doubt": _number(open_) - _number(sure), "no_amount": _number(open_, "n_blank")},
+        {"doubt": _number(open_) - _number(sure), "no_amount": _number(open_) - _number(open_, "n_amount")},
     )
 
 
-def _cycle(book: crm.Book, params: Params, closed: pd.DataFrame) -> Range:
-    """Median days from creation to closing of the deals won in the period; those of which it cannot be known may lie
-    on either side of all others."""
+def _cycle(book: crm.Book, params: Params, maybe: pd.DataFrame) -> Range:
+    """Median days from creation to closing of the deals won in the period; those of which it cannot be known, and those
+    that may have been won, may lie on either side of all others."""
     deals, (begin, cut) = _mine(book, params), _span(book, params)
     won = deals.filter(_.status == "won", _.closed_at >= begin, _.closed_at < cut)
     hours = (won.closed_at.epoch_seconds() - won.created_at.epoch_seconds()) // HOUR
@@ -207,17 +236,22 @@ def _cycle(book: crm.Book, params: Params, closed: pd.DataFrame) -> Range:
     unknown = int(counted["n"].sum()) - int(known["n"].sum())
     before = int(counted.loc[counted["hours"] < 0, "n"].sum())
     ages, n = np.repeat(known["hours"].to_numpy(dtype=float), known["n"].to_numpy(dtype=int)), int(known["n"].sum())
-    n_late = _number(closed[(closed["status"] == "won") & ~closed["dated"]])
-    doubtful = unknown + n_late
-    low, high = (np.concatenate([ages, np.full(doubtful, edge)]) for edge in (0.0, np.inf))
+    doubtful = unknown + len(maybe)
+    ends = [np.concatenate([ages, np.full(doubtful, edge)]) for edge in (0.0, np.inf)]
+    low, high = (float(np.median(end)) / DAY_HOURS if len(end) else None for end in ends)
     return Range(
         "cycle",
         "days",
         float(np.median(ages)) / DAY_HOURS if n else None,
-        float(np.median(low)) / DAY_HOURS if n + doubtful else None,
-        _finite(float(np.median(high)) / DAY_HOURS) if n + doubtful else None,
+        low,
+        None if high is None else _finite(high),
         n,
-        {"before_created": before, "no_creation": unknown - before, "undated": n_late},
+        {
+            "before_created": before,
+            "no_creation": unknown - before,
+            "undated": _count_of(maybe, "undated"),
+            "neglected": _count_of(maybe, "neglected"),
+        },
     )
 
 

@@ -17,10 +17,11 @@ from scipy.sparse.csgraph import connected_components
 from salesops import crm
 
 MOST = 3_000  # open deals of one account that are compared with each other
-LEGAL = (
-    "ltd limited inc incorporated corp corporation co company llc llp plc gmbh ag kg sa sas sarl srl bv nv ab as oy oyj"
-    " spa ооо оао зао пао ао ип нко"
-)
+FORMS = "ltd inc corp co llc llp plc gmbh ag kg sa sas sarl srl bv nv ab as oy oyj spa ооо оао зао пао ао ип нко"
+SAME = {"limited": "ltd", "incorporated": "inc", "corporation": "corp", "company": "co"}
+LEGAL = {form: form for form in FORMS.split()} | SAME
+# What tells two deals apart however alike their names are: numbers, single letters, Roman numerals.
+APART = re.compile(r"\d+|\b\w\b|\b[ivx]+\b")
 
 
 class Copies(NamedTuple):
@@ -52,9 +53,10 @@ def find(book: crm.Book, similarity: int) -> Copies:
         alike = process.cdist(
             names, names, scorer=fuzz.token_sort_ratio, processor=utils.default_process, score_cutoff=similarity
         )
-        # "Renewal 2025" and "Renewal 2026" are alike, and two deals.
-        apart = part["pipeline"] + "\0" + part["name"].map(lambda name: " ".join(sorted(re.findall(r"\d+", name))))
-        same = apart.to_numpy()[:, None] == apart.to_numpy()[None, :]
+        # "Renewal 2025" and "Renewal 2026" are alike, and two deals; so are those of Acme Inc and Acme GmbH.
+        apart = part["pipeline"] + "\0" + part["name"].map(_apart)
+        same = _equal(apart) & (_equal(part["account_id"]) | _equal(part["form"]) | _blank(part["form"]))
+        same &= part["name"].map(lambda name: bool(utils.default_process(name))).to_numpy()[:, None]
         _n, label = connected_components(np.triu((alike >= similarity) & same, 1), directed=False)
         ids = part["deal_id"].to_numpy()
         for group in np.unique(label):
@@ -63,15 +65,32 @@ def find(book: crm.Book, similarity: int) -> Copies:
     return Copies(of, n_left_out)
 
 
+def _apart(name: str) -> str:
+    return " ".join(sorted(APART.findall(utils.default_process(name))))
+
+
+def _equal(column: pd.Series) -> np.ndarray:
+    values = column.to_numpy()
+    return values[:, None] == values[None, :]
+
+
+def _blank(column: pd.Series) -> np.ndarray:
+    """Whether one of two is blank."""
+    blank = (column == "").to_numpy()
+    return blank[:, None] | blank[None, :]
+
+
 def _candidates(book: crm.Book) -> pd.DataFrame:
-    """block, deal_id, name, pipeline of the open deals of accounts with more than one, oldest first."""
+    """block, deal_id, name, pipeline, account_id, form of the open deals of accounts with several, oldest first."""
     deals = book.deals.filter(_.status == "open", _.account_id.notnull(), _.name.notnull())
     deals = deals.select("deal_id", "name", "account_id", "created_at", pipeline=_.pipeline.coalesce(""))
     accounts = book.accounts.select("account_id", written=_.name)
     named = deals.left_join(accounts, "account_id").drop("account_id_right")
-    plain = named.written.lower().re_replace(r"[^\p{L}\p{N}]+", " ")
-    plain = (ibis.literal(" ") + plain + " ").re_replace(rf"( ({'|'.join(LEGAL.split())}))+ ", " ").strip()
-    named = named.mutate(block=plain.nullif("").coalesce(named.account_id))
+    plain = ibis.literal(" ") + named.written.lower().re_replace(r"[^\p{L}\p{N}]+", " ") + " "
+    stripped = plain.re_replace(rf"( ({'|'.join(LEGAL)}))+ ", " ").strip()
+    form = plain.re_extract(rf" ({'|'.join(LEGAL)}) ", 1)
+    named = named.mutate(block=stripped.nullif("").coalesce(named.account_id), form=form.fill_null(""))
     several = named.group_by("block").agg(n=_.count()).filter(_.n > 1)
     rows = named.semi_join(several, "block").order_by("block", ibis.asc("created_at", nulls_first=True), "deal_id")
-    return rows.select("block", "deal_id", "name", "pipeline").execute()
+    found = rows.select("block", "deal_id", "name", "pipeline", "account_id", "form").execute()
+    return found.assign(form=found["form"].map(lambda form: LEGAL.get(form, "")))

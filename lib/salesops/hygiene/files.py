@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import xlsxwriter
 
 from salesops import crm, lang, project
 from salesops.crm import mapping, writeback
+from salesops.crm.tables import TABLES
 from salesops.crm.writeback import Change
 from salesops.hygiene import compute, words
 from salesops.hygiene.params import Params
@@ -24,6 +26,7 @@ FILLED = 9  # the column that a person fills, from 0
 BEFORE = 8
 LONGEST = 60  # characters in the name of a file
 MOST = 1_000_000  # rows of one workbook
+MOST_LINKS = 60_000  # of a sheet; Excel refuses more
 
 
 def for_reps(params: Params) -> dict[str, bytes]:
@@ -43,7 +46,7 @@ def for_reps(params: Params) -> dict[str, bytes]:
     return workbooks(found, link=params.link, currency=book.currency, as_of=book.as_of)
 
 
-def for_import(system: str, paths: Sequence[Path]) -> dict[str, bytes]:
+def for_import(system: str, paths: Sequence[Path]) -> tuple[dict[str, bytes], dict[str, int]]:
     """The files of filled workbooks for a system's own import; see `crm.writeback.files`."""
     known = project.root() / "params" / "crm"
     if "/" in system or not (known / f"{system}.yml").is_file():
@@ -61,13 +64,16 @@ def workbooks(fixes: pd.DataFrame, *, link: str, currency: str, as_of: dt.date) 
     fixes : of `hygiene.fixes.listed`.
     """
     made, reps = {}, fixes.groupby("rep_id", sort=True)
-    for number, (_rep_id, part) in enumerate(reps, 1):
+    for _rep_id, part in reps:
         if len(part) > MOST:
             raise BadInput("nothing was written", [f"{part['rep'].iloc[0]}: more rows to mend than a workbook holds"])
         name = re.sub(r"\W+", "-", part["rep"].iloc[0] or "nobody").strip("-")[:LONGEST] or "rep"
         taken = {one.casefold() for one in made}
-        name = name if f"{name}.xlsx".casefold() not in taken else f"{name}-{number}"
-        made[f"{name}.xlsx"] = _workbook(part, link, currency, as_of)
+        others = (f"{name}-{k}.xlsx" for k in itertools.count(2))
+        free = next(
+            one for one in (f"{name}.xlsx", *itertools.islice(others, len(taken) + 1)) if one.casefold() not in taken
+        )
+        made[free] = _workbook(part, link, currency, as_of)
     return made
 
 
@@ -82,6 +88,8 @@ def _workbook(part: pd.DataFrame, link: str, currency: str, as_of: dt.date) -> b
     day, money, fill = (book.add_format({"num_format": form}) for form in ("yyyy-mm-dd", "#,##0.00", "General"))
     fill_day = book.add_format({"num_format": "yyyy-mm-dd", "bg_color": "#FFF6E5"})
     fill.set_bg_color("#FFF6E5")
+    fill_text = book.add_format({"num_format": "@", "bg_color": "#FFF6E5"})  # an id keeps its zeros
+    fills = {"money": fill, "share": fill, "day": fill_day, "moment": fill_day}
     columns = [*KEYS, _("Deal"), _("Stage"), f"{_('Amount')}, {currency}", _("Weight"), _("Rule"), _("What to do"),
                _("Before"), _("After"), _("Older one")]  # fmt: skip
     for at, name in enumerate(columns):
@@ -96,9 +104,8 @@ def _workbook(part: pd.DataFrame, link: str, currency: str, as_of: dt.date) -> b
         sheet.write_string(at, 6, words.rule_name(row.rule))
         sheet.write_string(at, 7, words.what_to_do(row.rule))
         _write(sheet, at, BEFORE, row.before, day, None)
-        _write(
-            sheet, at, FILLED, row.after, fill_day, fill, blank=fill_day if row.field == "expected_close_on" else fill
-        )
+        fit = fills.get(TABLES["deals"][row.field].kind, fill_text) if row.field else None
+        _write(sheet, at, FILLED, row.after, fit, fit, blank=fit)
         _write(sheet, at, 10, row.copy_of, None, None)
     sheet.freeze_panes(1, 3)
     sheet.autofilter(0, 0, len(part), len(columns) - 1)
@@ -109,10 +116,9 @@ def _workbook(part: pd.DataFrame, link: str, currency: str, as_of: dt.date) -> b
 
 
 def _write_name(sheet, at: int, row, link: str) -> None:
-    if link:
-        sheet.write_url(at, 2, words.address(link, row.deal_id), string=row.name[:255] or row.deal_id)
-    else:
-        sheet.write_string(at, 2, row.name)
+    name = row.name or row.deal_id
+    if not link or at > MOST_LINKS or sheet.write_url(at, 2, words.address(link, row.deal_id), string=name[:255]):
+        sheet.write_string(at, 2, name)
 
 
 def _write(sheet, row: int, column: int, value, day, number, *, blank=None) -> None:

@@ -7,7 +7,6 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm
-from salesops.hygiene import rules
 from salesops.hygiene.params import Params
 from salesops.hygiene.rules import BLANK
 
@@ -41,7 +40,7 @@ def listed(book: crm.Book, params: Params, rows: ibis.Table, *, most: int | None
         deal_id, name, rep_id, rep, team, stage, status, amount, weight, rule, field, before, after (None where a
         person has to say it), copy_of.
     """
-    asked = [rule for rule, can in rules.askable(book, params).items() if can]
+    asked = [rule for rule in params.weights if rule in rows.columns]
     order = [ibis.desc("lost"), ibis.desc(_.amount_minor.coalesce(0)), ibis.asc("deal_id")]
     worst = _with_answers(book, rows.filter(rows.lost > 0)).order_by(*order)
     frame = (worst.limit(most) if most else worst).execute()
@@ -123,7 +122,7 @@ def _with_answers(book: crm.Book, rows: ibis.Table) -> ibis.Table:
     leads = book.leads.filter(_.deal_id.notnull(), _.source.notnull())
     leads = leads.group_by("deal_id").agg(of_source=_.source.min(), n=_.source.nunique()).filter(_.n == 1).drop("n")
     accounts = book.accounts.select("account_id", of_segment="segment", of_region="region")
-    here = book.reps.filter(_.left_on.isnull()).select(there="rep_id")
+    here = book.reps.filter(_.left_on.isnull(), _.status.isnull() | (_.status == "active")).select(there="rep_id")
     heirs = book.reps.join(here, book.reps.manager_id == here.there).select("rep_id", heir="manager_id")
     for part, key in ((lines, "deal_id"), (leads, "deal_id"), (accounts, "account_id"), (heirs, "rep_id")):
         rows = rows.left_join(part, key).drop(f"{key}_right")

@@ -29,7 +29,7 @@ class Day(NamedTuple):
 
 
 def askable(book: crm.Book, params: Params, *, past: bool = False) -> dict[str, bool]:
-    """The rules that count -> whether the source has what they ask about; of days in the `past`, in its log."""
+    """Each rule -> whether the source has what it asks about; of days in the `past`, in its log."""
     filled = {name: set(columns) for name, columns in book.about["filled"].items()}
     deals, now = filled["deals"], book.complete and not past
     has = {
@@ -42,11 +42,12 @@ def askable(book: crm.Book, params: Params, *, past: bool = False) -> dict[str, 
         "owner_gone": "rep_id" in deals and (now or "rep_id" in book.about["tracked"]),
         "duplicate": {"name", "account_id"} <= deals and not past,
         "no_reason": "lost_reason" in deals and not past,
-        "won_before_created": {"created_at", "closed_at"} <= deals,
+        "won_before_created": "created_at" in deals
+        and ("closed_at" in deals or book.about["history"] != "current_stage"),
         "skipped": book.about["history"] == "changes",
         "missing": bool(required(book, params)) and now,
     }
-    return {rule: has[rule] for rule in params.weights}
+    return has
 
 
 def required(book: crm.Book, params: Params) -> list[str]:
@@ -55,10 +56,10 @@ def required(book: crm.Book, params: Params) -> list[str]:
     return [one for one in params.required_fields if crm.TABLES["deals"][one].stored in filled]
 
 
-def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str]) -> ibis.Table:
+def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str], *, past: bool = False) -> ibis.Table:
     """One row per deal and day: nth (of `days`), deal_id, rep_id, pipeline, stage, status, amount_minor, and a column
-    for each rule that counts and each required field. Of deals that are open at the end of the day, or were closed
-    since its `since`.
+    for each rule that can be asked and each required field. Of deals that are open at the end of the day, or were
+    closed since its `since`.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str
         here = spans.filter(begun, spans.left_at.isnull() | (spans.left_at >= cut))
         closed_here = (here.kind != OPEN) & (here.kind_since >= begin)
         here = here.filter((here.kind == OPEN) | closed_here)
-        touches = _touches(book, cut)
+        touches = _touches(book, cut, said=book.complete and not past)
         if touches is not None:
             here = here.left_join(touches, "deal_id").drop("deal_id_right")
         else:
@@ -84,7 +85,7 @@ def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
     rows = rows.mutate(is_now=rows.nth == last)
     rows = _with_owner(book, _with_copies(rows, copies))
-    asked = [rule for rule, can in askable(book, params).items() if can]
+    asked = [rule for rule, can in askable(book, params, past=past).items() if can]
     written = {rule: _written(rule, rows, params, book) for rule in asked}
     if "missing" in asked:
         written |= {f"{BLANK}{one}": _is_blank(rows, one) for one in required(book, params)}
@@ -123,7 +124,8 @@ def _written(rule: str, rows: ibis.Table, params: Params, book: crm.Book) -> ibi
             applies, broken = open_ & gap.notnull(), gap > params.chance_gap + 1e-9
         case "owner_gone":
             known = ibis.literal("rep_id" in book.about["filled"]["reps"])
-            gone = known & (rows.owner.isnull() | (rows.owner_left_on <= rows.day).fill_null(False))
+            left = (rows.owner_left_on <= rows.day).fill_null(False) | (rows.owner_status == "left").fill_null(False)
+            gone = known & (rows.owner.isnull() | left)
             applies, broken = open_, _blank(rows.rep_id) | gone
         case "duplicate":
             applies, broken = open_ & rows.account_id.notnull() & rows.name.notnull(), rows.copy_of.notnull()
@@ -174,15 +176,19 @@ def _static(book: crm.Book) -> ibis.Table:
     return static.left_join(skips, "deal_id").drop("deal_id_right")
 
 
-def _touches(book: crm.Book, cut: dt.datetime) -> ibis.Table | None:
-    """deal_id, active_at: the last activity before a moment; None where the source has none."""
+def _touches(book: crm.Book, cut: dt.datetime, *, said: bool) -> ibis.Table | None:
+    """deal_id, active_at: the last activity before a moment; None where the source has none.
+
+    What a deal says of its last activity counts where it is `said` of the last day known: on earlier days it is missing
+    for the very deals that were touched since.
+    """
     parts = []
     if book.has("activities"):
         done = book.activities.filter(_.started_at < cut, _.deal_id.notnull())
         parts.append(done.group_by("deal_id").agg(active_at=_.started_at.max()))
-    if "last_activity_at" in book.about["filled"]["deals"]:
-        said = book.deals.filter(_.last_activity_at < cut)
-        parts.append(said.select("deal_id", active_at=said.last_activity_at))
+    if said and "last_activity_at" in book.about["filled"]["deals"]:
+        told = book.deals.filter(_.last_activity_at < cut)
+        parts.append(told.select("deal_id", active_at=told.last_activity_at))
     if not parts:
         return None
     both = ibis.union(*parts) if len(parts) > 1 else parts[0]
@@ -195,5 +201,22 @@ def _with_copies(rows: ibis.Table, copies: dict[str, str]) -> ibis.Table:
 
 
 def _with_owner(book: crm.Book, rows: ibis.Table) -> ibis.Table:
-    owners = book.reps.select(owner="rep_id", owner_left_on="left_on")
+    owners = book.reps.select(owner="rep_id", owner_left_on="left_on", owner_status="status")
     return rows.left_join(owners, rows.rep_id == owners.owner)
+
+
+def weighed(rows: ibis.Table, params: Params) -> ibis.Table:
+    """`lost` and `weighed`: the weight that is broken and that was asked. `doubt`: whether a rule that counts puts the
+    deal in doubt; `other`: whether any does but a missing amount, also those that do not count."""
+    there = [rule for rule in params.weights if rule in rows.columns]
+    lost = [rows[rule].fill_null(False).cast("int64") * params.weights[rule] for rule in there]
+    weighed = [rows[rule].notnull().cast("int64") * params.weights[rule] for rule in there]
+    any_of = {
+        "doubt": [rule for rule in DOUBT if rule in there],
+        "other": [rule for rule in DOUBT if rule in rows.columns and rule != "no_amount"],
+    }
+    flags = {
+        name: ibis.or_(*(rows[rule].fill_null(False) for rule in which)) if which else ibis.literal(False)
+        for name, which in any_of.items()
+    }
+    return rows.mutate(lost=sum(lost, ibis.literal(0)), weighed=sum(weighed, ibis.literal(0)), **flags)

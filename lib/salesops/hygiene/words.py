@@ -1,6 +1,7 @@
 """The hygiene's sentences and tables: finished numbers in, finished text out, in every language."""
 
 import datetime as dt
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from salesops import lang
@@ -8,6 +9,7 @@ from salesops.findings import Finding, Link, Table, Tile
 from salesops.hygiene.compute import Hygiene
 from salesops.hygiene.cost import Range
 from salesops.hygiene.params import Params
+from salesops.hygiene.rules import DOUBT
 from salesops.lang import _, ngettext
 
 SIGNIFICANT = 0.05
@@ -70,7 +72,8 @@ def findings(found: Hygiene, currency: str) -> list[Finding]:
 
 
 def _doubt(found: Hygiene, currency: str) -> list[Finding]:
-    if not found.n_open:
+    made = [rule for rule in DOUBT if found.asked.get(rule)]
+    if not found.n_open or not made:
         return []
     n = ngettext("{n} of {of} open deal", "{n} of {of} open deals", found.n_open).format(
         n=lang.count(found.n_doubtful), of=lang.count(found.n_open)
@@ -82,17 +85,28 @@ def _doubt(found: Hygiene, currency: str) -> list[Finding]:
             amount=lang.money(found.doubtful, currency, compact=True),
             pipeline=lang.money(found.pipeline, currency, compact=True),
         )
-    detail = _(
-        "{deals}: the closing day is over, nothing happened for long, there is no amount, it was pushed again and "
-        "again, the owner is gone, or it is written down twice."
-    ).format(deals=n)
-    return [Finding("warn" if found.n_doubtful else "good", headline, detail)]
+    detail = _("{deals} break one of these rules: {rules}.").format(deals=n, rules=_listed(made))
+    sure = not found.n_doubtful and len(made) == len(DOUBT)
+    return [Finding("good" if sure else "warn" if found.n_doubtful else "plain", headline, detail)]
+
+
+def _listed(rules: Sequence[str]) -> str:
+    """Rules by their names, inside a sentence."""
+    return ", ".join(rule_name(rule)[0].lower() + rule_name(rule)[1:] for rule in rules)
 
 
 def _least_sure(found: Hygiene, currency: str) -> list[Finding]:
     """The headline number with the widest range beside its value."""
-    wide = [(one, _width(one)) for one in found.costs if one.printed and not one.is_sure]
+    wide = [(one, _width(one)) for one in found.costs if one.printed and any(one.why.values())]
     if not wide:
+        unasked = sorted({rule for one in found.costs for rule in one.unasked}, key=DOUBT.index)
+        if unasked:
+            headline = _("How sure the headline numbers are cannot be told")
+            return [
+                Finding(
+                    "plain", headline, _("The source has nothing to ask of it: {rules}.").format(rules=_listed(unasked))
+                )
+            ]
         return [Finding("good", _("No headline number is left open by missing or doubtful records"))]
     worst, _share = max(wide, key=lambda pair: pair[1])
     headline = _("{number} is {printed}, and can be anything from {low} to {high}").format(
@@ -284,7 +298,7 @@ def rep_table(found: Hygiene, currency: str) -> Table:
     rows, hot = [], []
     for row in found.reps.head(MOST_REPS).itertuples():
         rows.append([row.name or row.rep_id or _("(nobody)"), row.team, *_common(row, currency), _p(row.p_adjusted)])
-        hot.append(bool(row.p_adjusted < SIGNIFICANT))
+        hot.append(bool(row.p_adjusted < SIGNIFICANT and row.n_broken / row.n > found.n_fixes / found.n_deals))
     columns = [_("Rep"), _("Team"), *_columns(), _("Adjusted p")]
     notes = [
         _(
@@ -364,7 +378,10 @@ def why(one: Range) -> str:
         "no_creation": _("created on a day not known"),
         "before_created": _("closed before created"),
     }
-    return ", ".join(f"{reasons[name]}: {lang.count(n)}" for name, n in one.why.items() if n) or _("nothing")
+    parts = [f"{reasons[name]}: {lang.count(n)}" for name, n in one.why.items() if n]
+    if one.unasked:
+        parts.append(_("not asked: {rules}").format(rules=_listed(one.unasked)))
+    return ", ".join(parts) or _("nothing")
 
 
 def _value(one: Range, value: float | None, currency: str) -> str:
