@@ -197,6 +197,33 @@ def import_(system, given, to, **told) -> None:
 
 
 @main.command()
+@click.argument("system")
+@click.option(
+    "--to",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="A new folder, or that of the last time.",
+)
+def fetch(system, to) -> None:
+    """Read SYSTEM (salesforce, hubspot or bitrix24) as it is now into FOLDER, and print the folder to import.
+
+    The next time only what has changed is read. Needs `pip install salesops[SYSTEM]`; secrets are in environment
+    variables alone: $SALESFORCE_INSTANCE and $SALESFORCE_TOKEN, $HUBSPOT_TOKEN, $BITRIX24_WEBHOOK.
+
+    Exit code 1: the system would not go on; what was read is kept, and the next run goes on from there. 2: refused.
+    """
+    from salesops import live
+
+    try:
+        click.echo(live.fetch(system, to, tell=click.echo))
+    except BadInput as error:
+        _refuse(str(error))
+    except live.Stopped as error:
+        _refuse(str(error), FAILED)
+
+
+@main.command()
 @_of_export
 def snapshot(system, given, to, **told) -> None:
     """Add an export to a book as the snapshot of its day (--exported-on, by default today), and derive what changed.

@@ -21,6 +21,7 @@ from salesops.crm.parse import literal, quoted
 from salesops.crm.tables import Column, Table
 from salesops.problems import Problem
 
+GONE = "gone"  # the engine's table of the ids of deals that a mapping leaves out
 MASKS = 2000  # ways of writing that are looked at in a column
 TIMES = " × "
 PERCENT = ("number", "share")  # kinds that may be written in percent
@@ -267,6 +268,10 @@ class Part:
             n_left = self.ask(f"SELECT count(*) FROM {before} WHERE NOT ({test})")[0][0]
             if n_left:
                 self.n_left_out[told.called] = self.n_left_out.get(told.called, 0) + n_left
+                key = self._cell("", self.spec.columns.get("deal_id", ""))
+                if self.table.name == "deals" and key:  # what belongs to them leaves with them
+                    key = parse.salesforce(key) if self.mapping.ids == "salesforce" else key
+                    self.con.execute(f"INSERT INTO {GONE} SELECT {key} FROM {before} WHERE NOT ({test})")
                 self.view = self._view(f"only{number}", f"SELECT * FROM {before} WHERE {test}")
 
     def _text(self, dated: dict[str, str]) -> None:

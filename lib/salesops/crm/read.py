@@ -24,7 +24,7 @@ from salesops.crm import files, parse, stages
 from salesops.crm.files.sink import LISTED
 from salesops.crm.mapping import Mapping, TableMap
 from salesops.crm.parse import literal, quoted
-from salesops.crm.part import Part, Repair, Typed, wanted
+from salesops.crm.part import GONE, Part, Repair, Typed, wanted
 from salesops.crm.tables import ARROW, TABLES
 from salesops.problems import BadInput, Problem
 
@@ -114,6 +114,7 @@ class _Reader:
     ):
         self.con, self.folder, self.mapping, self.scratch, self.target = con, folder, mapping, scratch, target
         self.known = known
+        con.execute(f"CREATE TEMP TABLE {GONE} (deal_id VARCHAR)")
         self.fatal: list[Problem] = []
         self.refused: list[Problem] = []
         self.told: Counter[str] = Counter()  # table -> problems told, also those not listed
@@ -603,9 +604,12 @@ class _Reader:
             return
         names = ", ".join(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
         orphan = "deal_id NOT IN (SELECT deal_id FROM known)"
-        view = self._drop(
-            "changes", self.views["changes"], orphan, "deal_id", "deal_id", "the id of a deal that was read"
-        )
+        theirs = f"{orphan} AND deal_id IN (SELECT deal_id FROM {GONE})"
+        view = self.views["changes"]
+        if n := self.con.execute(f"SELECT count(*) FROM {view} WHERE {theirs}").fetchone()[0]:
+            self._left_out("changes", "of deals that were left out", n)
+            view = self._view("changes", "theirs", f"SELECT * FROM {view} WHERE NOT ({theirs})")
+        view = self._drop("changes", view, orphan, "deal_id", "deal_id", "the id of a deal that was read")
         view = self._view(
             "changes", "piped", f"SELECT c.*, k.pipeline, k.times, k.per FROM {view} c JOIN known k USING (deal_id)"
         )

@@ -176,6 +176,7 @@ def _seen(what: str) -> str:
         "repeated": _("repeated"),
         "added up with others of the same key": _("added up with others of the same key"),
         "deleted": _("deleted"),
+        "of deals that were left out": _("of deals that were left out"),
         "merged": _("merged"),
         "cancelled": _("cancelled"),
     }.get(what, what)

@@ -1,0 +1,136 @@
+"""A folder that fills page by page: each is on the disk, and its mark with it, before the next one is asked for."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from salesops.crm.parse import literal
+from salesops.problems import BadInput
+from salesops.report import locks
+
+STATE = "state.json"
+
+
+class Stopped(Exception):
+    """A system that would not go on, with the reason; what was read before is kept."""
+
+
+class Store:
+    """The records read so far, by object; use it as a context. One process writes at a time.
+
+    Raises
+    ------
+    BadInput
+        If the folder belongs to another system or account, or holds something else.
+    Stopped
+        If another process is writing into it.
+    """
+
+    def __init__(self, folder: Path, system: str, account: str):
+        self.folder, self.n_records = folder, 0
+        self._belongs = {"system": system, "account": account}
+        self._marks: dict[str, dict] = {}
+        self._parts: list[str] = []  # names of files, in the order they were read
+        self._held = None
+
+    def __enter__(self) -> "Store":
+        state = self.folder / STATE
+        if self.folder.exists() and not state.is_file() and any(self.folder.iterdir()):
+            raise BadInput(f"{self.folder} cannot be used", ["it holds something else; name a new folder"])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._held = locks.hold(self.folder)
+            self._held.__enter__()
+        except locks.Locked as error:
+            raise Stopped(str(error)) from None
+        told = json.loads(state.read_text("utf-8")) if state.is_file() else self._belongs
+        differ = [name for name, value in self._belongs.items() if told.get(name) != value]
+        if differ:
+            self._held.__exit__(None, None, None)
+            raise BadInput(f"{self.folder} cannot be used", [f"its {name} is {told.get(name)}" for name in differ])
+        self._marks, self._parts = told.get("marks", {}), told.get("parts", [])
+        (self.folder / "parts").mkdir(exist_ok=True)
+        self._save()
+        for path in (self.folder / "parts").iterdir():
+            if path.name not in self._parts:  # a page whose mark was not kept: it will be read again
+                path.unlink()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self._held.__exit__(None, None, None)
+
+    def mark(self, name: str) -> dict:
+        """How far an object was read; empty at first."""
+        return self._marks.get(name, {})
+
+    def add(self, name: str, records: Sequence[Mapping], mark: Mapping, *, kept_as: str) -> None:
+        """Keep a page of records, each with its `id`, and how far the object has been read with it."""
+        if records:
+            path = self._next()
+            table = pa.table({
+                "object": [kept_as] * len(records), "id": [str(one["id"]) for one in records],
+                "record": [json.dumps(one["record"], ensure_ascii=False) for one in records],
+            })  # fmt: skip
+            draft = path.with_suffix(".draft")
+            pq.write_table(table, draft)
+            draft.replace(path)
+            self._parts.append(path.name)
+            self.n_records += len(records)
+        self._marks[name] = dict(mark)
+        self._save()
+
+    def write(self, reader) -> None:
+        """The files of `export/`, from the last that was read of each record; then one part in the place of all."""
+        draft, whole = self.folder / "export.draft", self.folder / "parts" / "whole.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        with duckdb.connect(config={"memory_limit": "900MB", "temp_directory": str(self.folder / "spill")}) as con:
+            con.execute("SET enable_progress_bar = false")
+            if self._parts:
+                paths = ", ".join(literal(str(self.folder / "parts" / name)) for name in self._parts)
+                rows = f"read_parquet([{paths}], filename = true, file_row_number = true)"
+                last = f"SELECT object, id, arg_max(record, (filename, file_row_number)) AS record FROM {rows} GROUP BY object, id"
+                con.execute(
+                    f"COPY (SELECT * FROM ({last}) ORDER BY object, id) TO {literal(str(whole))} (FORMAT parquet)"
+                )
+                con.execute(f"CREATE VIEW last AS SELECT * FROM read_parquet({literal(str(whole))})")
+            else:
+                con.execute("CREATE TABLE last (object VARCHAR, id VARCHAR, record VARCHAR)")
+            for name in [name for name in reader.objects if name not in reader.kept_as]:
+                rows = con.execute(f"SELECT record FROM last WHERE object = {literal(name)} ORDER BY id")
+                reader.write(name, (json.loads(text) for text in _each(rows)), draft)
+        shutil.rmtree(self.folder / "spill", ignore_errors=True)
+        shutil.rmtree(self.folder / "export", ignore_errors=True)
+        draft.rename(self.folder / "export")
+        if len(self._parts) > 1:
+            gone, path = self._parts, self._next()
+            whole.rename(path)
+            self._parts = [path.name]
+            self._save()
+            for name in gone:
+                (self.folder / "parts" / name).unlink()
+        else:
+            whole.unlink(missing_ok=True)
+
+    def _next(self) -> Path:
+        number = int(self._parts[-1].split(".")[0]) + 1 if self._parts else 0
+        return self.folder / "parts" / f"{number:09}.parquet"
+
+    def _save(self) -> None:
+        draft = self.folder / f".{STATE}"
+        with draft.open("w", encoding="utf-8") as stream:
+            json.dump({**self._belongs, "marks": self._marks, "parts": self._parts}, stream, indent=1, sort_keys=True)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(self.folder / STATE)
+
+
+def _each(rows):
+    while some := rows.fetchmany(10_000):
+        yield from (text for (text,) in some)
