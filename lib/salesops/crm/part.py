@@ -268,8 +268,8 @@ class Part:
             n_left = self.ask(f"SELECT count(*) FROM {before} WHERE NOT ({test})")[0][0]
             if n_left:
                 self.n_left_out[told.called] = self.n_left_out.get(told.called, 0) + n_left
-                key = self._cell("", self.spec.columns.get("deal_id", ""))
-                if self.table.name == "deals" and key:  # what belongs to them leaves with them
+                of_deals = self.table.name == "deals"  # what belongs to them leaves with them
+                if of_deals and (key := self._cell("", self.spec.columns["deal_id"])):
                     key = parse.salesforce(key) if self.mapping.ids == "salesforce" else key
                     self.con.execute(f"INSERT INTO {GONE} SELECT {key} FROM {before} WHERE NOT ({test})")
                 self.view = self._view(f"only{number}", f"SELECT * FROM {before} WHERE {test}")
