@@ -156,7 +156,15 @@ def test_marketing_systems_give_leads(tmp_path, system):
         ("gong", {}, [("call", "2026-01-06 10:00", 30), ("call", "2026-01-07 12:00", 15)]),
         ("outreach", {}, [("call", "2026-01-06 10:00", None), ("call", "2026-01-07 12:00", None)]),
         ("zoom", {}, [("meeting", "2026-01-06 10:00", 30), ("meeting", "2026-01-27 12:00", 15)]),
-        ("calendar", {}, [("meeting", "2026-01-06 10:00", 30), ("meeting", "2026-01-07 12:00", 15)]),
+        (
+            "calendar",
+            {},
+            [
+                ("meeting", "2026-01-06 10:00", 30),
+                ("meeting", "2026-01-07 12:00", 15),
+                ("meeting", "2026-01-21 14:00", 20),
+            ],
+        ),
     ],
 )
 def test_calls_and_meetings_become_activities(tmp_path, system, told, expected):
@@ -169,8 +177,62 @@ def test_calls_and_meetings_become_activities(tmp_path, system, told, expected):
     ]
     assert found == expected
     if system == "calendar":
-        assert book.about["notes_of_files"] == [["ann.ics", "events that repeat, of which the first is read", 1]]
+        assert book.about["notes_of_files"] == [["ann.ics", "times of events that repeat", 1]]
         assert book.about["n_left_out"] == {"activities": {"cancelled": 1}}
+
+
+WEEKLY = """BEGIN:VCALENDAR
+BEGIN:VEVENT
+UID:a
+DTSTART;TZID=Europe/Berlin:20260325T130000
+DURATION:PT1H
+ORGANIZER:mailto:ann@x
+{rules}
+END:VEVENT
+BEGIN:VEVENT
+UID:b
+DTSTART:20260415T100000Z
+DTEND:20260415T103000Z
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "times"),
+    [
+        ("RRULE:FREQ=WEEKLY", ["03-25 12:00", "04-01 11:00", "04-08 11:00"]),  # the clocks go forward on 29 March
+        ("RRULE:FREQ=WEEKLY;COUNT=2", ["03-25 12:00", "04-01 11:00"]),
+        ("RRULE:FREQ=WEEKLY;UNTIL=20260401", ["03-25 12:00", "04-01 11:00"]),
+        ("RRULE:FREQ=WEEKLY;UNTIL=20260401T110000Z", ["03-25 12:00", "04-01 11:00"]),
+        ("RRULE:FREQ=DAILY;INTERVAL=10\nEXDATE;VALUE=DATE:20260404", ["03-25 12:00", "04-14 11:00"]),
+        ("RDATE:20260330T090000Z", ["03-25 12:00", "03-30 09:00"]),
+        ("RRULE:FREQ=MONTHLY;BYDAY=-1WE", ["03-25 12:00"]),
+    ],
+)
+def test_an_event_that_repeats_counts_each_time(tmp_path, rules, times):
+    (tmp_path / "a.ics").write_text(WEEKLY.format(rules=rules))
+    importing.bring_in("calendar", [tmp_path / "a.ics"], tmp_path / "book", currency="USD")
+    rows = crm.open(tmp_path / "book").activities.execute().sort_values("started_at")
+    assert [str(at)[5:16] for at in rows["started_at"]] == [*times, "04-15 10:00"]
+
+
+@pytest.mark.parametrize(
+    "rules", ["RRULE:FREQ=SECONDLY", "RRULE:FREQ=DAILY;COUNT=30000", "RRULE:FREQ=OFTEN", "RRULE:x"]
+)
+def test_an_event_that_repeats_without_sense_is_refused(tmp_path, rules):
+    (tmp_path / "a.ics").write_text(WEEKLY.format(rules=rules).replace("20260415", "21990415"))
+    with pytest.raises(BadInput, match=r"a\.ics(.|\n)*not readable as a calendar"):
+        importing.bring_in("calendar", [tmp_path / "a.ics"], tmp_path / "book", currency="USD")
+
+
+def test_events_of_google_analytics_that_are_leads_become_leads(tmp_path):
+    importing.bring_in("google_analytics", [EXPORTS / "google_analytics"], tmp_path / "book", currency="USD")
+    book = crm.open(tmp_path / "book")
+    rows = book.leads.execute().sort_values("created_at")[["created_at", "source", "region"]]
+    found = [(str(row.created_at)[:19], row.source, row.region) for row in rows.itertuples()]
+    assert found == [("2026-01-03 10:00:00", "google", "Serbia"), ("2026-01-04 11:00:00", "newsletter", "Russia")]
+    assert book.about["n_left_out"]["leads"] == {"of no use here": 2}
 
 
 def test_payments_calls_and_order_items(tmp_path):

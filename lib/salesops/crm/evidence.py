@@ -22,6 +22,7 @@ FAMILIES = {  # name -> pattern; the first three groups are the parts of the day
     "short": rf"(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{2}}){TIME}",
     "named": rf"(\d{{1,2}})[-. ]([A-Za-z]{{3,9}})\.?[- ,.]+(\d{{4}}){TIME}",
     "us_named": rf"([A-Za-z]{{3,9}})\.? (\d{{1,2}}),? (\d{{4}}){TIME}",
+    "microseconds": r"(\d{15,16})",
     "milliseconds": r"(\d{12,13})",
     "seconds": r"(\d{9,10})",
     "serial": r"(\d{5}(?:[.,]\d+)?)",

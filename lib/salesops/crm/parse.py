@@ -13,6 +13,7 @@ from babel.numbers import get_currency_symbol
 
 from salesops.crm.evidence import FAMILIES, Dates, Numbers
 
+EPOCH = {"seconds": 1_000_000, "milliseconds": 1000, "microseconds": 1}  # family of moments -> its microseconds
 SPACES = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}\N{FIGURE SPACE}\t"
 MINUS = "\N{MINUS SIGN}\N{EN DASH}"
 YEARS = (1900, 2037)  # engines count seconds since 1970 in 32 bits
@@ -111,7 +112,7 @@ def minor(amount: str, digits: int) -> str:
 
 def parts(text: str, how: Dates) -> str:
     """A struct of the parts of a date as text (`a b c h mi s p z`); missing where a number says the whole moment."""
-    if how.sure or how.family in ("milliseconds", "seconds", "serial"):
+    if how.sure or how.family in (*EPOCH, "serial"):
         return "NULL"
     form = FAMILIES[how.family]
     if how.family == "triple" and how.order:  # years of two digits are understood where the order is known
@@ -127,8 +128,8 @@ def wall(text: str, got: str, how: Dates) -> tuple[str, str]:
     form = literal(FAMILIES[how.family])
     if how.sure:
         return f"TRY_CAST({text} AS TIMESTAMP)", "NULL"
-    if how.family in ("milliseconds", "seconds"):
-        factor = 1000 if how.family == "milliseconds" else 1_000_000
+    if how.family in EPOCH:
+        factor = EPOCH[how.family]
         return (
             f"CASE WHEN regexp_full_match({text}, {form}) THEN make_timestamp(CAST({text} AS BIGINT) * {factor}) END",
             "0",

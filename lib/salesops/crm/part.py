@@ -610,7 +610,7 @@ class Part:
 
     def _moment(self, name: str, kind: str) -> str:
         how = self.decided[name]
-        offset = {"milliseconds": "0", "seconds": "0", "serial": "NULL"}.get(how.family, quoted(f"o_{name}"))
+        offset = {**dict.fromkeys(parse.EPOCH, "0"), "serial": "NULL"}.get(how.family, quoted(f"o_{name}"))
         offset = "NULL" if how.sure else offset
         wall = quoted(f"w_{name}")
         moment, day = parse.moment(wall, offset, self.mapping.zone), parse.day(wall, offset, self.mapping.zone)
@@ -618,7 +618,7 @@ class Part:
             days_of = ZoneInfo(self.mapping.days_of)
             text = name if re.fullmatch(r"s\d+", name) else quoted(f"t_{name}")
             clock = f"regexp_matches({text}, '{'[.,]' if how.family == 'serial' else ':|T[0-9]'}')"
-            clock = "true" if how.family in ("milliseconds", "seconds") else clock
+            clock = "true" if how.family in parse.EPOCH else clock
             whole, own = parse.moment(wall, "NULL", days_of), parse.day(wall, "NULL", days_of)
             day = f"CASE WHEN {clock} THEN {parse.day(f'({moment})', '0', days_of)} ELSE {own} END"
             moment = f"CASE WHEN {clock} THEN {moment} ELSE {whole} END"

@@ -171,7 +171,7 @@ def _seen(what: str) -> str:
         "lines above the header": _("lines above the header"),
         "lines of a footer": _("lines of a footer"),
         "lines quoted whole, unwrapped": _("lines quoted whole, unwrapped"),
-        "events that repeat, of which the first is read": _("events that repeat, of which the first is read"),
+        "times of events that repeat": _("times of events that repeat"),
         "of no use here": _("of no use here"),
         "repeated": _("repeated"),
         "added up with others of the same key": _("added up with others of the same key"),

@@ -4,6 +4,7 @@ A record is flattened: `properties.amount` is the key `amount` of its `propertie
 that it stands in, `...id` of the one above. A key of a mapping that is stepped through stands in `key`.
 """
 
+import datetime as dt
 import gzip
 import json
 import zlib
@@ -16,6 +17,7 @@ from defusedxml.ElementTree import ParseError, iterparse
 from salesops.crm.files.sink import BATCH, Sink, Unreadable
 from salesops.crm.files.text import sniff_encoding
 
+MOST_TIMES = 20_000  # of an event that repeats
 LARGEST = 1 << 29  # bytes of one JSON file
 DEEPEST = 60
 
@@ -133,21 +135,103 @@ def read_ics(path: Path, file: str, sink: Sink) -> None:
         raise Unreadable(file, None, "", f"a calendar of at most {LARGEST >> 20} MB; split it")
     try:
         events = Calendar.from_ical(path.read_bytes()).walk("VEVENT")
-        rows = [_event(event) for event in events]
-    except (ValueError, KeyError, IndexError, UnicodeError, AttributeError) as error:
+        rows, n_repeats = _occurrences(events)
+    except (ValueError, KeyError, IndexError, UnicodeError, AttributeError, TypeError, OverflowError) as error:
         raise Unreadable(file, None, "", f"not readable as a calendar: {' '.join(str(error).split())[:200]}") from None
     header = ["uid", "summary", "start", "end", "minutes", "organizer", "status"]
     sink.begin(file, header, typed=["minutes"], row=None)
     sink.add(rows, list(range(1, len(rows) + 1)))
-    sink.note("events that repeat, of which the first is read", sum("RRULE" in event for event in events))
+    sink.note("times of events that repeat", n_repeats)
 
 
-def _event(event) -> list[str]:
-    start, end = event.start, event.end
-    minutes = (end - start).total_seconds() / 60
+def _occurrences(events: list) -> tuple[list[list[str]], int]:
+    """All times of all events, and how many of them belong to events that repeat.
+
+    What repeats without an end is read up to the last moment that the calendar itself knows: when it was written, or
+    when its last single event begins. A time that was moved stands in the calendar as an event of its own.
+
+    Raises
+    ------
+    ValueError
+        If an event repeats too often to be meant.
+    """
+    single = [event for event in events if "RRULE" not in event and "RDATE" not in event]
+    moved = {
+        (str(event.get("UID", "")), _utc(event["RECURRENCE-ID"].dt)) for event in events if "RECURRENCE-ID" in event
+    }
+    known = [_utc(event["DTSTAMP"].dt) for event in events if "DTSTAMP" in event] + [
+        _utc(event.start) for event in single
+    ]
+    last = max(known, default=None)
+    rows, n_repeats = [], 0
+    for event in events:
+        if event in single:
+            at = _utc(event.start) if "RECURRENCE-ID" in event else None
+            rows.append(_row(event, event.start, at))
+            continue
+        for start in _times(event, last):
+            if (str(event.get("UID", "")), _utc(start)) not in moved:
+                rows.append(_row(event, start, _utc(start)))
+                n_repeats += 1
+    return rows, n_repeats
+
+
+def _times(event, last: dt.datetime | None) -> list:
+    """When an event that repeats takes place, up to `last`; its first time always."""
+    from dateutil.rrule import rruleset, rrulestr
+
+    begin = event.start
+    first = begin if isinstance(begin, dt.datetime) else dt.datetime.combine(begin, dt.time())
+    rules = rruleset()
+    rules.rdate(first)
+    for rule in _all(event, "RRULE"):
+        if rule.get("FREQ", [""])[0] not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
+            raise ValueError("an event repeats in another way than by days, weeks, months or years")
+        if "UNTIL" in rule and first.tzinfo:  # a day, or a moment of its own zone, though it should be UTC
+            rule["UNTIL"] = [_like(first, until, dt.time(23, 59, 59)).astimezone(dt.UTC) for until in rule["UNTIL"]]
+        rules.rrule(rrulestr(rule.to_ical().decode(), dtstart=first))
+    for name, add in (("RDATE", rules.rdate), ("EXDATE", rules.exdate)):
+        for one in _all(event, name):
+            for day in one.dts:
+                add(_like(first, day.dt, first.time()))
+    found = []
+    for start in rules:
+        if found and (last is None or _utc(start) > last):
+            break
+        found.append(start if isinstance(begin, dt.datetime) else start.date())
+        if len(found) > MOST_TIMES:
+            raise ValueError(f"an event repeats more than {MOST_TIMES} times")
+    return found
+
+
+def _all(event, name: str) -> list:
+    given = event.get(name, [])
+    return given if isinstance(given, list) else [given]
+
+
+def _like(first: dt.datetime, moment: dt.date, time: dt.time) -> dt.datetime:
+    """A moment that compares with the first one; a day alone is at `time`."""
+    if not isinstance(moment, dt.datetime):
+        moment = dt.datetime.combine(moment, time)
+    if first.tzinfo is None:
+        return moment.replace(tzinfo=None)
+    return moment.replace(tzinfo=first.tzinfo) if moment.tzinfo is None else moment
+
+
+def _utc(moment: dt.date) -> dt.datetime:
+    """A moment that compares with any other; without a zone it counts as UTC."""
+    if not isinstance(moment, dt.datetime):
+        moment = dt.datetime.combine(moment, dt.time())
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
+def _row(event, start, at: dt.datetime | None) -> list[str]:
+    """One time of an event; `at` tells it apart from the others of the same event."""
+    length = event.end - event.start
     organizer = str(event.get("ORGANIZER", "")).removeprefix("mailto:").removeprefix("MAILTO:")
-    words = [str(event.get(name, "")) for name in ("UID", "SUMMARY")]
-    return [*words, start.isoformat(), end.isoformat(), f"{minutes:g}", organizer, str(event.get("STATUS", ""))]
+    uid = str(event.get("UID", "")) + (f"#{at:%Y%m%dT%H%M%SZ}" if at else "")
+    words = [uid, str(event.get("SUMMARY", "")), start.isoformat(), (start + length).isoformat()]
+    return [*words, f"{length.total_seconds() / 60:g}", organizer, str(event.get("STATUS", ""))]
 
 
 def read_xes(path: Path, file: str, sink: Sink, *, rows: str) -> None:
