@@ -93,6 +93,7 @@ def test_a_failing_page_fails_alone_and_an_interrupted_run_leaves_nothing(saleso
     assert run.returncode == 143 and "Traceback" not in errors, errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "says"),
     [("dask:tcp://127.0.0.1:1", "no scheduler answers"), ("ray:x", "write dask:tcp://host:8786")],

@@ -136,6 +136,7 @@ def test_visits_follow_each_other_without_gap_or_overlap(tmp_path_factory, lives
         assert (own["stage"].iloc[1:].to_numpy() != own["stage"].iloc[:-1].to_numpy()).all()
 
 
+@pytest.mark.slow
 @given(LIVES)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_month_ends_are_what_was_open_on_those_days(tmp_path_factory, lives):

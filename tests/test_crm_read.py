@@ -222,6 +222,7 @@ def test_moments_with_an_offset_are_that_moment(at):
     assert moment(at.isoformat() + "+03:00", Dates("iso")) == at - dt.timedelta(hours=3)
 
 
+@pytest.mark.slow
 @given(
     st.datetimes(dt.datetime(1901, 1, 1), dt.datetime(2037, 12, 1)),
     st.sampled_from(

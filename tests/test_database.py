@@ -72,6 +72,7 @@ def project(project_copy, postgres, monkeypatch) -> Path:
     return project_copy
 
 
+@pytest.mark.slow
 def test_a_page_from_postgresql_is_the_page_from_files(project, salesops, tmp_path):
     (project / "params" / "acme.yml").unlink(missing_ok=True)
     params = {**FUNNEL, "source": "data/book", "period": "2026-08"}

@@ -51,6 +51,7 @@ def test_mature_deals_recover_the_true_stage_conversions_within_their_intervals(
     assert len(inside) == 12 and sum(inside) >= 10
 
 
+@pytest.mark.slow
 def test_the_newest_quarter_recovers_the_truth_where_won_over_created_is_far_too_low(funnel_params):
     """Deals of the last three months, most of them open, in a company where nothing changes."""
     book = crm.open("sample:deals=40000,planted=0")

@@ -209,6 +209,7 @@ def test_every_rule_equals_a_loop_over_the_tables(book, found):
     assert found.reps["n_broken"].sum() == found.teams["n_broken"].sum() == found.n_fixes
 
 
+@pytest.mark.slow
 def test_a_month_of_the_line_is_what_the_page_of_that_day_says(book, found):
     past = dict.fromkeys(RULES, 0) | {rule: params().weights[rule] for rule in found.past}
     assert len(found.months) == 6
@@ -691,6 +692,7 @@ def test_the_same_proposals_go_to_every_system(filled):
         assert "amount.csv" in made and sum(left_out.values()) + sum("before" not in name for name in made) == 4
 
 
+@pytest.mark.slow
 def test_the_commands_make_all_files_or_none(salesops, tmp_path):
     book = tmp_path / "book"
     spoilt(book)

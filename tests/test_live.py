@@ -363,6 +363,7 @@ BUSY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", COMPANIES)
 def test_a_busy_system_is_asked_again_and_an_interrupted_reading_goes_on(serve, tmp_path, system):
     company = serve(system)

@@ -63,6 +63,7 @@ def test_maven_as_of_an_earlier_day_knows_nothing_later(data):
     assert deals.loc[deals["status"] == "open", "amount_minor"].isna().all()  # an amount now would tell who wins
 
 
+@pytest.mark.slow
 def test_bpic2012_has_its_checked_figures(root, data):
     told = params(root, "bpic2012", f"bpic2012:{data}/bpic2012")
     book = crm.open(told.source, as_of=told.last_known_on)
@@ -79,6 +80,7 @@ def test_bpic2012_has_its_checked_figures(root, data):
     assert book.about["n_left_out"] == {"changes": {"of no use here": 262_200 - 38_255}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "folder", "expected"),
     [
@@ -137,6 +139,7 @@ def test_leads_have_their_checked_figures(data):
     assert (round(days.median(), 2), int((days < 0).sum())) == (14.65, 1)
 
 
+@pytest.mark.slow
 def test_invoice_lines_in_305_files_have_their_checked_figures(data):
     book = crm.open(f"online_retail:{data}/online_retail")
     revenue = book.revenue.execute()

@@ -42,6 +42,7 @@ def there(place: Path, text: str) -> str:
     return text.replace("/srv/salesops", str(place))
 
 
+@pytest.mark.slow
 def test_the_crontab(place):
     """Its one line runs, and makes the pages of last month; Debian's cron takes the file."""
     lines = [line for line in (RECIPES / "crontab").read_text().splitlines() if line and not line.startswith("#")]
@@ -118,6 +119,7 @@ print(json.dumps([dag.dag_id, task.bash_command, task.cwd]))
     assert run(command.replace("2026-12", "2026-09"), place)[-1]["failed"] == 0
 
 
+@pytest.mark.slow
 def test_a_job_of_jupyter_scheduler_makes_the_same_page(salesops, tmp_path, root):
     """By the extension's own executor and data base, from a staging folder, with parameters as it pastes them."""
     from jupyter_scheduler.executors import DefaultExecutionManager

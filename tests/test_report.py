@@ -107,6 +107,7 @@ def test_the_manifest_and_the_index_know_the_findings(made):
     assert all(p["headline"] in index for p in pages.values())
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(made, salesops, tmp_path, monkeypatch):
     """Another process, another folder, a fresh cache of books, another time zone and locale of the machine."""
     elsewhere = {**os.environ, "SALESOPS_CACHE": str(tmp_path / "cache"), "TZ": "Asia/Tokyo", "LC_ALL": "C"}
@@ -226,7 +227,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(salesops, tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr and "2026-10" in done.stderr
 
 
-@pytest.mark.parametrize("folder", [".", "notebooks"])
+@pytest.mark.parametrize("folder", [".", pytest.param("notebooks", marks=pytest.mark.slow)])
 def test_plain_papermill_and_nbconvert_make_the_same_page(made, root, tmp_path, folder):
     """From the project, and from the notebook's own folder as JupyterLab does."""
     notebook, values = str(root / "notebooks" / "funnel.ipynb"), str(root / "params" / "funnel.yml")

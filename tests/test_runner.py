@@ -354,6 +354,7 @@ def test_a_page_that_takes_too_long_in_all_is_ended(salesops, small, mode):
     )
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stuck_is_ended_by_force(small, monkeypatch, tmp_path):
     from salesops.report import workers
 
@@ -563,7 +564,14 @@ def slow_run(small):
 
 
 @pytest.mark.parametrize("mode", ["--jobs=3", pytest.param("--cold", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number, code, mode):
     process, mark = slow_run(mode, "--jobs=3")
     page = small / "out" / "2026-10" / "funnel.ok.html"
@@ -707,6 +715,7 @@ def _comparable(output) -> dict:
 # --- the warm parents ---
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
 def test_parents_have_one_thread_and_are_replaced_when_the_library_changes_or_after_many_forks(small, monkeypatch):
     from salesops.report import workers

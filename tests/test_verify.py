@@ -68,6 +68,7 @@ def test_it_says_what_differs_and_why(verify, made):
     assert "data: 000000000000 then, " in said["funnel.21.ru"]
 
 
+@pytest.mark.slow
 def test_changed_code_and_lock_are_named_and_a_page_that_reads_the_clock_is_caught(verify, made):
     (made / "requirements.lock").write_text("two")
     path = made / "notebooks" / "funnel.ipynb"
