@@ -20,7 +20,7 @@ def plot_rules(names: Sequence[str], shares: Sequence[Estimate | None], *, ax: A
         ax.plot([share.low, share.high], [row, row], color=theme.PALE, lw=6, solid_capstyle="round", zorder=1)
         ax.plot(share.value, row, "o", color=theme.ACCENT, ms=7, zorder=3)
         ax.text(1.02, row, lang.percent(share.value, 1), transform=ax.get_yaxis_transform(), va="center", weight="bold")
-    ax.set(title=_("Share of the deals asked that break a rule, 95% interval"))
+    ax.set(title=_("Share that breaks the rule, 95% interval"))
     ax.set(yticks=range(len(names)), yticklabels=[lang.short(name, 30) for name in names])
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, high * 1.05))
     ax.xaxis.set_major_formatter(lambda share, _position: lang.percent(share))

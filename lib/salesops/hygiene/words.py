@@ -14,6 +14,7 @@ from salesops.lang import _, ngettext
 
 SIGNIFICANT = 0.05
 MOST_REPS = 30
+WIDE = 0.05  # of a number: a range wider than this is marked
 
 
 def title() -> str:
@@ -428,7 +429,7 @@ def cost_table(found: Hygiene, currency: str) -> Table:
         columns,
         rows,
         [False, True, True, True, True, False],
-        [not one.is_sure for one in found.costs],
+        [bool(one.printed) and _width(one) > WIDE for one in found.costs],
         notes,
     )
 
