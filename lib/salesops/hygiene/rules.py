@@ -65,25 +65,16 @@ def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str
     ----------
     copies : deal -> the older deal it is a copy of.
     """
-    spans = _pushes(book.states).join(_static(book), "deal_id")
-    last = len(days) - 1
-    parts = []
-    for nth, day in enumerate(days):
-        cut, begin = periods.end_of(day.on, book.time_zone), periods.start_of(day.since, book.time_zone)
-        begun = (spans.entered_at < cut) | (spans.entered_at.isnull() & ibis.literal(nth == last))
-        here = spans.filter(begun, spans.left_at.isnull() | (spans.left_at >= cut))
-        closed_here = (here.kind != OPEN) & (here.kind_since >= begin)
-        here = here.filter((here.kind == OPEN) | closed_here)
-        touches = _touches(book, cut, said=book.complete and not past)
-        if touches is not None:
-            here = here.left_join(touches, "deal_id").drop("deal_id_right")
-        else:
-            here = here.mutate(active_at=ibis.null("timestamp"))
-        idle = periods.end_of(workdays.back(day.on, params.untouched_days, params.calendar), book.time_zone)
-        known = {"nth": nth, "cut": cut, "day": day.on, "idle_before": idle}
-        parts.append(here.mutate(**{name: ibis.literal(value) for name, value in known.items()}))
-    rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    rows = rows.mutate(is_now=rows.nth == last)
+    spans, each = _pushes(book.states).join(_static(book), "deal_id"), _days(book, params, days)
+    rows = spans.cross_join(each)
+    begun = (rows.entered_at < rows.cut) | (rows.entered_at.isnull() & rows.is_now)
+    rows = rows.filter(begun, rows.left_at.isnull() | (rows.left_at >= rows.cut))
+    rows = rows.filter((rows.kind == OPEN) | (rows.kind_since >= rows.begin))
+    touches = _touches(book, each, said=book.complete and not past)
+    if touches is not None:
+        rows = rows.left_join(touches, ["deal_id", "nth"]).drop("deal_id_right", "nth_right")
+    else:
+        rows = rows.mutate(active_at=ibis.null("timestamp"))
     rows = _with_owner(book, _with_copies(rows, copies))
     asked = [rule for rule, can in askable(book, params, past=past).items() if can]
     written = {rule: _written(rule, rows, params, book) for rule in asked}
@@ -176,23 +167,42 @@ def _static(book: crm.Book) -> ibis.Table:
     return static.left_join(skips, "deal_id").drop("deal_id_right")
 
 
-def _touches(book: crm.Book, cut: dt.datetime, *, said: bool) -> ibis.Table | None:
-    """deal_id, active_at: the last activity before a moment; None where the source has none.
+def _days(book: crm.Book, params: Params, days: list[Day]) -> ibis.Table:
+    """One row per day: nth, day, its end `cut`, `begin` of the closings that belong to it, `idle_before`, is_now."""
+    rows = [
+        {
+            "nth": nth,
+            "day": pd.Timestamp(day.on).date(),
+            "cut": pd.Timestamp(periods.end_of(day.on, book.time_zone)),
+            "begin": pd.Timestamp(periods.start_of(day.since, book.time_zone)),
+            "idle_before": pd.Timestamp(
+                periods.end_of(workdays.back(day.on, params.untouched_days, params.calendar), book.time_zone)
+            ),
+            "is_now": nth == len(days) - 1,
+        }
+        for nth, day in enumerate(days)
+    ]
+    kinds = {"nth": "int64", "day": "date", "is_now": "boolean"}
+    kinds |= dict.fromkeys(("cut", "begin", "idle_before"), "timestamp")
+    return ibis.memtable(pd.DataFrame(rows), schema={name: kinds[name] for name in rows[0]})
+
+
+def _touches(book: crm.Book, days: ibis.Table, *, said: bool) -> ibis.Table | None:
+    """deal_id, nth, active_at: the last activity before the end of each day; None where the source has none.
 
     What a deal says of its last activity counts where it is `said` of the last day known: on earlier days it is missing
     for the very deals that were touched since.
     """
     parts = []
     if book.has("activities"):
-        done = book.activities.filter(_.started_at < cut, _.deal_id.notnull())
-        parts.append(done.group_by("deal_id").agg(active_at=_.started_at.max()))
+        parts.append(book.activities.filter(_.deal_id.notnull()).select("deal_id", at=_.started_at))
     if said and "last_activity_at" in book.about["filled"]["deals"]:
-        told = book.deals.filter(_.last_activity_at < cut)
-        parts.append(told.select("deal_id", active_at=told.last_activity_at))
+        parts.append(book.deals.filter(_.last_activity_at.notnull()).select("deal_id", at=_.last_activity_at))
     if not parts:
         return None
     both = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    return both.group_by("deal_id").agg(active_at=_.active_at.max())
+    done = both.cross_join(days.select("nth", "cut")).filter(_.at < _.cut)
+    return done.group_by("deal_id", "nth").agg(active_at=_.at.max())
 
 
 def _with_copies(rows: ibis.Table, copies: dict[str, str]) -> ibis.Table:
