@@ -417,7 +417,7 @@ def test_a_last_activity_that_is_known_of_the_last_day_alone_says_nothing_of_ear
     book = company(tmp_path, deals=rows, activities=done)
     then = measure(crm.Book(book.folder, dt.date(2026, 1, 31)), params(period="2026-01", min_deals=5))
     assert then.rules.set_index("rule")["n_broken"]["untouched"] == 0
-    # Of deals that say so themselves, those touched since say nothing: nobody's word counts, or they alone would look bad.
+    # Deals touched since say nothing of that day: nobody's word counts, or they alone would look bad.
     quiet = [row | {"last_activity_at": dt.datetime(2026, 1, 25 + k)} for k, row in enumerate(rows)]
     book = company(tmp_path / "quiet", deals=quiet, activities=done[:1])
     then = measure(
