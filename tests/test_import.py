@@ -232,7 +232,7 @@ def test_events_of_google_analytics_that_are_leads_become_leads(tmp_path):
     rows = book.leads.execute().sort_values("created_at")[["created_at", "source", "region"]]
     found = [(str(row.created_at)[:19], row.source, row.region) for row in rows.itertuples()]
     assert found == [("2026-01-03 10:00:00", "google", "Serbia"), ("2026-01-04 11:00:00", "newsletter", "Russia")]
-    assert book.about["n_left_out"]["leads"] == {"of no use here": 2}
+    assert book.about["n_left_out"]["leads"] == {"of no use here": 3, "repeated": 1}
 
 
 def test_payments_calls_and_order_items(tmp_path):

@@ -136,6 +136,93 @@ def test_what_has_no_rate_is_refused_and_says_why(tmp_path):
     assert not list(tmp_path.rglob("book"))
 
 
+def test_what_a_deal_without_a_rate_has_logged_does_not_stay(tmp_path):
+    """Blank now, created before the first rate, worth 1,000 EUR in its log: 1,000 of nothing."""
+    files = tmp_path / "files"
+    files.mkdir()
+    row = "006A,Lead,2026-05-01,2025-12-05T09:00:00Z,u1,one,,EUR\n006B,Lead,2026-05-01,,u1,two,5,EUR\n"
+    (files / "Opportunity.csv").write_text(
+        "Id,StageName,CloseDate,CreatedDate,OwnerId,Name,Amount,CurrencyIsoCode\n" + row
+    )
+    told = rates(tmp_path, "currency,date,rate\nEUR,2026-01-01,2\n")
+    with pytest.raises(
+        BadInput, match="row 2, currency: got 'EUR', a currency with a rate on the day of creation"
+    ) as error:
+        importing.bring_in("salesforce", [files], tmp_path / "book", **SAY, rates=told)
+    assert len(error.value.problems) == 2, "neither does one that was created nobody knows when"
+
+
+def test_rates_are_read_as_people_write_them(tmp_path):
+    deals = "1,a,Lead,P,100,eur,2026-02-15 10:00,,Ann\n"
+    for name, text in {
+        "point": "Currency,Date,Rate\nEUR,2026-01-01,1.125\nUSD,2026-01-01,1\n",
+        "comma": "currency;date;rate\neur;13.01.2026;1,125\nusd;01.02.2026;1,000\n",
+    }.items():
+        assert amounts(imported(tmp_path / name, deals, rates=rates(tmp_path / name, text))) == {"1": 11250}
+    wrong = rates(tmp_path / "bad", "currency,date,rate\nEUR,2026-01-01,much\n")
+    with pytest.raises(BadInput, match=r"  rates\.csv, row 2, rate: got 'much'"):
+        imported(tmp_path / "bad", deals, rates=wrong)
+
+
+def test_snapshots_keep_their_rates_and_their_vat(tmp_path):
+    deals = "1,a,Lead,P,100,EUR,2026-01-15 10:00,,Ann\n"
+    (tmp_path / "deals.csv").write_text(HEAD + deals)
+    first = "currency,date,rate\nEUR,2026-01-01,1.1\n"
+
+    def snapshot(day, text, **told):
+        given = SAY | {"exported_on": day, "rates": rates(tmp_path, text), "vat": "included 20%"} | told
+        importing.bring_in("hubspot", [tmp_path / "deals.csv"], tmp_path / "book", snapshot=True, **given)
+
+    snapshot("2026-02-01", first)
+    with pytest.raises(BadInput, match="rates up to 2026-02-01 are not those of then: EUR of 2026-01-10"):
+        snapshot("2026-03-01", first + "EUR,2026-01-10,1.2\n")
+    with pytest.raises(BadInput, match="its amounts held other VAT"):
+        snapshot("2026-03-01", first, vat="excluded 20%")
+    snapshot("2026-03-01", first + "EUR,2026-02-10,1.2\n")
+    book = crm.open(tmp_path / "book")
+    assert amounts(book) == {"1": 11000} and not len(book.changes.execute())
+
+
+def test_converted_amounts_are_not_written_back(tmp_path):
+    from tests.test_hygiene import params
+
+    files = tmp_path / "files"
+    files.mkdir()
+    rows = "".join(
+        f"006{k},Offer,2026-05-01,2026-01-05T09:00:00Z,u1,one,,{of}\n" for k, of in (("A", "EUR"), ("B", "USD"))
+    )
+    rows += "006C,Lead,2026-05-01,2026-01-05T09:00:00Z,u1,two,7,USD\n"
+    (files / "Opportunity.csv").write_text(
+        "Id,StageName,CloseDate,CreatedDate,OwnerId,Name,Amount,CurrencyIsoCode\n" + rows
+    )
+    (files / "Lines.csv").write_text("OpportunityId,Product2Id,Quantity,TotalPrice\n006A,p,1,1000\n006B,p,1,1000\n")
+    said = SAY | {"stages": "Lead, Offer, Won=won, Lost=lost"}
+    told = params(period="2026-03")
+    found = {}
+    for name, more in (
+        ("given", {}),
+        ("converted", {"rates": rates(tmp_path, "currency,date,rate\nEUR,2026-01-01,1.1\n")}),
+    ):
+        if not more:
+            (files / "Opportunity.csv").write_text((files / "Opportunity.csv").read_text().replace("EUR", "USD"))
+        importing.bring_in("salesforce", [files], tmp_path / name, **said, vat="included 20%", **more)
+        for vat in ("as_given", "out"):
+            shown = told.model_copy(update={"vat": vat})
+            fixes = hygiene.compute.broken(crm.open(tmp_path / name, vat=vat), shown).query("rule == 'no_amount'")
+            found[name, vat] = sorted({(row.field, row.after) for row in fixes.fillna("").itertuples()})
+        if not more:
+            (files / "Opportunity.csv").write_text(
+                (files / "Opportunity.csv")
+                .read_text()
+                .replace(
+                    "006A,Offer,2026-05-01,2026-01-05T09:00:00Z,u1,one,,USD",
+                    "006A,Offer,2026-05-01,2026-01-05T09:00:00Z,u1,one,,EUR",
+                )
+            )
+    assert found["given", "as_given"] == [("amount", 1000.0)]
+    assert found["given", "out"] == found["converted", "as_given"] == found["converted", "out"] == [("", "")]
+
+
 # --- VAT ---
 
 
@@ -158,6 +245,14 @@ def test_amounts_are_shown_with_vat_or_without_it(tmp_path):
     assert of["in", "as_given"] == of["in", "in"] == of["out", "as_given"] == of["out", "out"] == plain
     assert of["in", "out"] == {"1": 10000, "2": 10000, "3": 2, "5": -100}  # 3 / 1.22 = 2.46
     assert of["out", "in"] == {"1": 14400, "2": 14884, "3": 4, "5": -149}  # 3 x 1.22 = 3.66, 122 x 1.22 = 148.84
+
+
+def test_a_deal_of_no_known_day_has_the_first_share(tmp_path):
+    deals = "1,a,Lead,P,120.00,USD,,,Ann\n2,b,Lead,P,122.00,USD,2026-02-01 10:00,,Ann\n"
+    imported(tmp_path, deals, vat="included 20%, 22% from 2026-01-01")
+    assert amounts(crm.open(tmp_path / "book", vat="out")) == {"1": 10000, "2": 10000}
+    with pytest.raises(BadInput, match="two shares from one day"):
+        imported(tmp_path / "x", deals, vat="included 20%, 22%")
 
 
 @settings(max_examples=30)

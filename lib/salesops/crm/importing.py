@@ -138,6 +138,8 @@ def parse_vat(text: str) -> dict | None:
         if kind not in ("included", "excluded") or not match:
             form = "included 20%, or: excluded 18%, 20% from 2019-01-01"
             raise BadInput("nothing was imported", [f"{printable(text)!r} is not VAT: write {form}"])
+        if (match[2] or "") in found:
+            raise BadInput("nothing was imported", [f"{printable(text)!r}: two shares from one day"])
         found[match[2] or ""] = float(Decimal(match[1]) / 100)
     return {"included": kind == "included", "share": found}
 
@@ -145,9 +147,18 @@ def parse_vat(text: str) -> dict | None:
 def _with_rates(folder: Path, rates: Path, spec: mapping.Mapping, place: Path) -> tuple[Path, mapping.Mapping]:
     """A folder of the files and the rates, and the mapping that reads both; its patterns do not see the rates."""
     shutil.copytree(folder, place, copy_function=_link)
-    name = ".rates" + rates.suffix
-    _link(rates.resolve(), place / name)
-    part = mapping.TableMap(file=name, columns=RATES, values={"currency": NAMES_OF_CURRENCIES})
+    (place / ".rates").mkdir()
+    _link(rates.resolve(), place / ".rates" / rates.name)
+    # A rate has no thousands marks: in a file of text the one mark is the decimal one.
+    text = (
+        rates.read_bytes()[:1_000_000].decode("utf-8", "replace")
+        if rates.suffix.lower() in (".csv", ".txt", ".tsv")
+        else ""
+    )
+    marks = {"decimal": "," if ";" in text and re.search(r"\d,\d", text) else "."} if text and not spec.decimal else {}
+    part = mapping.TableMap(
+        file=f".rates/{rates.name}", columns=RATES, values={"currency": NAMES_OF_CURRENCIES}, **marks
+    )
     return place, spec.model_copy(update={"tables": {**spec.tables, "rates": [part]}})
 
 

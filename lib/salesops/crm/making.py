@@ -29,7 +29,8 @@ def from_export(
     BadInput
         If it cannot be read; with every problem at once.
     """
-    known = snapshot.earlier_stages(earlier, spec.currency, spec.days_of) if earlier else []
+    vat = spec.vat.model_dump() if spec.vat else None
+    known = snapshot.earlier_stages(earlier, spec.currency, spec.days_of, vat) if earlier else []
     got = read(folder, spec, target, known)
     refused_frame(got.refused).to_parquet(target / "refused.parquet")
     about = {
@@ -45,7 +46,7 @@ def from_export(
         "notes_of_files": [list(note) for note in got.notes],
         "written": got.written,
         "converted": got.converted,
-        "vat": spec.vat.model_dump() if spec.vat else None,
+        "vat": vat,
     }
     if snapshots:
         about["snapshots"] = snapshot.add(target, earlier, spec.exported_on, spec.days_of)

@@ -373,15 +373,17 @@ class _Reader:
         Adds `times` and `per`, which are missing where nothing was converted.
         """
         own = literal(self.mapping.currency)
+        view = self._view(name, "coded", f"SELECT * REPLACE (upper(currency) AS currency) FROM {view}")
         foreign = f"currency <> {own}"
         if "rates" not in self.views or any(spec.sum for spec in self.mapping.tables[name]):
-            says = f"the reporting currency {self.mapping.currency}, or rates of others (--rates)"
+            says = f"the reporting currency {self.mapping.currency}"
+            says += "" if "rates" in self.views else ", or rates of others (--rates)"
             return self._drop(name, view, foreign, "currency", "currency", says)
         if self.mapping.minor_digits == 0:
             says = [f"{self.mapping.currency} has no minor units, in which other currencies could be kept exactly"]
             raise BadInput("rates cannot be used", says)
         rates = (
-            f"SELECT currency AS of, rate_on, CAST(round(rate * {FRACTION}) AS HUGEINT) AS times,"
+            f"SELECT upper(currency) AS of, rate_on, CAST(round(rate * {FRACTION}) AS HUGEINT) AS times,"
             f" CAST(round(coalesce(per, 1) * {FRACTION}) AS HUGEINT) AS per FROM {self.views['rates']} WHERE rate > 0 AND coalesce(per, 1) > 0"
         )
         on = self._view(name, "on", f"SELECT *, {self._day_of_rate(name)} AS day_of_rate FROM {view}")
@@ -391,7 +393,8 @@ class _Reader:
         )
         money = [quoted(column.stored) for column in TABLES[name].columns if column.kind == "money"]
         some = " OR ".join(f"{column} IS NOT NULL" for column in money)
-        missing = f"{foreign} AND times IS NULL AND ({some})"
+        # What is logged of a deal, and its lines, are in its currency: without a rate it cannot stay.
+        missing = f"{foreign} AND times IS NULL" + ("" if name == "deals" else f" AND ({some})")
         known = self.con.execute(
             f"SELECT currency, min(rate_on) FROM {self.views['rates']} GROUP BY 1 ORDER BY 1"
         ).fetchall()
@@ -411,7 +414,7 @@ class _Reader:
         zone = literal(self.mapping.days_of)
         match name:
             case "deals":
-                moment = "coalesce(created_at, closed_at)"
+                moment = "created_at"
             case "forecast_calls":
                 moment = "called_at"
             case "payments":
@@ -429,6 +432,8 @@ class _Reader:
             money = [quoted(column.stored) for column in TABLES["lines"].columns if column.kind == "money"]
             values = ", ".join(f"{converted(column)} AS {column}" for column in money)
             joined = f"SELECT l.*, d.times, d.per FROM {self.views['lines']} l LEFT JOIN {self.views['deals']} d ON d.deal_id = l.deal_id"
+            if n := self.con.execute(f"SELECT count(*) FROM ({joined}) WHERE times IS NOT NULL").fetchone()[0]:
+                self.converted.append(["lines", "others", n])
             self.views["lines"] = self._view(
                 "lines", "converted", f"SELECT * EXCLUDE (times, per) REPLACE ({values}) FROM ({joined})"
             )
@@ -499,8 +504,14 @@ class _Reader:
             return
         end = periods.end_of(dt.date.fromisoformat(day), self.mapping.days_of)
         for column in TABLES[name].columns:
-            if column.kind == "moment":
-                late = f"{quoted(column.stored)} >= TIMESTAMP '{end}'"
+            late = f"{quoted(column.stored)} >= TIMESTAMP '{end}'"
+            if name == "activities" and column.name == "started_at":  # calendars hold plans too
+                n = self.con.execute(f"SELECT count(*) FROM {self.views[name]} WHERE {late}").fetchone()[0]
+                self._left_out(name, "planned", n)
+                self.views[name] = self._view(
+                    name, "held", f"SELECT * FROM {self.views[name]} WHERE NOT coalesce({late}, false)"
+                )
+            elif column.kind == "moment":
                 self.views[name] = self._drop(
                     name, self.views[name], late, column.stored, column.name, f"not after the export on {day}"
                 )

@@ -41,13 +41,14 @@ class Pair(NamedTuple):
     now_end: dt.datetime
 
 
-def earlier_stages(book: Path, currency: str, zone: str) -> list[dict]:
+def earlier_stages(book: Path, currency: str, zone: str, vat: dict | None) -> list[dict]:
     """The stages of a book that a snapshot is added to, in their order.
 
     Raises
     ------
     BadInput
-        If its amounts are in another currency, or its days of another time zone: they cannot be compared.
+        If its amounts are in another currency or hold other VAT, or its days are of another time zone: they cannot be
+        compared.
     """
     about = json.loads((book / "book.json").read_text("utf-8"))
     differ = [
@@ -55,6 +56,8 @@ def earlier_stages(book: Path, currency: str, zone: str) -> list[dict]:
         for what, now in (("currency", currency), ("time_zone", zone))
         if about[what] != now
     ]
+    if about["vat"] != vat:
+        differ.append("its amounts held other VAT; say the same --vat, or begin another book")
     if differ:
         raise BadInput("the snapshot was not added", differ)
     return pq.read_table(book / "stages.parquet").to_pylist()
@@ -91,6 +94,7 @@ def add(draft: Path, earlier: Path | None, day: str, zone: str) -> dict:
             raise BadInput(
                 "the snapshot was not added", [f"not one deal of {old[-1].stem} is in it; is it the same system?"]
             )
+        _same_rates(draft, earlier, old[-1].stem)
     for path in old:
         shutil.copyfile(path, place / path.name)
     shutil.copyfile(draft / "deals.parquet", place / f"{day}.parquet")
@@ -105,6 +109,20 @@ def add(draft: Path, earlier: Path | None, day: str, zone: str) -> dict:
         for first, then in zip(days, days[1:], strict=False)
     ]
     return {"taken": days, "gap": max(spans, key=lambda span: span[2], default=None), "rewritten": rewritten}
+
+
+def _same_rates(draft: Path, earlier: Path, day: str) -> None:
+    """Rates of days that a snapshot has seen must not change: its amounts would seem to."""
+    sides = []
+    for book in (earlier, draft):
+        path = book / "rates.parquet"
+        rows = (
+            f"SELECT currency, rate_on, rate, per FROM read_parquet({literal(str(path))}) WHERE rate_on <= DATE '{day}'"
+        )
+        sides.append(set(duckdb.execute(rows).fetchall()) if path.exists() else set())
+    if sides[0] != sides[1]:
+        changed = sorted(f"{currency} of {on}" for currency, on, *_rate in sides[0] ^ sides[1])[:5]
+        raise BadInput("the snapshot was not added", [f"rates up to {day} are not those of then: {', '.join(changed)}"])
 
 
 def _pair(place: Path, before: str, now: str, zone: str) -> Pair:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import ibis
+from ibis import _
 
 from salesops import periods
 from salesops.crm.tables import AS_GIVEN
@@ -55,11 +56,14 @@ class Prices(NamedTuple):
             return table
         known = table
         if name in OF_DEALS and len(self.steps) > 1:
-            known = table.join(deals().select("deal_id", vat_at="created_at"), "deal_id", how="left").drop(
-                "deal_id_right"
-            )
+            known = table.join(
+                deals().select("deal_id", vat_at=_.created_at.coalesce(_.closed_at)), "deal_id", how="left"
+            ).drop("deal_id_right")
         day = {"deals": "created_at", "revenue": "month_on", "payments": "paid_at"}.get(name, "vat_at")
-        times, per = self._factor(known[day] if len(self.steps) > 1 else None)
+        told = None
+        if len(self.steps) > 1:
+            told = known[day].coalesce(known.closed_at) if name == "deals" else known[day]
+        times, per = self._factor(told)
         shown = {}
         for column in money:
             exact = known[column].abs().cast("float64") * times / per
@@ -67,11 +71,13 @@ class Prices(NamedTuple):
         return known.mutate(**shown).select(*table.columns)
 
     def _factor(self, day: ibis.Column | None):
-        """What amounts of a day are multiplied by and divided by; before the first share, nothing is changed."""
+        """What amounts of a day are multiplied by and divided by; of a day not known, as from the beginning. Before the
+        first share nothing is changed."""
         if day is None:
             (first, times, per), *_rest = self.steps
             return times, per
-        cases = []
+        _first, *pair = self.steps[0]
+        cases = [(day.isnull(), *pair)]
         for first, times, per in reversed(self.steps):
             begins = periods.start_of(first, self.time_zone) if day.type().is_timestamp() and first.year > 1 else first
             cases.append((day >= ibis.literal(begins, type=day.type()), times, per))

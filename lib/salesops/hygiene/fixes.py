@@ -7,6 +7,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm
+from salesops.crm.tables import AS_GIVEN
 from salesops.hygiene.params import Params
 from salesops.hygiene.rules import BLANK
 
@@ -26,8 +27,14 @@ FIELD = {  # rule -> the field of deals that mends it; blank where something is 
 }
 
 
+MONEY = ("amount", "list_amount")
+
+
 def listed(book: crm.Book, params: Params, rows: ibis.Table, *, most: int | None) -> pd.DataFrame:
     """What to mend, the deals with the greatest weight first, then the largest amount.
+
+    Amounts that were converted, or are shown with other VAT than the source's, are no values to write back: they have
+    no field then.
 
     Parameters
     ----------
@@ -41,6 +48,7 @@ def listed(book: crm.Book, params: Params, rows: ibis.Table, *, most: int | None
         person has to say it), copy_of.
     """
     asked = [rule for rule in params.weights if rule in rows.columns]
+    as_given = not book.about["converted"] and params.vat == AS_GIVEN  # else an amount is not what the CRM holds
     order = [ibis.desc("lost"), ibis.desc(_.amount_minor.coalesce(0)), ibis.asc("deal_id")]
     worst = _with_answers(book, rows.filter(rows.lost > 0)).order_by(*order)
     frame = (worst.limit(most) if most else worst).execute()
@@ -50,6 +58,7 @@ def listed(book: crm.Book, params: Params, rows: ibis.Table, *, most: int | None
         for rule in asked:
             if deal[rule] is True or deal[rule] == 1:
                 for field in _blanks(deal) if rule == "missing" else [FIELD[rule]]:
+                    field = "" if field in MONEY and not as_given else field
                     found.append(_row(deal, rule, field, people, book.minor_units))
     columns = ["deal_id", "name", "rep_id", "rep", "team", "stage", "status", "amount", "weight", "rule", "field",
                "before", "after", "copy_of"]  # fmt: skip

@@ -44,7 +44,7 @@ class Reader:
         (url,) = needed(environment, "bitrix24", "BITRIX24_WEBHOOK")
         parts = urlsplit(url)
         place = parts.path.strip("/").split("/")
-        if parts.scheme != "https" or len(place) != 3 or place[0] != "rest":
+        if parts.scheme != "https" or len(place) != 3 or place[0] != "rest" or "@" in parts.netloc:
             raise BadInput(
                 "bitrix24 cannot be read", ["$BITRIX24_WEBHOOK is not as https://acme.bitrix24.ru/rest/1/key/"]
             )
@@ -78,15 +78,24 @@ class Reader:
 
     def _changed(self, mark: Mapping) -> Iterator[tuple[list[dict], dict]]:
         """Deals by their last change; a page begins at the last change of the one before, so that none slips away."""
-        since, start = mark.get("at", ""), 0
+        since, begins, seen = mark.get("at", ""), ">=", set()
         while True:
-            told = {"filter": {">=DATE_MODIFY": since} if since else {}, "order": {"DATE_MODIFY": "ASC", "ID": "ASC"}}
-            rows = self._ask("crm.deal.list", **told, select=list(FIELDS["deals"]), start=start)["result"]
+            rows = self._deals({f"{begins}DATE_MODIFY": since} if since else {}, {"DATE_MODIFY": "ASC", "ID": "ASC"})
             last = rows[-1]["DATE_MODIFY"] if rows else since
-            yield _records("deals", rows), {"at": last}
+            now = {(row["ID"], row["DATE_MODIFY"]) for row in rows}
+            yield _records("deals", [row for row in rows if (row["ID"], row["DATE_MODIFY"]) not in seen]), {"at": last}
             if len(rows) < PAGE:
                 return
-            since, start = (since, start + PAGE) if last == since else (last, 0)
+            seen = now
+            since, begins = last, ">="
+            if rows[0]["DATE_MODIFY"] == last:  # a change of many deals at once: the rest of them by their ids
+                while len(rows) == PAGE:
+                    rows = self._deals({"=DATE_MODIFY": last, ">ID": rows[-1]["ID"]}, {"ID": "ASC"})
+                    yield _records("deals", rows), {"at": last}
+                begins = ">"
+
+    def _deals(self, wanted: dict, order: dict) -> list[dict]:
+        return self._ask("crm.deal.list", filter=wanted, order=order, select=list(FIELDS["deals"]), start=0)["result"]
 
     def _logged(self, mark: Mapping) -> Iterator[tuple[list[dict], dict]]:
         last = int(mark.get("id", 0))

@@ -74,7 +74,7 @@ class Reader:
 
     def _changed(self, mark: Mapping) -> Iterator[tuple[list[dict], dict]]:
         """Deals that changed at the mark or since, oldest change first."""
-        since, after = mark.get("at", "0"), 0
+        since, after, seen = mark.get("at", "0"), 0, set()
         while True:
             wanted = {
                 "filterGroups": [{"filters": [{"propertyName": CHANGED, "operator": "GTE", "value": since}]}],
@@ -82,20 +82,17 @@ class Reader:
                 "properties": [CHANGED], "limit": PAGE, "after": str(after),
             }  # fmt: skip
             found = self._ask(self._crm.deals.search_api.do_search, wanted)
-            ids = [one["id"] for one in found["results"]]
-            records = [
-                record for k in range(0, len(ids), AT_ONCE) for record in self._with_history(ids[k : k + AT_ONCE])
-            ]
-            last = found["results"][-1]["properties"][CHANGED] if ids else since
+            now = [(one["id"], one["properties"][CHANGED]) for one in found["results"]]
+            ids = [one for one, changed in now if (one, changed) not in seen]
+            records = [one for k in range(0, len(ids), AT_ONCE) for one in self._with_history(ids[k : k + AT_ONCE])]
+            last, seen = now[-1][1] if now else since, set(now)
             yield [{"id": one["id"], "record": one} for one in records], {"at": last}
-            following = found.get("paging", {}).get("next")
-            if not following:
+            if not found.get("paging", {}).get("next"):
                 return
-            after = int(following["after"])
-            if after + PAGE > MOST:  # begin again from the last change: a search ends there
-                if last == since:
-                    patient(_too_many, _explain, ())
-                since, after = last, 0
+            # Each page begins at the last change of the one before: what changes meanwhile moves none out of sight.
+            since, after = (since, after + len(now)) if last == since else (last, 0)
+            if after + PAGE > MOST:
+                patient(_too_many, _explain, ())
 
     def _with_history(self, ids: list[str]) -> list[dict]:
         told = {"inputs": [{"id": one} for one in ids], "properties": PROPERTIES, "propertiesWithHistory": HISTORY}

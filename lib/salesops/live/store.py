@@ -15,6 +15,7 @@ from salesops.problems import BadInput
 from salesops.report import locks
 
 STATE = "state.json"
+OURS = {"parts", ".lock", f".{STATE}"}  # what may be there before it
 
 
 class Stopped(Exception):
@@ -41,7 +42,7 @@ class Store:
 
     def __enter__(self) -> "Store":
         state = self.folder / STATE
-        if self.folder.exists() and not state.is_file() and any(self.folder.iterdir()):
+        if self.folder.exists() and not state.is_file() and {path.name for path in self.folder.iterdir()} - OURS:
             raise BadInput(f"{self.folder} cannot be used", ["it holds something else; name a new folder"])
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -79,6 +80,7 @@ class Store:
             })  # fmt: skip
             draft = path.with_suffix(".draft")
             pq.write_table(table, draft)
+            _to_disk(draft)
             draft.replace(path)
             self._parts.append(path.name)
             self.n_records += len(records)
@@ -106,10 +108,15 @@ class Store:
                 rows = con.execute(f"SELECT record FROM last WHERE object = {literal(name)} ORDER BY id")
                 reader.write(name, (json.loads(text) for text in _each(rows)), draft)
         shutil.rmtree(self.folder / "spill", ignore_errors=True)
-        shutil.rmtree(self.folder / "export", ignore_errors=True)
-        draft.rename(self.folder / "export")
+        export, old = self.folder / "export", self.folder / "export.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if export.exists():
+            export.rename(old)
+        draft.rename(export)
+        shutil.rmtree(old, ignore_errors=True)
         if len(self._parts) > 1:
             gone, path = self._parts, self._next()
+            _to_disk(whole)
             whole.rename(path)
             self._parts = [path.name]
             self._save()
@@ -129,6 +136,11 @@ class Store:
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(self.folder / STATE)
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _each(rows):

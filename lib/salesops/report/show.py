@@ -179,6 +179,7 @@ def _seen(what: str) -> str:
         "of deals that were left out": _("of deals that were left out"),
         "merged": _("merged"),
         "cancelled": _("cancelled"),
+        "planned": _("planned"),
     }.get(what, what)
 
 

@@ -147,15 +147,16 @@ def read_ics(path: Path, file: str, sink: Sink) -> None:
 def _occurrences(events: list) -> tuple[list[list[str]], int]:
     """All times of all events, and how many of them belong to events that repeat.
 
-    What repeats without an end is read up to the last moment that the calendar itself knows: when it was written, or
-    when its last single event begins. A time that was moved stands in the calendar as an event of its own.
+    What repeats with an end is read to it; what repeats without one is read up to the last moment that the calendar
+    itself knows: when it was written, or when its last single event begins. A time that was moved stands in the
+    calendar as an event of its own.
 
     Raises
     ------
     ValueError
         If an event repeats too often to be meant.
     """
-    single = [event for event in events if "RRULE" not in event and "RDATE" not in event]
+    single = [event for event in events if not _repeats(event)]
     moved = {
         (str(event.get("UID", "")), _utc(event["RECURRENCE-ID"].dt)) for event in events if "RECURRENCE-ID" in event
     }
@@ -165,7 +166,7 @@ def _occurrences(events: list) -> tuple[list[list[str]], int]:
     last = max(known, default=None)
     rows, n_repeats = [], 0
     for event in events:
-        if event in single:
+        if not _repeats(event):
             at = _utc(event.start) if "RECURRENCE-ID" in event else None
             rows.append(_row(event, event.start, at))
             continue
@@ -176,14 +177,19 @@ def _occurrences(events: list) -> tuple[list[list[str]], int]:
     return rows, n_repeats
 
 
+def _repeats(event) -> bool:
+    return "RRULE" in event or "RDATE" in event
+
+
 def _times(event, last: dt.datetime | None) -> list:
-    """When an event that repeats takes place, up to `last`; its first time always."""
+    """When an event that repeats takes place: to its end, or without one up to `last`; its first time always."""
     from dateutil.rrule import rruleset, rrulestr
 
     begin = event.start
     first = begin if isinstance(begin, dt.datetime) else dt.datetime.combine(begin, dt.time())
     rules = rruleset()
     rules.rdate(first)
+    ends = all("COUNT" in rule or "UNTIL" in rule for rule in _all(event, "RRULE"))
     for rule in _all(event, "RRULE"):
         if rule.get("FREQ", [""])[0] not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
             raise ValueError("an event repeats in another way than by days, weeks, months or years")
@@ -196,7 +202,7 @@ def _times(event, last: dt.datetime | None) -> list:
                 add(_like(first, day.dt, first.time()))
     found = []
     for start in rules:
-        if found and (last is None or _utc(start) > last):
+        if found and not ends and (last is None or _utc(start) > last):
             break
         found.append(start if isinstance(begin, dt.datetime) else start.date())
         if len(found) > MOST_TIMES:
