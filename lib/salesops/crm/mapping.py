@@ -186,9 +186,7 @@ class TableMap(BaseModel):
     join: list[Join] = []
     stage_dates: dict[str, Cell] | str = {}  # deals only: {stage: column}, or a pattern whose group is the stage
     closing: Closing | None = None  # deals only
-    probability: Cell = (
-        ""  # deals only: the chance of winning, as 0.6 or 60; it also tells the order of stages not declared
-    )
+    probability: Cell = ""  # deals only: the chance of winning, as 0.6 or 60; tells the order of stages not declared
     repeats: bool = False  # rows that say the same of one key are one row
     sum: bool = False  # rows of one key are added up
 

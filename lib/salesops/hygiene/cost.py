@@ -39,10 +39,6 @@ class Range(NamedTuple):
     why: dict[str, int]
     unasked: tuple[str, ...] = ()
 
-    @property
-    def is_sure(self) -> bool:
-        return not any(self.why.values()) and not self.unasked
-
 
 def ranges(book: crm.Book, params: Params, rows: ibis.Table) -> list[Range]:
     """The range of each headline number of the period.

@@ -80,18 +80,9 @@ def facts(book: crm.Book, params: Params, days: list[Day], copies: dict[str, str
     written = {rule: _written(rule, rows, params, book) for rule in asked}
     if "missing" in asked:
         written |= {f"{BLANK}{one}": _is_blank(rows, one) for one in required(book, params)}
-    columns = ["nth", "deal_id", "rep_id", "pipeline", "stage", "position", "amount_minor", "active_at", "copy_of"]
-    columns += [
-        "expected_close_on",
-        "next_step",
-        "name",
-        "account_id",
-        "chance",
-        "stage_chance",
-        "pushes",
-        "created_at",
-    ]
-    return rows.select(*columns, status=rows.kind, since=rows.kind_since, **written)
+    columns = ["nth", "deal_id", "rep_id", "pipeline", "stage", "amount_minor", "name", "account_id", "created_at"]
+    columns += ["expected_close_on", "next_step", "chance", "stage_chance", "copy_of"]
+    return rows.select(*columns, status=rows.kind, **written)
 
 
 def _written(rule: str, rows: ibis.Table, params: Params, book: crm.Book) -> ibis.Column:
