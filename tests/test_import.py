@@ -217,6 +217,17 @@ def test_an_event_that_repeats_counts_each_time(tmp_path, rules, times):
     assert [str(at)[5:16] for at in rows["started_at"]] == [*times, "04-15 10:00"]
 
 
+def test_calendars_of_two_who_met_hold_one_meeting_and_plans_are_no_meetings(tmp_path):
+    text = WEEKLY.format(rules="RRULE:FREQ=WEEKLY;COUNT=4")
+    for name in ("ann", "bob"):
+        (tmp_path / f"{name}.ics").write_text(text)
+    given = [tmp_path / "ann.ics", tmp_path / "bob.ics"]
+    importing.bring_in("calendar", given, tmp_path / "book", currency="USD", exported_on="2026-04-10")
+    book = crm.open(tmp_path / "book")
+    assert [str(at)[5:10] for at in sorted(book.activities.execute()["started_at"])] == ["03-25", "04-01", "04-08"]
+    assert book.about["n_left_out"]["activities"] == {"repeated": 5, "planned": 2} and not book.about["n_refused"]
+
+
 @pytest.mark.parametrize(
     "rules", ["RRULE:FREQ=SECONDLY", "RRULE:FREQ=DAILY;COUNT=30000", "RRULE:FREQ=OFTEN", "RRULE:x"]
 )
