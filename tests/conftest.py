@@ -133,6 +133,14 @@ FUNNEL = {
     "segment_by": "segment",
     "horizon_days": 90,
     "min_deals": 20,
+    "cohort_by": "entry",
+    "stage_rule": "reached",
+    "count_of": "uniques",
+    "lost_date": "transition",
+    "accepted_stage": 1,
+    "exclude_reasons": "",
+    "exclude_amounts": "none",
+    "sizes": "",
 }
 
 

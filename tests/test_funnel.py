@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from salesops import crm, lang, stats
 from salesops.crm.sample import truth
 from salesops.crm.tables import TABLES
-from salesops.funnel import charts, compute, counts, measure, words
+from salesops.funnel import charts, cohorts, counts, measure, shift, tables, watching, words
 from salesops.funnel.compute import ALL
 from salesops.problems import BadInput
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
@@ -82,7 +82,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(funnel_params):
 
 
 def test_the_planted_drop_is_the_first_finding(book, funnel_params):
-    found = words.findings(measure(book, funnel_params()))
+    found = words.findings(measure(book, funnel_params()), "USD")
     assert found[0].tone == "bad" and "Proposal → Negotiation fell" in found[0].headline
     assert "Mid-market" in found[0].headline + found[0].detail
 
@@ -159,10 +159,10 @@ def test_what_is_learned_later_does_not_change_an_earlier_page(funnel_params, tm
     for late in (1, 3):
         write(tmp_path / str(late), *history(company(late)))
         found = measure(crm.Book(tmp_path / str(late), pd.Timestamp("2026-01-18").date()), params)
-        tables = [words.stage_table(found), words.time_table(found), words.rate_table(found, "USD")]
-        tables += [words.standing_table(found, "USD"), words.longest_table(found, "USD")]
+        shown = [tables.stage_table(found), tables.time_table(found), tables.win_table(found, "USD")]
+        shown += [tables.standing_table(found, "USD"), tables.longest_table(found, "USD")]
         pages.append(
-            [words.findings(found), words.tiles(found, "USD"), tables, found.curves["now"].share["won"].tolist()]
+            [words.findings(found, "USD"), words.tiles(found, "USD"), shown, found.curves["now"].share["won"].tolist()]
         )
     assert pages[0] == pages[1]
 
@@ -191,7 +191,7 @@ def test_the_share_won_and_the_time_in_stage_are_those_of_statsmodels(funnel_par
     visits = visits[visits["deal_id"].isin(cohort["deal_id"]) & (visits["stage"] == "Proposal")]
     stay = (visits["left_at"].fillna(cut) - visits["entered_at"]).dt.total_seconds() // 3600
     median = SurvfuncRight(stay.to_numpy(), visits["left_at"].notna().to_numpy()).quantile(0.5) / 24
-    row = found.stays.set_index("stage").loc["Proposal"]
+    row = found.times.stays.set_index("stage").loc["Proposal"]
     assert (row["n"], row["n_open"]) == (len(visits), int(visits["left_at"].isna().sum()))
     assert row["median"].value == pytest.approx(median, abs=1e-12)
 
@@ -229,18 +229,16 @@ def test_now_and_before_are_compared_at_one_age(book, funnel_params):
 
 def test_deals_created_today_do_not_make_none_certain():
     """25 deals watched for 90 days, none moved; 975 created yesterday add nothing to what is known."""
-    scope = counts.Scope("", (), {}, 90, 20)
+    scope = cohorts.Scope("", (), {}, 90, 20)
     old = pd.DataFrame({"outcome": ["open"], "age": [2200], "n": [25]})
     new = pd.DataFrame({"outcome": ["open"], "age": [24], "n": [975]})
-    rates = [compute._watch(table, "moved", scope)["watched"].at(90 * 24) for table in (old, pd.concat([old, new]))]
+    rates = [watching.watch(table, "moved", scope)["watched"].at(90 * 24) for table in (old, pd.concat([old, new]))]
     assert rates[1].high == pytest.approx(rates[0].high) == pytest.approx(stats.wilson(0, 25).high)
-    before = compute._watch(
+    before = watching.watch(
         pd.DataFrame({"outcome": ["moved", "lost"], "age": [24, 24], "n": [100, 900]}), "moved", scope
     )
-    curves = [compute._watch(pd.concat([old, new]), "moved", scope)["watched"].curve, before["watched"].curve]
-    assert (
-        compute._p_of_change([rates[1], stats.wilson(100, 1000)], curves, 90 * 24) > 0.05
-    )  # Fisher's test on the 25: 0.16
+    sides = [watching.watch(pd.concat([old, new]), "moved", scope)["watched"], before["watched"]]
+    assert shift.p_of_change([rates[1], stats.wilson(100, 1000)], sides, 90) > 0.05  # Fisher's test on the 25: 0.16
 
 
 @pytest.mark.parametrize("positions", [(10, 20, 30, 40, 50), (0, 1, 2, 3, 4), (3, 4, 5, 1, 2)])
@@ -252,8 +250,8 @@ def test_the_order_of_stages_counts_not_their_numbers(tmp_path, monkeypatch, pos
     made = by_hand.history(lives)
     monkeypatch.setattr(by_hand, "STAGES", numbered)
     book = by_hand.write(tmp_path / "b", *made)
-    scope = counts.Scope("", ("Lead", "Offer", "Talks"), {"now": compute_window()}, 60, 5)
-    table = counts.step_counts(scope, counts.paths(book, scope, counts.cohort_deals(book, scope, "none")))
+    scope = cohorts.Scope("", ("Lead", "Offer", "Talks"), {"now": compute_window()}, 60, 5)
+    table = counts.step_counts(scope, counts.paths(book, scope, cohorts.cohort_deals(book, scope, [], "none")))
     assert table.groupby("step")["n"].sum().to_dict() == {0: 3, 1: 2, 2: 1}
 
 
@@ -286,10 +284,10 @@ def test_without_any_history_nothing_is_said_of_single_stages(tmp_path, funnel_p
         period="2026-01", months=0, compare_to="none", segment_by="none", min_deals=5, horizon_days=30
     )
     found = measure(write(tmp_path / "b", deals, []), params)
-    table = words.stage_table(found)
+    table = tables.stage_table(found)
     assert [row[0] for row in table.rows] == ["Created → Won"] and "keeps no history of stages" in table.notes[0]
     assert table.rows[0][1:5] == ["80", "20", "20", "40"]
-    assert words.time_table(found) is None and words.longest_table(found, "USD") is None
+    assert tables.time_table(found) is None and tables.longest_table(found, "USD") is None
 
 
 def test_won_then_delivered_is_one_win_on_the_first_day(tmp_path, monkeypatch, funnel_params):
@@ -310,9 +308,9 @@ def test_won_then_delivered_is_one_win_on_the_first_day(tmp_path, monkeypatch, f
 def test_few_deals_are_too_few(book, funnel_params):
     found = measure(book, funnel_params(min_deals=5000))
     assert found.steps["rate"].isna().all() and found.changes.empty
-    table = words.stage_table(found)
+    table = tables.stage_table(found)
     assert all(row[5] == "—" for row in table.rows) and "at least 5000 are needed" in table.notes[0]
-    assert words.findings(found)[0].headline == "Too few deals to say what share is won"
+    assert words.findings(found, "USD")[0].headline == "Too few deals to say what share is won"
 
 
 @pytest.mark.parametrize(
@@ -336,7 +334,7 @@ def test_what_the_book_cannot_answer_is_refused(book, funnel_params, changed, sa
 def test_parameters_are_refused_all_at_once(funnel_params):
     with pytest.raises(BadInput) as error:
         funnel_params(
-            perod="x", min_deals="many", segment_by="shoe size", horizon_days=0, as_of="31.10.2026", lang="fr"
+            perod="x", min_deals="many", segment_by="shoe size", horizon_days=-1, as_of="31.10.2026", lang="fr"
         )
     message = str(error.value)
     for part in (
@@ -374,8 +372,8 @@ def test_a_move_back_a_skip_and_a_return_are_counted_as_said(tmp_path):
         (0, [stage(4, 2), stage(5, 3), stage(6, 4), stage(7, 3)]),  # won, undone: open in Talks
     ]
     book = write(tmp_path / "b", *history(lives))
-    scope = counts.Scope("", ("Lead", "Offer", "Talks"), {"now": compute_window()}, 60, 5)
-    table = counts.step_counts(scope, counts.paths(book, scope, counts.cohort_deals(book, scope, "none")))
+    scope = cohorts.Scope("", ("Lead", "Offer", "Talks"), {"now": compute_window()}, 60, 5)
+    table = counts.step_counts(scope, counts.paths(book, scope, cohorts.cohort_deals(book, scope, [], "none")))
     table = table.groupby(["step", "outcome"])["n"].sum().to_dict()
     assert table == {(0, "moved"): 4, (1, "moved"): 2, (1, "lost"): 1, (1, "open"): 1, (2, "moved"): 1, (2, "open"): 1}
 
@@ -388,23 +386,23 @@ def compute_window():
 
 def test_the_way_on_is_wilson_where_complete_and_censored_where_not():
     table = pd.DataFrame({"outcome": ["moved", "lost"], "age": [10, 20], "n": [30, 70]})
-    scope = counts.Scope("", (), {}, 90, 20)
-    assert compute._watch(table, "moved", scope)["watched"].at(90 * 24) == stats.wilson(30, 100)
+    scope = cohorts.Scope("", (), {}, 90, 20)
+    assert watching.watch(table, "moved", scope)["watched"].at(90 * 24) == stats.wilson(30, 100)
     watched = pd.concat([table, pd.DataFrame({"outcome": ["open"], "age": [15], "n": [40]})])
-    found = compute._watch(watched, "moved", scope)["watched"].at(90 * 24)
+    found = watching.watch(watched, "moved", scope)["watched"].at(90 * 24)
     assert found.value == pytest.approx(30 / 140) and found.n == 140
 
 
 def test_a_rate_stops_at_the_age_that_enough_deals_were_watched():
-    scope = counts.Scope("", (), {}, 90, 20)
+    scope = cohorts.Scope("", (), {}, 90, 20)
     some_open = pd.DataFrame(
         {"outcome": ["moved", "lost", "open", "open"], "age": [24, 50, 60, 900], "n": [30, 30, 85, 5]}
     )
     assert (
-        compute._watch(some_open, "moved", scope)["age_days"] == 2
+        watching.watch(some_open, "moved", scope)["age_days"] == 2
     )  # after hour 60 only 8 in 150 would still be watched
     all_ended = pd.DataFrame({"outcome": ["moved", "lost", "moved"], "age": [24, 50, 900], "n": [30, 30, 2]})
-    assert compute._watch(all_ended, "moved", scope)["age_days"] == 90  # few are left because they ended, not unwatched
+    assert watching.watch(all_ended, "moved", scope)["age_days"] == 90  # few are left because they ended, not unwatched
 
 
 def test_charts_draw_what_they_are_given():
@@ -429,16 +427,29 @@ def test_words_hold_in_every_shape_of_result(book, funnel_params):
     for compare_to, segment_by, language in shapes:
         lang.use(language)
         found = measure(book, funnel_params(compare_to=compare_to, segment_by=segment_by, lang=language))
-        tables = [
-            words.stage_table(found),
-            words.group_table(found, segment_by),
-            words.time_table(found),
-            words.rate_table(found, "USD"),
-            words.standing_table(found, "USD"),
-            words.longest_table(found, "USD"),
+        shown = [
+            tables.stage_table(found),
+            tables.group_table(found, segment_by),
+            tables.mix_table(found),
+            tables.quarter_table(found),
+            tables.age_table(found),
+            tables.time_table(found),
+            tables.total_table(found),
+            tables.stale_table(found, "USD"),
+            tables.longest_table(found, "USD"),
+            tables.velocity_table(found, "USD"),
+            tables.chain_table(found, "USD"),
+            tables.loss_table(found, "USD"),
+            tables.split_table(found),
+            tables.rep_table(found),
+            tables.win_table(found, "USD"),
+            tables.parity_table(found),
+            tables.convention_table(found),
+            tables.left_out_table(found, "USD"),
+            tables.standing_table(found, "USD"),
         ]
-        text = [part for made in (*words.findings(found), *words.tiles(found, "USD")) for part in made]
-        text += [cell for t in tables if t for row in ([t.caption], t.columns, t.notes, *t.rows) for cell in row]
+        text = [part for made in (*words.findings(found, "USD"), *words.tiles(found, "USD")) for part in made]
+        text += [cell for t in shown if t for row in ([t.caption], t.columns, t.notes, *t.rows) for cell in row]
         text += [
             words.conversion_caption(found),
             words.age_caption(found),
@@ -446,7 +457,7 @@ def test_words_hold_in_every_shape_of_result(book, funnel_params):
             words.conversion_alt(found),
         ]
         assert not [part for part in text if re.search(r"[{}]|\b(nan|None|inf)\b", part)]
-        assert all(len(row) == len(t.columns) == len(t.numeric) for t in tables if t for row in t.rows)
+        assert all(len(row) == len(t.columns) == len(t.numeric) for t in shown if t for row in t.rows)
 
 
 def test_deals_older_than_the_log_are_left_out(tmp_path, funnel_params):

@@ -82,6 +82,12 @@ def year_ago(period: Period) -> Period:
     return _span(add_months(period.first_on, -12), period.n_months)
 
 
+def quarter_of(day: dt.date, year_starts: int = 1) -> Period:
+    """The quarter that a day belongs to; quarters count from the fiscal year's first month."""
+    into = (day.month - year_starts) % 12
+    return parse(f"{add_months(day, -into).year}-Q{into // 3 + 1}", year_starts=year_starts)
+
+
 def month_before(today: dt.date) -> str:
     """The name of the last month that has ended on a day."""
     return f"{add_months(today.replace(day=1), -1):%Y-%m}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import ibis
+
+from salesops.crm.tables import DIMENSIONS
 
 if TYPE_CHECKING:
     from salesops.crm.book import Book
@@ -14,30 +17,82 @@ ON_ACCOUNT = ("segment", "industry", "region", "country")
 ON_REP = ("region", "team")
 
 
-def with_group(book: Book, deals: ibis.Table, dimension: str) -> ibis.Table:
-    """`deals` with a text column `group`: the first of the deal's own value, its account's, its rep's.
+def known_dimensions(book: Book) -> list[str]:
+    """The dimensions of which the source has any value."""
+    return [one for one in DIMENSIONS if one != "none" and _places(book, one)]
 
-    Missing where none of them has it.
+
+def _places(book: Book, dimension: str) -> list[str]:
+    """The tables that have a dimension, the first that has a value of a deal counts."""
+    filled = book.about["filled"]
+    if dimension == "rep":
+        return ["deals"] if "rep_id" in filled["deals"] else []
+    if dimension == "size":
+        return ["deals"] if "amount_minor" in filled["deals"] else []
+    places = ["deals"] if dimension in filled["deals"] else []
+    places += ["accounts"] if dimension in ON_ACCOUNT and dimension in filled["accounts"] else []
+    return places + (["reps"] if dimension in ON_REP and dimension in filled["reps"] else [])
+
+
+def with_dimensions(book: Book, deals: ibis.Table, dimensions: Sequence[str], *, sizes: Sequence[float] = ()):
+    """`deals` with a text column `by_<dimension>` for each: the deal's own value, else its account's, else its rep's.
+
+    Parameters
+    ----------
+    deals : any table with the columns of `book.deals`.
+    sizes : amounts, rising, that part deals by `size` into bands 0, 1, ...: below the first, from it on, ...
+
+    Missing where none of the places has it. A rep is called by name, with the id where two have one name, or by id
+    alone.
 
     Raises
     ------
     ValueError
-        If no table of the book has any value of this dimension.
+        If no table of the book has any value of a dimension.
     """
-    if dimension == "none":
-        return deals.mutate(group=ibis.literal(ALL))
-    places, filled = [], book.about["filled"]
-    if dimension in filled["deals"]:
-        places.append("own")
-        deals = deals.mutate(own=deals[dimension])
-    if dimension in ON_ACCOUNT and dimension in filled["accounts"]:
-        places.append("from_account")
-        accounts = book.accounts.select("account_id", from_account=book.accounts[dimension])
-        deals = deals.left_join(accounts, "account_id").drop("account_id_right")
-    if dimension in ON_REP and dimension in filled["reps"]:
-        places.append("from_rep")
-        reps = book.reps.select("rep_id", from_rep=book.reps[dimension])
-        deals = deals.left_join(reps, "rep_id").drop("rep_id_right")
-    if not places:
-        raise ValueError(f"segment_by {dimension}: the source has no value of it on deals, accounts or reps")
-    return deals.mutate(group=ibis.coalesce(*(deals[place] for place in places))).drop(*places)
+    wanted = [one for one in dimensions if one != "none"]
+    places = {one: _places(book, one) for one in wanted}
+    if missing := [one for one, where in places.items() if not where]:
+        raise ValueError(f"segment_by {missing[0]}: the source has no value of it on deals, accounts or reps")
+    found = {one: [deals[one]] for one in wanted if "deals" in places[one] and one not in ("rep", "size")}
+    from_accounts = [one for one in wanted if "accounts" in places[one]]
+    from_reps = [one for one in wanted if "reps" in places[one]] + (["name"] if "rep" in wanted else [])
+    joined = deals
+    if from_accounts:
+        accounts = book.accounts.select("account_id", **{f"account_{one}": book.accounts[one] for one in from_accounts})
+        joined = joined.left_join(accounts, "account_id").drop("account_id_right")
+    if from_reps:
+        reps = book.reps.select("rep_id", **{f"rep_{one}": book.reps[one] for one in from_reps})
+        if "rep" in wanted:
+            namesakes = reps.count().over(ibis.window(group_by=reps.rep_name))
+            named = ibis.ifelse(namesakes > 1, reps.rep_name + " (" + reps.rep_id + ")", reps.rep_name)
+            reps = reps.mutate(rep_name=named)
+        joined = joined.left_join(reps, "rep_id").drop("rep_id_right")
+    columns = {}
+    for one in wanted:
+        if one == "size":
+            columns["by_size"] = _band(joined.amount_minor, [round(edge * book.minor_units) for edge in sizes])
+        elif one == "rep":
+            columns["by_rep"] = ibis.coalesce(joined.rep_name, joined.rep_id)
+        else:
+            values = [joined[one]] if one in found else []
+            values += [joined[f"account_{one}"]] if one in from_accounts else []
+            values += [joined[f"rep_{one}"]] if one in from_reps else []
+            columns[f"by_{one}"] = ibis.coalesce(*values)
+    if "none" in dimensions:
+        columns["by_none"] = ibis.literal(ALL)
+    made = joined.mutate(**columns)
+    return made.select(*deals.columns, *columns)
+
+
+def _band(amount: ibis.Column, edges: Sequence[int]) -> ibis.Column:
+    band = ibis.literal(0)
+    for edge in edges:
+        band = band + (amount >= edge).cast("int64")
+    return ibis.ifelse(amount.isnull(), ibis.null("string"), band.cast("string"))
+
+
+def with_group(book: Book, deals: ibis.Table, dimension: str, *, sizes: Sequence[float] = ()) -> ibis.Table:
+    """`deals` with one dimension as the text column `group`; see `with_dimensions`."""
+    made = with_dimensions(book, deals, [dimension], sizes=sizes)
+    return made.rename(group=f"by_{dimension}")

@@ -76,7 +76,9 @@ FIELDS = ("created", "stage", "amount", "expected_close_on", "rep_id", "forecast
 CATEGORIES = ("pipeline", "best_case", "most_likely", "commit", "closed", "omitted")
 AS_GIVEN = "as_given"
 VAT = (AS_GIVEN, "in", "out")
-DIMENSIONS = ("none", "segment", "region", "source", "product", "deal_type", "industry", "country", "team")
+DIMENSIONS = (
+    "none", "segment", "region", "source", "product", "deal_type", "industry", "country", "team", "rep", "size",
+)  # fmt: skip
 C = Column
 
 TABLES = {

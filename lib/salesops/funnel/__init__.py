@@ -4,6 +4,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["charts", "words"],
+    submodules=["charts", "tables", "words"],
     submod_attrs={"compute": ["Funnel", "measure"], "params": ["Params"]},
 )

@@ -1,164 +1,172 @@
 """What the engine counts for the funnel: Ibis expressions that return small tables.
 
-A deal belongs to the cohort of the months it was created in. It counts at a stage if it reached it or
-passed it; a lost deal is not counted beyond its last real stage. What a deal is (won, lost, open) is
-what it was at the end of `as_of`, so a deal that was lost and came back is followed on. Ages are whole
-hours, by epoch seconds, which every engine counts alike.
+What a deal is (won, lost, open) is what it was at the end of `as_of`, so a deal that was lost and came back is
+followed on; a lost deal is not counted beyond its last real stage. Ages are whole hours, by epoch seconds, which every
+engine counts alike.
 """
-
-import datetime as dt
-from typing import NamedTuple
 
 import ibis
 import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
-from salesops.funnel.params import Params
+from salesops.funnel.cohorts import HOUR, LOST, NOT_KNOWN, OPEN, WON, Scope, valid, within
 
-HOUR = 3600
-WON, LOST, OPEN = "won", "lost", "open"
-NOT_KNOWN = "\0"  # the group of deals for which the source has no value; no value can be this
+AMOUNTS = ("n_amount", "n_negative", "total", "squares")
 
 
-class Scope(NamedTuple):
-    """What is looked at: a pipeline, its open stages in order, and the cohorts by name."""
-
-    pipeline: str
-    stages: tuple[str, ...]  # one without a name where the source keeps no history of stages
-    cohorts: dict[str, periods.Period]  # "now", and "before" where compared
-    horizon_days: int
-    min_deals: int
-    begins_on: dt.date | None = None  # where nothing is compared because the history begins only then
-    known_to: dt.date | None = None  # where the months shown are not over on the last day known
-
-
-def find_scope(book: crm.Book, params: Params) -> Scope:
-    """The pipeline asked for, or the one with most deals; its open stages in order."""
-    stages = book.stages.execute().sort_values(["pipeline", "position"])
-    sizes = book.deals.group_by("pipeline").agg(n=_.count()).order_by(ibis.desc("n"), "pipeline").execute()
-    known = sizes["pipeline"].tolist()
-    if params.pipeline and params.pipeline not in known:
-        raise ValueError(f"pipeline {params.pipeline!r} is not in the source; it has: {', '.join(known)}")
-    if not known:
-        raise ValueError(f"no deal is known at the end of {book.as_of}")
-    pipeline = params.pipeline or known[0]
-    names = stages[(stages["pipeline"] == pipeline) & (stages["kind"] == OPEN)]["stage"]
-    begins_on = _begins_on(book)
-    window = params.window._replace(last_on=min(params.window.last_on, book.as_of))
-    cohorts = {"now": window}
-    if params.versus and params.versus.first_on >= begins_on:
-        cohorts["before"] = params.versus
-    staged = book.about["history"] != "current_stage"
-    too_early = begins_on if params.versus and "before" not in cohorts else None
-    return Scope(
-        pipeline,
-        tuple(names) if staged else ("",),
-        cohorts,
-        params.horizon_days,
-        params.min_deals,
-        begins_on=too_early,
-        known_to=book.as_of if window.last_on < params.window.last_on else None,
-    )
-
-
-def _begins_on(book: crm.Book) -> dt.date:
-    """The first day of the first month that the history holds."""
-    first = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).tz_localize("UTC")
-    return first.tz_convert(book.time_zone).date().replace(day=1)
-
-
-def _in_cohort(moment: ibis.Column, book: crm.Book, scope: Scope) -> ibis.Column:
-    """Which cohort a moment falls in; missing outside. Where two overlap, it is now."""
-    bounds = {
-        name: (periods.start_of(p.first_on, book.time_zone), periods.end_of(p.last_on, book.time_zone))
-        for name, p in scope.cohorts.items()
+def _sums(amount: ibis.Column) -> dict[str, ibis.Value]:
+    """How many have an amount, how many one below zero, their sum and the sum of their squares, in minor units."""
+    exact = amount.cast("float64")
+    return {
+        "n_amount": amount.count(),
+        "n_negative": (amount < 0).sum().coalesce(0),
+        "total": exact.sum().coalesce(0.0),
+        "squares": (exact * exact).sum().coalesce(0.0),
     }
-    return ibis.cases(*[((moment >= low) & (moment < high), name) for name, (low, high) in bounds.items()])
-
-
-def cohort_deals(book: crm.Book, scope: Scope, dimension: str) -> ibis.Table:
-    deals = crm.with_group(book, book.deals.filter(_.pipeline == scope.pipeline), dimension)
-    deals = deals.mutate(cohort=_in_cohort(deals.created_at, book, scope)).filter(_.cohort.notnull())
-    deals = deals.filter((_.status == OPEN) | _.closed_at.notnull())  # closed on a day not known: of no known age
-    if book.about["log_begins"]:  # what a deal did before the log began is not known
-        deals = deals.filter(deals.created_at >= ibis.timestamp(book.about["log_begins"]).truncate("s"))
-    return deals.select("deal_id", "cohort", "group", "status", "created_at")
 
 
 def paths(book: crm.Book, scope: Scope, cohort: ibis.Table) -> ibis.Table:
-    """One row per deal: when it reached each step (t0, t1, ... won) or was lost, in epoch seconds."""
-    n = len(scope.stages)
-    visits = book.visits.join(cohort, "deal_id")
+    """`cohort` with when each deal reached each step (t0, t1, ... won) or was lost, in epoch seconds.
+
+    A step counts by the rule of the scope: `reached` or passed, or `strict`ly entered after all before it; `r0, r1,
+    ...` are when it was reached or passed. `own0, ...`: whether it was entered itself, which dates it.
+    """
+    n, offset = len(scope.stages), scope.rules.accepted_stage - 1
+    visits = book.visits.semi_join(cohort, "deal_id")
     won, lost = (visits.kind == kind for kind in (WON, LOST))
     ended = visits.left_at.isnull()
     at = visits.entered_at.epoch_seconds()
-    step = ibis.cases((won, n + 1), (visits.position > n, n), else_=visits.position)  # missing where not known
+    place = visits.position - offset
+    step = ibis.cases((won, n + 1), (place > n, n), else_=place)  # missing where not known
     reached = ~lost & (~won | ended)
     since = visits.kind_since.epoch_seconds()
-    times = {f"t{k}": at.min(where=reached & (step >= k + 1)) for k in range(1, n)}
-    times[f"t{n}"] = since.min(where=won & ended)
-    own = {f"own{k}": ((step == k + 1) & (visits.kind == OPEN)).any() for k in range(n)}
-    own = {name: value.fill_null(False) for name, value in own.items()}
+    times = {f"r{k}": at.min(where=reached & (step >= k + 1)) for k in range(1, n)}
+    times[f"r{n}"] = since.min(where=won & ended)
+    entered = {f"e{k}": at.min(where=(step == k + 1) & (visits.kind == OPEN)) for k in range(n)}
+    own = {f"own{k}": ((step == k + 1) & (visits.kind == OPEN)).any().fill_null(False) for k in range(n)}
     own |= {} if any(scope.stages) else {"own0": (visits.seq >= 0).any()}  # every deal's creation is known
-    paths = visits.group_by("deal_id", "cohort", "group", "status").agg(
-        t0=ibis.least(at.min(), visits.created_at.min().epoch_seconds()),
-        t_lost=since.max(where=lost & ended),
-        **times,
-        **own,
+    times_of = visits.group_by("deal_id").agg(
+        first_s=at.min(), t_lost=since.max(where=lost & ended), **times, **entered, **own
     )
-    end = int(pd.Timestamp(book.cut).timestamp())
-    return paths.mutate(t_end=ibis.literal(end, "int64"))
+    found = cohort.join(times_of, "deal_id")
+    begun = ibis.least(found.first_s, found.entry_s) if offset == 0 else found.entry_s
+    found = found.mutate(r0=begun, t_end=ibis.literal(int(pd.Timestamp(book.cut).timestamp()), "int64"))
+    if scope.rules.stage_rule == "reached":
+        return found.mutate(**{f"t{k}": found[f"r{k}"] for k in range(n + 1)})
+    strict = found.own0
+    steps = {"t0": ibis.ifelse(strict, found.r0, ibis.null("int64"))}
+    for k in range(1, n):
+        strict = strict & found[f"own{k}"]
+        steps[f"t{k}"] = ibis.ifelse(strict, found[f"e{k}"], ibis.null("int64"))
+    return found.mutate(**steps, **{f"t{n}": ibis.ifelse(strict, found[f"r{n}"], ibis.null("int64"))})
 
 
 def step_counts(scope: Scope, paths: ibis.Table) -> pd.DataFrame:
-    """cohort, group, step, dated, outcome, age (hours), n: what became of the deals that reached each step."""
+    """cohort, group, step, dated, outcome, age (hours), n and sums of amounts: what became of the deals at each step.
+
+    The outcome is moved, lost, open, or under the strict rule other: it went past the next step.
+    """
     parts = []
     for k in range(len(scope.stages)):
         here = paths.filter(paths[f"t{k}"].notnull())
-        moved, lost = here[f"t{k + 1}"].notnull(), here.t_lost.notnull()
-        until = ibis.ifelse(moved, here[f"t{k + 1}"], ibis.ifelse(lost, here.t_lost, here.t_end))
-        outcome = ibis.ifelse(moved, "moved", ibis.ifelse(lost, "lost", "open"))
-        age = ibis.greatest((until - here[f"t{k}"]) // HOUR, 0)
-        rows = here.select("cohort", "group", step=ibis.literal(k), dated=here[f"own{k}"], outcome=outcome, age=age)
-        parts.append(rows.group_by("cohort", "group", "step", "dated", "outcome", "age").agg(n=_.count()))
-    return ibis.union(*parts).execute() if len(parts) > 1 else parts[0].execute()
+        moved, lost, past = here[f"t{k + 1}"].notnull(), here.t_lost.notnull(), here[f"r{k + 1}"].notnull()
+        last = ibis.cases((moved, here[f"t{k + 1}"]), (past, here[f"r{k + 1}"]), (lost, here.t_lost), else_=here.t_end)
+        outcome = ibis.cases((moved, "moved"), (past, "other"), (lost, "lost"), else_="open")
+        rows = here.select(
+            "cohort", "group", "amount_minor", "until_s", "from_s",
+            step=ibis.literal(k), dated=here[f"own{k}"], outcome=outcome, begun=here[f"t{k}"], last=last,
+        )  # fmt: skip
+        parts.append(rows)
+    rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return _by_age(rows, scope, ["cohort", "group", "step", "dated", "outcome"])
 
 
-def life_counts(paths: ibis.Table) -> pd.DataFrame:
-    """cohort, group, outcome, age (hours since creation), n."""
-    won = paths.status == WON
-    last = [name for name in paths.columns if name.startswith("t") and name[1:].isdigit()][-1]
-    until = ibis.ifelse(won, paths[last], ibis.ifelse(paths.status == LOST, paths.t_lost, paths.t_end))
-    age = ibis.greatest((until - paths.t0) // HOUR, 0)
-    rows = paths.select("cohort", "group", outcome=paths.status, age=age)
-    return rows.group_by("cohort", "group", "outcome", "age").agg(n=_.count()).execute()
+def visit_counts(book: crm.Book, scope: Scope, cohort: ibis.Table) -> pd.DataFrame:
+    """As `step_counts`, each visit of a stage for itself: it ended further on, lost, other (a stage before), or not."""
+    visits = book.visits
+    order = ibis.window(group_by=visits.deal_id, order_by=visits.seq)
+    visits = visits.mutate(
+        to=visits.position.lead().over(order), to_kind=visits.kind.lead().over(order), to_at=visits.left_at
+    )
+    visits = visits.filter(_.kind == OPEN, _.entered_at.notnull(), _.position >= scope.rules.accepted_stage)
+    seen = visits.join(cohort, "deal_id")
+    further = (seen.to_kind == WON) | ((seen.to_kind == OPEN) & (seen.to > seen.position))
+    outcome = ibis.cases(
+        (seen.to_at.isnull(), "open"), (further, "moved"), (seen.to_kind == LOST, "lost"), else_="other"
+    )
+    end = ibis.literal(int(pd.Timestamp(book.cut).timestamp()), "int64")
+    rows = seen.select(
+        "cohort", "group", "amount_minor", "until_s", "from_s",
+        step=seen.position - scope.rules.accepted_stage, dated=ibis.literal(True), outcome=outcome,
+        begun=seen.entered_at.epoch_seconds(), last=seen.to_at.epoch_seconds().coalesce(end),
+    )  # fmt: skip
+    return _by_age(rows, scope, ["cohort", "group", "step", "dated", "outcome"])
 
 
-def stay_counts(book: crm.Book, cohort: ibis.Table) -> pd.DataFrame:
-    """stage, age (hours), n_ended, n_open: every visit of the present cohort, those still going on as open."""
-    visits = book.visits.filter(_.kind == OPEN, _.entered_at.notnull())
-    visits = visits.join(cohort.filter(_.cohort == "now").select("deal_id"), "deal_id")
-    until = visits.left_at.coalesce(book.cut)
-    age = (until.epoch_seconds() - visits.entered_at.epoch_seconds()) // HOUR
-    rows = visits.select("stage", age=age, ended=visits.left_at.notnull())
-    return rows.group_by("stage", "age").agg(n_ended=_.ended.sum(), n_open=(~_.ended).sum()).execute()
+def _by_age(rows: ibis.Table, scope: Scope, keys: list[str]) -> pd.DataFrame:
+    """Counts by age since the clock started, of what the cohort's convention takes."""
+    match scope.rules.cohort_by:
+        case "entry":
+            clock = rows.begun
+        case "active":  # from_s is the later of the entry and the first day of the months
+            clock = ibis.greatest(rows.begun, rows.from_s)
+            rows = rows.filter(rows.begun < rows.until_s, rows["last"] >= rows.from_s)
+        case "snapshot":
+            clock = rows.from_s
+            rows = rows.filter(rows.begun < rows.until_s, rows["last"] >= rows.until_s)
+    age = ibis.greatest((rows["last"] - clock) // HOUR, 0)
+    counted = rows.select(*keys, "amount_minor", age=age).group_by(*keys, "age")
+    return counted.agg(lambda table: table.count().name("n"), **_sums(rows.amount_minor)).execute()
+
+
+def life_counts(paths: ibis.Table, dimensions: list[str]) -> pd.DataFrame:
+    """dimension, cohort, group, outcome, age (hours since the clock started), n and sums of amounts.
+
+    The dimension `group` is the one that the page is split by.
+    """
+    last = max(
+        (name for name in paths.columns if name[0] == "r" and name[1:].isdigit()), key=lambda name: int(name[1:])
+    )
+    until = ibis.cases((paths.status == WON, paths[last]), (paths.status == LOST, paths.t_lost), else_=paths.t_end)
+    clock = ibis.ifelse(paths.from_s == paths.entry_s, paths.r0, paths.from_s)
+    age = ibis.greatest((until - clock) // HOUR, 0)
+    names = ["group", *(f"by_{one}" for one in dimensions)]
+    rows = paths.select(
+        "cohort", "amount_minor", outcome=paths.status, age=age, **{name: paths[name] for name in names}
+    )
+    long = rows.pivot_longer(list(names), names_to="dimension", values_to="value")
+    counted = long.group_by("dimension", "cohort", _.value.name("group"), "outcome", "age")
+    table = counted.agg(n=_.count(), **_sums(long.amount_minor)).execute()
+    return table.assign(dimension=table["dimension"].str.removeprefix("by_"))
 
 
 def closing_counts(book: crm.Book, scope: Scope, dimension: str) -> pd.DataFrame:
-    """cohort (of the closing day), group, status, n, n_amount, n_negative, total, squares (minor units)."""
-    deals = book.deals.filter(_.pipeline == scope.pipeline, _.closed_at.notnull())
-    deals = crm.with_group(book, deals, dimension)
-    deals = deals.mutate(cohort=_in_cohort(deals.closed_at, book, scope)).filter(_.cohort.notnull())
-    amount = deals.amount_minor.cast("float64")
+    """cohort (of the closing day), group, status, n, sums of amounts, days and squared days from creation to close.
+
+    A deal closes when it was moved to won or lost; a lost one on its entered closing day where the scope says so.
+    """
+    deals = valid(book, scope).filter(_.closed_at.notnull())
+    deals = crm.with_group(book, deals, dimension, sizes=scope.rules.sizes)
+    moment = deals.closed_at
+    if scope.rules.lost_date == "close_date":
+        entered = deals.expected_close_on.cast("timestamp")
+        moment = ibis.ifelse((deals.status == LOST) & entered.notnull(), entered, moment)
+    return _closed(deals.mutate(cohort=within(moment, book, scope)))
+
+
+def _closed(deals: ibis.Table) -> pd.DataFrame:
+    deals = deals.filter(_.cohort.notnull())
+    days = (deals.closed_at.epoch_seconds() - deals.created_at.epoch_seconds()).cast("float64") / 86_400
+    days = ibis.greatest(days, 0)
     counts = deals.group_by("cohort", "group", "status").agg(
         n=_.count(),
-        n_amount=_.amount_minor.count(),
-        n_negative=(_.amount_minor < 0).sum(),
-        total=_.amount_minor.sum().cast("float64"),
-        squares=(amount * amount).sum(),
+        **_sums(deals.amount_minor),
+        n_days=days.count(),
+        days=days.sum().coalesce(0.0),
+        days_squares=(days * days).sum().coalesce(0.0),
     )
-    return counts.execute().fillna({"total": 0.0, "squares": 0.0, "group": NOT_KNOWN})
+    return counts.execute().fillna({"group": NOT_KNOWN})
 
 
 def standing(book: crm.Book, scope: Scope) -> pd.DataFrame:
@@ -175,20 +183,6 @@ def standing(book: crm.Book, scope: Scope) -> pd.DataFrame:
     table[["n", "n_undated", "n_amount"]] = table[["n", "n_undated", "n_amount"]].fillna(0).astype(int)
     amount = table["minor"].astype("float64") / book.minor_units
     return table.assign(amount=amount.where(table["n_amount"] > 0)).drop(columns="minor")
-
-
-def longest(book: crm.Book, scope: Scope, n: int = 8) -> pd.DataFrame:
-    """The open deals that have been longest in a known stage: deal, account, stage, days_in_stage, amount."""
-    deals = book.deals.filter(_.pipeline == scope.pipeline, _.status == OPEN, _.stage_entered_at.notnull())
-    deals = deals.filter(_.stage.notnull(), ibis.literal(any(scope.stages)))
-    accounts = book.accounts.select("account_id", account=_.name)
-    deals = deals.left_join(accounts, "account_id")
-    seconds = ibis.literal(int(pd.Timestamp(book.cut).timestamp()), "int64") - deals.stage_entered_at.epoch_seconds()
-    rows = deals.select("deal_id", "name", "account", "stage", "amount_minor", "stage_entered_at", seconds=seconds)
-    top = rows.order_by(ibis.desc("seconds"), "deal_id").limit(n).execute()
-    return top.assign(
-        days_in_stage=top["seconds"] / 86_400, amount=top["amount_minor"].astype("float64") / book.minor_units
-    )
 
 
 def open_before(book: crm.Book, scope: Scope) -> pd.DataFrame:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from salesops import lang
-from salesops.findings import Finding, Table, Tile
-from salesops.funnel.compute import ALL, LEAST_VALUED, Funnel
-from salesops.funnel.counts import NOT_KNOWN
+from salesops.findings import Finding, Tile
+from salesops.funnel.cohorts import NOT_KNOWN, Scope
+from salesops.funnel.compute import ALL, Funnel
+from salesops.funnel.shift import Shift
 from salesops.lang import _, ngettext
 from salesops.stats import Estimate
 
@@ -20,16 +21,30 @@ def title() -> str:
 
 def facts(funnel: Funnel) -> list[str]:
     """What stands in the page's head beside the source and the period."""
-    created = _("deals created {window}").format(window=lang.period(funnel.scope.cohorts["now"]))
-    return [part for part in (funnel.scope.pipeline, created) if part]
+    deals = _("deals {whose}").format(whose=whose(funnel.scope, "now"))
+    return [part for part in (funnel.scope.pipeline, deals) if part]
 
 
-def findings(funnel: Funnel) -> list[Finding]:
-    """What the reader should know first: what changed beyond chance, then where things stand."""
-    return [*_changed(funnel), _won(funnel), *_weakest(funnel), *_slowest(funnel)]
+def whose(scope: Scope, cohort: str) -> str:
+    """Which deals: created in May – October 2026, or what the page's convention says instead."""
+    rules = scope.rules
+    text = {"active": _("open at any time in {window}"), "snapshot": _("open at the end of {window}")}.get(
+        rules.cohort_by
+    )
+    if text is None:
+        text = _("created in {window}") if rules.accepted_stage == 1 else _("accepted in {window}")
+    return text.format(window=lang.period(scope.cohorts[cohort]))
 
 
-def _changed(funnel: Funnel) -> list[Finding]:
+def findings(funnel: Funnel, currency: str) -> list[Finding]:
+    """What the reader should know first: what changed beyond chance, then where things stand and stand still."""
+    return [
+        *_changed(funnel, currency), *_reversed(funnel), _won(funnel), *_stale(funnel, currency), *_weakest(funnel),
+        *_slowest(funnel), *_velocity(funnel, currency), *_differs(funnel),
+    ]  # fmt: skip
+
+
+def _changed(funnel: Funnel, currency: str) -> list[Finding]:
     """One finding for each stage that changed beyond chance: of all deals, or of the group that did."""
     table = funnel.changes
     if table.empty:
@@ -49,36 +64,88 @@ def _changed(funnel: Funnel) -> list[Finding]:
         here = found[found["step"] == step]
         together = here[here["group"] == ALL]
         row = next((together if len(together) else here).itertuples())
-        findings_.append(_one_change(funnel, row, here[here["group"] != row.group]))
+        findings_.append(_one_change(funnel, row, here[here["group"] != row.group], currency))
     return findings_
 
 
-def _one_change(funnel: Funnel, row, others: pd.DataFrame) -> Finding:
+def _one_change(funnel: Funnel, row, others: pd.DataFrame, currency: str) -> Finding:
     """`others` are the groups that changed beyond chance at the same stage."""
     points = abs(round(row.change.value * 100))
     step = step_name(funnel, row.step)
-    place = step if row.group == ALL else _("{group}: {step}").format(group=group_name(row.group), step=step)
+    group = group_name(funnel.scope, row.group)
+    place = step if row.group == ALL else _("{group}: {step}").format(group=group, step=step)
     if row.change.value < 0:
         headline = ngettext("{step} fell {points} point to {now}", "{step} fell {points} points to {now}", points)
     else:
         headline = ngettext("{step} rose {points} point to {now}", "{step} rose {points} points to {now}", points)
     headline = headline.format(step=place, points=points, now=lang.percent(row.rate.value))
-    detail = _(
-        "It was {before} for deals created in {period}. The 95% interval of the change is {low} to {high} points; it "
-        "stands out after correcting for {n} comparisons (adjusted p {p}). Deals that reached the stage: {n_deals}, "
-        "followed for {age} days."
-    ).format(
-        before=lang.percent(row.rate_before.value),
-        period=lang.period(funnel.scope.cohorts["before"]),
-        low=lang.points(row.change.low, signed=True),
-        high=lang.points(row.change.high, signed=True),
-        n=len(funnel.changes),
-        p=p_value(row.p_adjusted),
-        n_deals=lang.count(row.n),
-        age=lang.days(row.age_days),
+    taken = funnel.shifts.get(int(row.step))
+    parts = [
+        _("It was {before} for deals of {period}; the 95% interval of the change is {low} to {high} points.").format(
+            before=lang.percent(row.rate_before.value),
+            period=lang.period(funnel.scope.cohorts["before"]),
+            low=lang.points(row.change.low, signed=True),
+            high=lang.points(row.change.high, signed=True),
+        ),
+        *_since(funnel, row, taken),
+        *_explained(funnel, taken),
+        *_at_stake(taken, currency),
+        *_groups_too(funnel, row, others),
+        _(
+            "It stands out after correcting for {n} comparisons (adjusted p {p}). Deals that reached the stage: "
+            "{n_deals}, followed for {age} days."
+        ).format(
+            n=len(funnel.changes), p=p_value(row.p_adjusted), n_deals=lang.count(row.n), age=lang.days(row.age_days)
+        ),
+    ]
+    return Finding("bad" if row.change.value < 0 else "good", headline, " ".join(parts))
+
+
+def _since(funnel: Funnel, row, taken: Shift | None) -> list[str]:
+    """Since when: the quarters of reaching the stage that stand out."""
+    if taken is None or not taken.since:
+        return []
+    of = "" if taken.of_group in (ALL, row.group) else group_name(funnel.scope, taken.of_group) + ": "
+    table = taken.quarters.set_index("period")
+    named = "; ".join(
+        _("{period} with {share} ({interval})").format(
+            period=lang.period(period),
+            share=lang.percent(table.loc[[period], "rate"].iloc[0].value),
+            interval=lang.between(*table.loc[[period], "rate"].iloc[0][1:3]),
+        )
+        for period in taken.since
     )
-    tone = "bad" if row.change.value < 0 else "good"
-    return Finding(tone, headline, " ".join([detail, *_groups_too(funnel, row, others)]))
+    text = ngettext(
+        "By quarter of reaching the stage, one stands out: {of}{named}.",
+        "By quarter of reaching the stage, {n} stand out: {of}{named}.",
+        len(taken.since),
+    )
+    return [text.format(n=len(taken.since), of=of, named=named)]
+
+
+def _explained(funnel: Funnel, taken: Shift | None) -> list[str]:
+    """The group that explains most of what the groups' own shares did, with how much of it."""
+    if taken is None or taken.leader is None:
+        return []
+    group = group_name(funnel.scope, taken.leader)
+    if taken.share_of_own > 1:
+        text = _("{group} explains all of the stage's change and more; the other groups together went the other way.")
+        return [text.format(group=group)]
+    text = _("{group} explains most: {share} of the change of the groups' own shares.")
+    return [text.format(group=group, share=lang.percent(taken.share_of_own))]
+
+
+def _at_stake(taken: Shift | None, currency: str) -> list[str]:
+    if taken is None or taken.money is None:
+        return []
+    money = taken.money
+    low, high = sorted((abs(money.low), abs(money.high)))
+    text = _("It costs about {money} of won amount ({low} to {high})")
+    if money.value > 0:
+        text = _("It brings about {money} of won amount ({low} to {high})")
+    text += _(", if what goes further is won as often, and is worth as much, as before.")
+    amounts = {"money": abs(money.value), "low": low, "high": high}
+    return [text.format(**{name: lang.money(value, currency, compact=True) for name, value in amounts.items()})]
 
 
 def _groups_too(funnel: Funnel, row, others: pd.DataFrame) -> list[str]:
@@ -87,7 +154,7 @@ def _groups_too(funnel: Funnel, row, others: pd.DataFrame) -> list[str]:
         return [_("No single group stands out beyond chance.")]
     return [
         _("{group} stands out: {before} before, {now} now.").format(
-            group=group_name(other.group),
+            group=group_name(funnel.scope, other.group),
             before=lang.percent(other.rate_before.value),
             now=lang.percent(other.rate.value),
         )
@@ -95,19 +162,156 @@ def _groups_too(funnel: Funnel, row, others: pd.DataFrame) -> list[str]:
     ]
 
 
+def _reversed(funnel: Funnel) -> list[Finding]:
+    """Stages whose total went one way while the groups' own shares went the other (Simpson's paradox)."""
+    found = []
+    for step, taken in funnel.shifts.items():
+        if taken.reversed:
+            headline = _("{step}: the total hides what the groups did").format(step=step_name(funnel, step))
+            text = _(
+                "All together the share changed by {total} points, but at an unchanged mix of groups it would have "
+                "changed by {own} points ({low} to {high}); the mix brought {mix} points. Judge the groups, not the "
+                "total."
+            )
+            points = {"total": taken.total, "own": taken.own.value, "low": taken.own.low, "high": taken.own.high,
+                      "mix": taken.mix}  # fmt: skip
+            detail = text.format(**{name: lang.points(value, signed=True) for name, value in points.items()})
+            found.append(Finding("warn", headline, detail))
+    return found
+
+
+def _stale(funnel: Funnel, currency: str) -> list[Finding]:
+    """Open deals past the age of three quarters of the won ones, and what became of such deals, at the worst stage."""
+    table = funnel.times.stale
+    n_stale, n_limited = int(table["n_stale"].sum()), int(table["n_limited"].sum())
+    if not n_stale:
+        return []
+    headline = ngettext(
+        "{n} of {of} open deals is older in its stage than three in four won deals were",
+        "{n} of {of} open deals are older in their stage than three in four won deals were",
+        n_stale,
+    ).format(n=lang.count(n_stale), of=lang.count(n_limited))
+    detail = _("They are worth {money}.").format(
+        money=lang.money(table["amount"].sum(min_count=1), currency, compact=True)
+    )
+    known = table[[one is not None for one in table["after"]]]
+    worst = known[[a.high < u.low for a, u in zip(known["after"], known["usual"], strict=True)]]
+    if len(worst):
+        row = worst.assign(gap=[u.value - a.value for a, u in zip(worst["after"], worst["usual"], strict=True)])
+        row = row.sort_values("gap", kind="stable").iloc[-1]
+        detail += " " + _(
+            "In {stage}, {share} ({interval}) of the deals that passed that age were won within {days} days; of all "
+            "that entered it, {usual}."
+        ).format(
+            stage=row["stage"],
+            share=lang.percent(row["after"].value),
+            interval=lang.between(*row["after"][1:3]),
+            days=lang.days(row["age_days"]),
+            usual=lang.percent(row["usual"].value),
+        )
+    elif len(known):
+        detail += " " + _("Such deals were not won less often, beyond chance, than all that entered the stage.")
+    return [Finding("warn", headline, detail)]
+
+
+def _velocity(funnel: Funnel, currency: str) -> list[Finding]:
+    """What changed the amount won a day, where a part is beyond chance."""
+    found = funnel.velocity
+    if found is None or not found.beyond:
+        return []
+    name = max(found.beyond, key=lambda one: abs(found.parts[one].value))
+    part = found.parts[name]
+    text = (
+        _("{factor} brought {part} a day to velocity")
+        if part.value > 0
+        else _("{factor} took {part} a day from velocity")
+    )
+    headline = text.format(factor=factor_name(name), part=lang.money(abs(part.value), currency, compact=True))
+    detail = _(
+        "Velocity went from {before} to {now} a day; the 95% interval of this part is {low} to {high}. The four parts "
+        "sum to the change."
+    ).format(
+        before=lang.money(found.before["velocity"], currency, compact=True),
+        now=lang.money(found.now["velocity"], currency, compact=True),
+        low=lang.money(part.low, currency, compact=True),
+        high=lang.money(part.high, currency, compact=True),
+    )
+    return [Finding("good" if part.value > 0 else "bad", headline, detail)]
+
+
+def factor_name(name: str) -> str:
+    return {
+        "n_deals": _("Number of deals"),
+        "win_rate": _("Win rate"),
+        "deal_size": _("Deal size"),
+        "cycle": _("Length of the cycle"),
+    }[name]
+
+
+def _differs(funnel: Funnel) -> list[Finding]:
+    """The groups that are won more or less often, and those that are quicker or slower, beyond chance."""
+    table, found = funnel.splits, []
+    pace = table[table["p_pace"] < SIGNIFICANT]
+    order = pace.assign(size=[abs(np.log(one.value)) for one in pace["pace"]]).sort_values(
+        "size", ascending=False, kind="stable"
+    )
+    if len(order):
+        top = order.drop_duplicates("dimension").head(3)
+        named = "; ".join(_pace_words(funnel, row) for row in top.itertuples())
+        headline = _("How long stages take differs by {what}").format(what=_listed(top["dimension"]))
+        detail = _(
+            "{named}; each against all others, beyond chance after correcting for {n} comparisons. That says who, not "
+            "why: groups overlap."
+        ).format(named=named, n=int(table["p_pace"].notna().sum()))
+        found.append(Finding("plain", headline, detail))
+    won = table[table["p_won"] < SIGNIFICANT]
+    order = won.assign(size=[abs(one.value) for one in won["change"]]).sort_values(
+        "size", ascending=False, kind="stable"
+    )
+    if len(order):
+        top = order.drop_duplicates("dimension").head(3)
+        named = "; ".join(
+            _("{group} {share} ({interval}), others {others}").format(
+                group=group_name(funnel.scope, row.group, row.dimension),
+                share=lang.percent(row.rate.value),
+                interval=lang.between(row.rate.low, row.rate.high),
+                others=lang.percent(row.rate_others.value),
+            )
+            for row in top.itertuples()
+        )
+        headline = _("The share won differs by {what}").format(what=_listed(top["dimension"]))
+        detail = _(
+            "Won within {days} days: {named}; beyond chance after correcting for {n} comparisons. That says who, not "
+            "why: groups overlap."
+        ).format(days=lang.days(top["age_days"].min()), named=named, n=int(table["p_won"].notna().sum()))
+        found.append(Finding("plain", headline, detail))
+    return found
+
+
+def _listed(dimensions) -> str:
+    return ", ".join(dimension_name(one).lower() for one in dimensions)
+
+
+def _pace_words(funnel: Funnel, row) -> str:
+    """A group's time in the others'."""
+    group, pace = group_name(funnel.scope, row.group, row.dimension), row.pace
+    text = _("{group} takes {share} of the others' time in a stage ({interval})")
+    interval = lang.between(pace.low, pace.high)
+    return text.format(group=group, share=lang.percent(pace.value), interval=interval)
+
+
 def _won(funnel: Funnel) -> Finding:
-    life = _life(funnel, "now")
-    window = lang.period(funnel.scope.cohorts["now"])
+    life = life_of(funnel, "now")
     if life["rate"] is None:
         headline = _("Too few deals to say what share is won")
         if life["n"] >= funnel.scope.min_deals:
             headline = _("The deals are too young to say what share is won")
-        return Finding("warn", headline, _too_few(life["n"], funnel.scope.min_deals))
+        return Finding("warn", headline, too_few(life["n"], funnel.scope.min_deals))
     headline = _("{share} of deals are won within {days} days").format(
         share=lang.percent(life["rate"].value), days=lang.days(life["age_days"])
     )
-    created = ngettext("Of {n} deal created in {window}", "Of {n} deals created in {window}", life["n"]).format(
-        n=lang.count(life["n"]), window=window
+    created = ngettext("Of {n} deal {whose}", "Of {n} deals {whose}", life["n"]).format(
+        n=lang.count(life["n"]), whose=whose(funnel.scope, "now")
     )
     still = ngettext("{n} is still open", "{n} are still open", life["n_open"]).format(n=lang.count(life["n_open"]))
     detail = _(
@@ -117,7 +321,7 @@ def _won(funnel: Funnel) -> Finding:
 
 
 def _weakest(funnel: Funnel) -> list[Finding]:
-    now = _steps(funnel, "now")
+    now = steps_of(funnel, "now")
     known = now[now["rate"].notna()]
     if len(known) < 2 or known["age_days"].nunique() > 1:  # shares at different ages say nothing of each other
         return []
@@ -154,7 +358,8 @@ def _weakest(funnel: Funnel) -> list[Finding]:
 
 
 def _slowest(funnel: Funnel) -> list[Finding]:
-    known = funnel.stays[funnel.stays["median"].notna()]
+    stays = funnel.times.stays
+    known = stays[stays["median"].notna()]
     if known.empty:
         return []
     row = known.assign(days=[m.value for m in known["median"]]).sort_values("days", kind="stable").iloc[-1]
@@ -165,29 +370,29 @@ def _slowest(funnel: Funnel) -> list[Finding]:
         "{n} stay, {n_open} of them still going on; the 95% interval of the median is {low} to {high} days.",
         "{n} stays, {n_open} of them still going on; the 95% interval of the median is {low} to {high} days.",
         row["n"],
-    ).format(n=lang.count(row["n"]), n_open=lang.count(row["n_open"]), **_limits(row["median"]))
+    ).format(n=lang.count(row["n"]), n_open=lang.count(row["n_open"]), **limits(row["median"]))
     return [Finding("plain", headline, detail)]
 
 
 def tiles(funnel: Funnel, currency: str) -> list[Tile]:
     """The headline numbers, each with what it was before."""
-    now, before = _life(funnel, "now"), _life(funnel, "before")
+    now, before = life_of(funnel, "now"), life_of(funnel, "before")
     against = _("before") if before is not None else ""
     shares = [None if life is None else life["rate"] for life in (now, before)]
-    closed = [_closing(funnel, name) for name in ("now", "before")]
+    closed = [closing_of(funnel, name) for name in ("now", "before")]
     by_count = [None if row is None else row["by_count"] for row in closed]
     won = [None if row is None else row["won_amount"] for row in closed]
     open_now = funnel.standing[funnel.standing["kind"] == "open"]
     n_open, amount = int(open_now["n"].sum()), open_now["amount"].sum(min_count=1)
     return [
         Tile(
-            _("Deals created"),
+            deals_name(funnel.scope),
             lang.count(now["n"]),
             "" if before is None else lang.count(before["n"]),
             against,
             lang.period(funnel.scope.cohorts["now"]),
         ),
-        _share_tile(_won_within(funnel, now), shares, against),
+        _share_tile(won_within(funnel, now), shares, against),
         _share_tile(_("Win rate of closed deals"), by_count, against),
         Tile(
             _("Won amount"),
@@ -208,13 +413,20 @@ def tiles(funnel: Funnel, currency: str) -> list[Tile]:
     ]
 
 
+def deals_name(scope: Scope) -> str:
+    """What the first tile counts."""
+    if scope.rules.cohort_by != "entry":
+        return _("Deals in the funnel")
+    return _("Deals created") if scope.rules.accepted_stage == 1 else _("Deals accepted")
+
+
 def shown_days(funnel: Funnel) -> float:
     """How far the picture by age goes: to the horizon, or as far as enough deals were watched."""
-    age = _life(funnel, "now")["age_days"]
+    age = life_of(funnel, "now")["age_days"]
     return age if lang.known(age) else funnel.scope.horizon_days
 
 
-def _won_within(funnel: Funnel, life) -> str:
+def won_within(funnel: Funnel, life) -> str:
     days = life["age_days"] if lang.known(life["age_days"]) else funnel.scope.horizon_days
     return _("Won within {days} days").format(days=lang.days(days))
 
@@ -246,279 +458,10 @@ def _share_tile(name: str, rates: list[Estimate | None], against: str) -> Tile:
     )
 
 
-def stage_table(funnel: Funnel) -> Table:
-    """One row per stage: how many reached it, what became of them, the share that goes further."""
-    now, before = _steps(funnel, "now"), _steps(funnel, "before")
-    together = funnel.changes[funnel.changes["group"] == ALL].set_index("step")
-    compared = "before" in funnel.scope.cohorts
-    rows, hot, notes = [], [], []
-    if not any(funnel.scope.stages):
-        notes.append(_("The source keeps no history of stages, so nothing can be said of single stages."))
-    for row in now.itertuples():
-        change = together.loc[row.step] if row.step in together.index else None
-        older = before[before["step"] == row.step] if before is not None else None
-        rows.append(
-            [
-                step_name(funnel, row.step),
-                *(lang.count(n) for n in (row.n_reached, row.n_moved, row.n_lost, row.n_open)),
-                *_rate_cells(row.rate),
-                *([_cell(older, "rate"), *_change_cells(change)] if compared else []),
-            ]
-        )
-        hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
-        notes += _reason(funnel, row)
-    columns = [
-        _("Stage"),
-        _("Reached"),
-        _("Went further"),
-        _("Lost"),
-        _("Not further yet"),
-        _("Share further"),
-        _("95% interval"),
-    ]
-    if compared:
-        columns += [_("Before"), _("Change, points"), _("95% interval of the change")]
-    caption = _("What became of deals created in {window}").format(window=lang.period(funnel.scope.cohorts["now"]))
-    return Table(caption, columns, rows, [False] + [True] * (len(columns) - 1), hot, notes)
-
-
-def _reason(funnel: Funnel, row) -> list[str]:
-    """Why a share is absent, or holds at another age than the page's."""
-    name = step_name(funnel, row.step)
-    if row.rate is None and row.n_reached >= funnel.scope.min_deals and 2 * row.dated < row.n_reached:
-        return [
-            _("{step}: the source does not date entries into this stage, so no share can be known.").format(step=name)
-        ]
-    if row.rate is None and row.n_reached >= funnel.scope.min_deals:
-        text = _("{step}: fewer than {least} deals were watched for a day.")
-        return [text.format(step=name, least=funnel.scope.min_deals)]
-    if row.rate is None:
-        return [f"{name}: {_too_few(row.n_reached, funnel.scope.min_deals)}"]
-    if row.age_days < funnel.scope.horizon_days:
-        text = _(
-            "{step}: the share holds {age} days after reaching the stage; fewer than {least} deals were watched longer."
-        )
-        return [text.format(step=name, age=lang.days(row.age_days), least=funnel.scope.min_deals)]
-    return []
-
-
-def group_table(funnel: Funnel, dimension: str) -> Table | None:
-    """One row per group: deals, the share won by the horizon, the win rate of closed deals, the stage
-    that changed most; None where the page is not split."""
-    now = funnel.lives[(funnel.lives["cohort"] == "now") & (funnel.lives["group"] != ALL)]
-    if now.empty:
-        return None
-    shown = now.sort_values(["n", "group"], ascending=[False, True], kind="stable").head(MOST_GROUPS)
-    focus = _focus(funnel)
-    changed = funnel.changes[funnel.changes["step"] == focus].set_index("group")
-    rows, hot = [], []
-    for row in shown.itertuples():
-        closing = _closing(funnel, "now", row.group)
-        change = changed.loc[row.group] if row.group in changed.index else None
-        win = closing["by_count"] if closing is not None else None
-        win = win if win is not None and win.n >= funnel.scope.min_deals else None
-        rows.append(
-            [
-                group_name(row.group),
-                lang.count(row.n),
-                lang.count(row.n_open),
-                *_rate_cells(row.rate),
-                lang.days(row.age_days),
-                *_rate_cells(win),
-                *([] if focus is None else _group_change(change)),
-            ]
-        )
-        hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
-    columns = [
-        dimension_name(dimension),
-        _("Deals"),
-        _("Open"),
-        _("Won"),
-        _("95% interval"),
-        _("by day"),
-        _("Win rate of closed"),
-        _("95% interval"),
-    ]
-    if focus is not None:
-        now_title = _("{step}: now").format(step=step_name(funnel, focus))
-        columns += [now_title, _("before"), _("Change, points"), _("95% interval of the change")]
-    notes = [_("A dash: fewer than {least} deals, too few for a rate.").format(least=funnel.scope.min_deals)]
-    n_left = len(now) - len(shown)
-    if n_left:
-        text = ngettext("{n} smaller group is not shown.", "{n} smaller groups are not shown.", n_left)
-        notes.append(text.format(n=n_left))
-    caption = _("By {dimension}").format(dimension=dimension_name(dimension).lower())
-    return Table(caption, columns, rows, [False] + [True] * (len(columns) - 1), hot, notes)
-
-
-def _focus(funnel: Funnel) -> int | None:
-    """The stage whose share changed least by chance; without a comparison, none."""
-    together = funnel.changes[funnel.changes["group"] == ALL]
-    return None if together.empty else int(together.sort_values("p", kind="stable")["step"].iloc[0])
-
-
-def _group_change(change) -> list[str]:
-    if change is None:
-        return [lang.NONE] * 4
-    return [lang.percent(change["rate"].value), lang.percent(change["rate_before"].value), *_change_cells(change)]
-
-
-def time_table(funnel: Funnel) -> Table | None:
-    """One row per stage: how long visits last, those still going on included; None without a history."""
-    if funnel.stays.empty:
-        return None
-    rows, notes = [], []
-    for row in funnel.stays.itertuples():
-        quantiles = [_quantile_cells(q) for q in (row.median, row.upper)]
-        rows.append([row.stage, lang.count(row.n), lang.count(row.n_open), *quantiles[0], *quantiles[1]])
-        if row.median is None:
-            notes.append(f"{row.stage}: {_no_median(row, funnel.scope.min_deals)}")
-    columns = [
-        _("Stage"),
-        _("Visits"),
-        _("Still going on"),
-        _("Median, days"),
-        _("95% interval"),
-        _("Three quarters leave within, days"),
-        _("95% interval"),
-    ]
-    return Table(_("Time in stage (Kaplan–Meier)"), columns, rows, [False] + [True] * 6, notes=notes)
-
-
-def _no_median(row, least: int) -> str:
-    if row.n == 0:
-        return _("no dated visit in these months.")
-    if row.n < least:
-        return _too_few(row.n, least)
-    return _("fewer than half of the visits have ended, so the median is not known yet.")
-
-
-def rate_table(funnel: Funnel, currency: str) -> Table:
-    """The win rate by every definition on this page, each with its definition."""
-    life, closing = _life(funnel, "now"), _closing(funnel, "now")
-    n, n_won, n_closed = life["n"], life["n_won"], life["n_won"] + life["n_lost"]
-    rows = [
-        [
-            _won_within(funnel, life),
-            *_rate_cells(life["rate"], 2),
-            lang.count(n),
-            _("Of deals created in the period, the share won by that age; open deals are censored (Aalen–Johansen)."),
-        ]
-    ]
-    by_count = closing["by_count"] if closing is not None else None
-    rows.append(
-        [
-            _("Win rate, by count"),
-            *_rate_cells(by_count, 2),
-            lang.count(by_count.n if by_count else 0),
-            _("Won ÷ (won + lost) among deals closed in the period, whenever they were created (Wilson)."),
-        ]
-    )
-    by_value = closing["by_value"] if closing is not None else None
-    reason = "" if by_value else " " + _no_value(closing)
-    rows.append(
-        [
-            _("Win rate, by value"),
-            *_rate_cells(by_value, 2),
-            lang.count(by_value.n if by_value else 0),
-            _("Won amount ÷ (won + lost amount), {currency}, among the same deals.").format(currency=currency) + reason,
-        ]
-    )
-    rows.append(
-        [
-            _("Won so far ÷ created"),
-            lang.percent(n_won / n, 2),
-            lang.NONE,
-            lang.count(n),
-            _("Counts open deals as if they were lost, at whatever age; shown because other systems print it."),
-        ]
-    )
-    resolved = lang.percent(n_won / n_closed, 2) if n_closed else lang.NONE
-    rows.append(
-        [
-            _("Won ÷ closed so far, same deals"),
-            resolved,
-            lang.NONE,
-            lang.count(n_closed),
-            _("Of the deals created in the period, those already closed; the quick ones weigh too much."),
-        ]
-    )
-    columns = [_("Definition"), _("Rate"), _("95% interval"), _("Deals"), _("How it is counted")]
-    notes = [
-        _(
-            "A dash instead of an interval: too few deals, or a share so biased that an interval around it would "
-            "mislead."
-        )
-    ]
-    return Table(_("One win rate, five definitions"), columns, rows, [False, True, True, True, False], notes=notes)
-
-
-def _no_value(closing) -> str:
-    n_closed = 0 if closing is None else closing["n_won"] + closing["n_lost"]
-    if n_closed < LEAST_VALUED:
-        return _("Not known here: amounts differ so much that at least {least} closed deals are needed.").format(
-            least=LEAST_VALUED
-        )
-    return _("Not known here: too many of them have no amount, or one is below zero.")
-
-
-def standing_table(funnel: Funnel, currency: str) -> Table:
-    """Every deal of the pipeline on the last day known."""
-    table, rows, notes = funnel.standing, [], []
-    for row in table.itertuples():
-        rows.append([_stage(row.stage), kind_name(row.kind), lang.count(row.n), lang.money(row.amount, currency)])
-        if row.n and row.n_amount < row.n:
-            n_missing = row.n - row.n_amount
-            text = ngettext(
-                "{stage}: {n} deal has no amount in the source.",
-                "{stage}: {n} deals have no amount in the source.",
-                n_missing,
-            )
-            notes.append(text.format(stage=_stage(row.stage), n=lang.count(n_missing)))
-    total = [_("All deals"), "", lang.count(table["n"].sum()), lang.money(table["amount"].sum(min_count=1), currency)]
-    columns = [_("Stage"), _("Kind"), _("Deals"), _("Amount, {currency}").format(currency=currency)]
-    n_undated = int(table["n_undated"].sum())
-    if n_undated:
-        text = ngettext(
-            "{n} deal has no creation date: it is counted here and belongs to no period above.",
-            "{n} deals have no creation date: they are counted here and belong to no period above.",
-            n_undated,
-        )
-        notes.append(text.format(n=lang.count(n_undated)))
-    caption = _("Where every deal of the pipeline stands on the last day known")
-    return Table(caption, columns, [*rows, total], [False, False, True, True], [False] * len(rows) + [False], notes)
-
-
-def longest_table(funnel: Funnel, currency: str) -> Table | None:
-    """The open deals that have stayed longest where they are."""
-    if funnel.longest.empty:
-        return None
-    rows = [
-        [
-            row.name if pd.notna(row.name) else row.deal_id,
-            row.account if pd.notna(row.account) else lang.NONE,
-            row.stage,
-            lang.days(row.days_in_stage),
-            lang.money(row.amount, currency),
-        ]
-        for row in funnel.longest.rename_axis(None).itertuples(index=False, name="Deal")
-    ]
-    columns = [
-        _("Deal"),
-        _("Account"),
-        _("Stage"),
-        _("Days in stage"),
-        _("Amount, {currency}").format(currency=currency),
-    ]
-    return Table(
-        _("Open deals that have stayed longest in their stage"), columns, rows, [False, False, False, True, True]
-    )
-
-
 def reached(funnel: Funnel) -> tuple[list[str], list[int]]:
     """Names and counts for the bars: the stages, then won."""
-    now = _steps(funnel, "now")
-    names = [*(_stage_names(funnel)[k] for k in now["step"]), _("Won")]
+    now = steps_of(funnel, "now")
+    names = [*(stage_names(funnel)[k] for k in now["step"]), _("Won")]
     return names, [*now["n_reached"].tolist(), int(now["n_moved"].iloc[-1])]
 
 
@@ -532,15 +475,15 @@ def reached_alt(funnel: Funnel) -> str:
 def conversion_alt(funnel: Funnel) -> str:
     rates = [
         f"{step_name(funnel, row.step)}: {lang.percent(row.rate.value) if row.rate else _('not known')}"
-        for row in _steps(funnel, "now").itertuples()
+        for row in steps_of(funnel, "now").itertuples()
     ]
     return _("Points with intervals: {points}.").format(points="; ".join(rates))
 
 
 def conversion_caption(funnel: Funnel) -> str:
-    life, scope = _life(funnel, "now"), funnel.scope
-    text = _("Deals created in {window}, n = {n}, by {days} days after reaching the stage at the latest.").format(
-        window=lang.period(scope.cohorts["now"]), n=lang.count(life["n"]), days=scope.horizon_days
+    life, scope = life_of(funnel, "now"), funnel.scope
+    text = _("Deals {whose}, n = {n}, by {days} days after reaching the stage at the latest.").format(
+        whose=whose(scope, "now"), n=lang.count(life["n"]), days=scope.horizon_days
     )
     if any(rates(funnel, "before")):
         text += " " + _(
@@ -559,43 +502,53 @@ def age_alt(funnel: Funnel) -> str:
 
 def age_caption(funnel: Funnel) -> str:
     text = _("Aalen–Johansen shares with open deals censored, n = {n}; the band is the 95% interval of won.").format(
-        n=lang.count(_life(funnel, "now")["n"])
+        n=lang.count(life_of(funnel, "now")["n"])
     )
     if "before" in funnel.curves:
-        text += " " + _("Dashed: won, deals created in {before}.").format(
-            before=lang.period(funnel.scope.cohorts["before"])
-        )
+        text += " " + _("Dashed: won, deals {whose}.").format(whose=whose(funnel.scope, "before"))
     return text
 
 
 def step_names(funnel: Funnel) -> list[str]:
-    return [step_name(funnel, step) for step in _steps(funnel, "now")["step"]]
+    return [step_name(funnel, step) for step in steps_of(funnel, "now")["step"]]
 
 
 def rates(funnel: Funnel, cohort: str) -> list[Estimate | None]:
     """The share that goes further, for each stage of the present cohort."""
-    table = _steps(funnel, cohort)
+    table = steps_of(funnel, cohort)
     known = {} if table is None else dict(zip(table["step"], table["rate"], strict=True))
-    return [known.get(step) for step in _steps(funnel, "now")["step"]]
+    return [known.get(step) for step in steps_of(funnel, "now")["step"]]
 
 
 def hot(funnel: Funnel) -> list[bool]:
     """Which stages changed beyond chance."""
     found = funnel.changes[(funnel.changes["group"] == ALL) & (funnel.changes["p_adjusted"] < SIGNIFICANT)]
-    return [step in set(found["step"]) for step in _steps(funnel, "now")["step"]]
+    return [step in set(found["step"]) for step in steps_of(funnel, "now")["step"]]
 
 
 def step_name(funnel: Funnel, step: int) -> str:
-    stages = [*_stage_names(funnel), _("Won")]
+    stages = [*stage_names(funnel), _("Won")]
     return f"{stages[step]} → {stages[step + 1]}"
 
 
-def _stage_names(funnel: Funnel) -> list[str]:
+def stage_names(funnel: Funnel) -> list[str]:
     return [stage or _("Created") for stage in funnel.scope.stages]
 
 
-def group_name(group: str) -> str:
-    return _("not known") if group == NOT_KNOWN else group
+def group_name(scope: Scope, group: str, dimension: str = "") -> str:
+    """A group of a dimension, blank: of the page's own, as people say it; bands of size by their limits."""
+    if group == NOT_KNOWN:
+        return _("not known")
+    if (dimension or scope.segment_by) != "size":
+        return group
+    edges, band = [lang.count(edge) for edge in scope.rules.sizes], int(group)
+    if not edges:
+        return _("all")
+    if band == 0:
+        return _("below {amount}").format(amount=edges[0])
+    if band == len(edges):
+        return _("from {amount}").format(amount=edges[-1])
+    return f"{edges[band - 1]} – {edges[band]}"
 
 
 def dimension_name(dimension: str) -> str:
@@ -608,10 +561,12 @@ def dimension_name(dimension: str) -> str:
         "industry": _("Industry"),
         "country": _("Country"),
         "team": _("Team"),
+        "rep": _("Rep"),
+        "size": _("Deal size"),
     }.get(dimension, dimension)
 
 
-def _stage(stage) -> str:
+def stage_name(stage) -> str:
     return stage if pd.notna(stage) else _("not known")
 
 
@@ -624,16 +579,16 @@ def p_value(p: float) -> str:
     return f"<\N{NO-BREAK SPACE}{lang.decimal(0.001, 3)}" if p < 0.001 else f"=\N{NO-BREAK SPACE}{lang.decimal(p, 3)}"
 
 
-def _steps(funnel: Funnel, cohort: str) -> pd.DataFrame | None:
+def steps_of(funnel: Funnel, cohort: str) -> pd.DataFrame | None:
     table = funnel.steps[(funnel.steps["cohort"] == cohort) & (funnel.steps["group"] == ALL)]
     return None if table.empty else table.sort_values("step")
 
 
-def _life(funnel: Funnel, cohort: str, group: str = ALL):
+def life_of(funnel: Funnel, cohort: str, group: str = ALL):
     return _row(funnel.lives, cohort, group)
 
 
-def _closing(funnel: Funnel, cohort: str, group: str = ALL):
+def closing_of(funnel: Funnel, cohort: str, group: str = ALL):
     return _row(funnel.closings, cohort, group)
 
 
@@ -642,35 +597,15 @@ def _row(table: pd.DataFrame, cohort: str, group: str):
     return None if found.empty else found.iloc[0]
 
 
-def _cell(table: pd.DataFrame | None, column: str) -> str:
-    rate = None if table is None or table.empty else table[column].iloc[0]
-    return lang.NONE if rate is None else lang.percent(rate.value)
-
-
-def _rate_cells(rate: Estimate | None, digits: int = 1) -> list[str]:
+def rate_cells(rate: Estimate | None, digits: int = 1) -> list[str]:
     return [lang.NONE] * 2 if rate is None else [lang.percent(rate.value, digits), lang.between(rate.low, rate.high)]
 
 
-def _change_cells(change) -> list[str]:
-    if change is None:
-        return [lang.NONE] * 2
-    found = change["change"]
-    interval = f"{lang.points(found.low, signed=True)} … {lang.points(found.high, signed=True)}"
-    return [lang.points(found.value, signed=True), interval]
-
-
-def _quantile_cells(quantile: Estimate | None) -> list[str]:
-    if quantile is None:
-        return [lang.NONE] * 2
-    limits = _limits(quantile)
-    return [lang.days(quantile.value), f"{limits['low']}–{limits['high']}"]
-
-
-def _limits(quantile: Estimate) -> dict[str, str]:
+def limits(quantile: Estimate) -> dict[str, str]:
     return {"low": lang.days(quantile.low), "high": lang.days(quantile.high) if np.isfinite(quantile.high) else "∞"}
 
 
-def _too_few(n: int, least: int) -> str:
+def too_few(n: int, least: int) -> str:
     return ngettext("{n} deal; at least {least} are needed.", "{n} deals; at least {least} are needed.", n).format(
         n=lang.count(n), least=least
     )

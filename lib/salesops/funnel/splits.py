@@ -1,0 +1,102 @@
+"""Who differs: every group of every dimension against all others, in the share won and in the time stages take."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from salesops import crm, stats
+from salesops.funnel.cohorts import NOT_KNOWN, WON, Scope
+from salesops.funnel.shift import p_of_change
+from salesops.funnel.watching import DAY_HOURS, watch
+from salesops.stats import Estimate
+from salesops.stats.proportions import LEVEL
+
+ALL = crm.ALL
+MOST_GROUPS = 12  # of a dimension, the largest ones
+_Z = norm.ppf(0.5 + LEVEL / 2)
+
+
+Correlations = Mapping[frozenset[str], float]
+
+
+def measure(lives: pd.DataFrame, stays: pd.DataFrame, alike: Correlations, scope: Scope) -> pd.DataFrame:
+    """Every group against all other deals of its dimension, in the present cohort; `alike`: the correlation of a deal's
+    stays in two stages.
+
+    Returns
+    -------
+    DataFrame
+        dimension, group, n, rate, rate_others (Estimate or None: share won by `age_days`), age_days, change (Estimate),
+        p_won, pace (Estimate or None: its time in a stage in the others', 1 is alike), p_pace; the p adjusted for all
+        comparisons of their kind (Benjamini-Hochberg).
+    """
+    now = lives[(lives["cohort"] == "now") & (lives["dimension"] != "group")]
+    now = now.assign(group=now["group"].fillna(NOT_KNOWN))
+    stays = stays.assign(group=stays["group"].fillna(NOT_KNOWN))
+    rows = []
+    for dimension in [one for one in crm.DIMENSIONS if one in set(now["dimension"])]:
+        mine, visits = now[now["dimension"] == dimension], stays[stays["dimension"] == dimension]
+        sizes = mine.groupby("group")["n"].sum().sort_values(ascending=False, kind="stable")
+        sizes = sizes[(sizes >= scope.min_deals) & (sizes.sum() - sizes >= scope.min_deals)].head(MOST_GROUPS)
+        for group in sizes.index[:1] if len(sizes) == 2 and len(mine["group"].unique()) == 2 else sizes.index:
+            row = {"dimension": dimension, "group": group, "n": int(sizes[group])}
+            rows.append(row | _won(mine, group, scope) | _pace(visits, group, alike, scope))
+    columns = ["dimension", "group", "n", "rate", "rate_others", "age_days", "change", "p_won", "pace", "p_pace"]
+    table = pd.DataFrame(rows, columns=columns)
+    for name in ("p_won", "p_pace"):
+        tested = table[name].notna()
+        table.loc[tested, name] = stats.adjust_for_many(table.loc[tested, name])
+    return table
+
+
+def _won(table: pd.DataFrame, group: str, scope: Scope) -> dict:
+    """The share won of a group and of the others, at one age."""
+    sides = [table[table["group"] == group], table[table["group"] != group]]
+    watched = [watch(side, WON, scope) for side in sides]
+    nothing = {"rate": None, "rate_others": None, "age_days": np.nan, "change": None, "p_won": np.nan}
+    if any(one["watched"] is None for one in watched):
+        return nothing
+    age = min(one["age_days"] for one in watched)
+    rates = [one["watched"].at(age * DAY_HOURS) for one in watched]
+    p = p_of_change(rates, [one["watched"] for one in watched], age)
+    change = stats.difference(*rates)
+    return {"rate": rates[0], "rate_others": rates[1], "age_days": age, "change": change, "p_won": p}
+
+
+def _pace(table: pd.DataFrame, group: str, alike: Correlations, scope: Scope) -> dict:
+    """How many times as long as the others' a group's stays take: the ratio of Kaplan-Meier medians, stage by stage,
+    averaged in logarithms by their precision. Two stages' medians are as correlated as a deal's stays in them are, by
+    the deals that were in both."""
+    found = []
+    for stage, part in table.groupby("stage"):
+        sides = [_log_median(side, scope) for side in (part[part["group"] == group], part[part["group"] != group])]
+        if all(side is not None for side in sides):
+            (mine, spread, n), (others, spread_others, _n) = sides
+            found.append((stage, mine - others, float(np.hypot(spread, spread_others)), n))
+    if not found:
+        return {"pace": None, "p_pace": np.nan}
+    stages, logs, spreads, n = ([one[k] for one in found] for k in range(4))
+    spreads = np.array(spreads)
+    weight = spreads**-2 / (spreads**-2).sum()
+    together = np.array([[_shared(a, b, alike) * np.sqrt(min(x, y) / max(x, y)) for b, y in zip(stages, n, strict=True)]
+                         for a, x in zip(stages, n, strict=True)])  # fmt: skip
+    value, se = float(weight @ logs), float(np.sqrt((weight * spreads) @ together @ (weight * spreads)))
+    pace = Estimate(*(float(np.exp(value + z * se)) for z in (0, -_Z, _Z)), int(sum(n)))
+    return {"pace": pace, "p_pace": float(2 * norm.sf(abs(value) / se))}
+
+
+def _shared(one: str, other: str, alike: Correlations) -> float:
+    return 1.0 if one == other else alike.get(frozenset((one, other)), 0.0)
+
+
+def _log_median(part: pd.DataFrame, scope: Scope) -> tuple[float, float, int] | None:
+    """The logarithm of the median stay, its standard error from its interval, and of how many; None if not known."""
+    n = int(part["n_ended"].sum() + part["n_open"].sum())
+    if n < scope.min_deals:
+        return None
+    median = stats.kaplan_meier(part).quantile(0.5)
+    if median is None or not 0 < median.low < median.high < np.inf:
+        return None
+    return float(np.log(median.value)), float((np.log(median.high) - np.log(median.low)) / (2 * _Z)), n
