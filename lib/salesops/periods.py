@@ -99,6 +99,11 @@ def add_months(day: dt.date, n: int) -> dt.date:
     return dt.date(ordinal // 12, ordinal % 12 + 1, 1)
 
 
+def days_after(day: dt.date, n: int) -> dt.date:
+    """The day `n` days later; earlier where `n` is below zero."""
+    return day + dt.timedelta(days=n)
+
+
 def months_between(first: dt.date, last: dt.date) -> int:
     return (last.year - first.year) * 12 + last.month - first.month
 

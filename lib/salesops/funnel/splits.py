@@ -30,7 +30,7 @@ def measure(lives: pd.DataFrame, stays: pd.DataFrame, alike: Correlations, scope
     DataFrame
         dimension, group, n, rate, rate_others (Estimate or None: share won by `age_days`), age_days, change (Estimate),
         p_won, pace (Estimate or None: its time in a stage in the others', 1 is alike), p_pace; the p adjusted for all
-        comparisons of their kind (Benjamini-Hochberg).
+        comparisons of their kind (Holm: some groups do differ, and a claim about another is wrong if it is wrong).
     """
     now = lives[(lives["cohort"] == "now") & (lives["dimension"] != "group")]
     now = now.assign(group=now["group"].fillna(NOT_KNOWN))
@@ -47,7 +47,7 @@ def measure(lives: pd.DataFrame, stays: pd.DataFrame, alike: Correlations, scope
     table = pd.DataFrame(rows, columns=columns)
     for name in ("p_won", "p_pace"):
         tested = table[name].notna()
-        table.loc[tested, name] = stats.adjust_for_many(table.loc[tested, name])
+        table.loc[tested, name] = stats.adjust_for_any(table.loc[tested, name])
     return table
 
 

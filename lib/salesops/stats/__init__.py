@@ -1,7 +1,15 @@
 """The few methods that several questions share: intervals, survival with censoring, shrinkage, exact parts."""
 
 from salesops.stats.exact import kitagawa, lmdi, log_mean, shapley
-from salesops.stats.proportions import Estimate, adjust_for_many, difference, p_of_equal_rates, ratio_of_sums, wilson
+from salesops.stats.proportions import (
+    Estimate,
+    adjust_for_any,
+    adjust_for_many,
+    difference,
+    p_of_equal_rates,
+    ratio_of_sums,
+    wilson,
+)
 from salesops.stats.shrinkage import ALIKE, Pooled, chance_above, chance_of_best, pool_rates
 from salesops.stats.survival import Incidence, Survival, aalen_johansen, incidence_by_value, kaplan_meier
 
@@ -12,6 +20,7 @@ __all__ = [
     "Pooled",
     "Survival",
     "aalen_johansen",
+    "adjust_for_any",
     "adjust_for_many",
     "chance_above",
     "chance_of_best",

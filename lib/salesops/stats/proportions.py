@@ -102,6 +102,16 @@ def adjust_for_many(p_values: Sequence[float]) -> np.ndarray:
     return multipletests(np.asarray(p_values, dtype=float), method="fdr_bh")[1] if len(p_values) else np.array([])
 
 
+def adjust_for_any(p_values: Sequence[float]) -> np.ndarray:
+    """Holm adjusted p-values of one declared family, in the same order: the chance that any claim at all is wrong.
+
+    References
+    ----------
+    Holm (1979), Scandinavian J. of Statistics 6, 65-70.
+    """
+    return multipletests(np.asarray(p_values, dtype=float), method="holm")[1] if len(p_values) else np.array([])
+
+
 def p_of_equal_rates(first: tuple[int, int], second: tuple[int, int]) -> float:
     """Two-sided p of two rates, each as (how many, of how many), being equal: Fisher's exact test.
 
