@@ -302,6 +302,34 @@ def fixes(params_file, pairs, period, lang, to) -> None:
     _write_whole(to, make)
 
 
+@main.command()
+@click.argument("source")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Ends in .xes, .xes.gz, .csv or .csv.gz.",
+)
+@click.option("--as-of", help="The last day known, as 2026-10-31; by default the last in the data.")
+@click.option("--pipeline", default="", help="Only this pipeline.")
+def events(source, to, as_of, pipeline) -> None:
+    """Write the stage history of SOURCE as an event log for process-mining tools: XES (IEEE 1849) or CSV.
+
+    A case is a deal, an event its entry into a stage. Exit code 2: nothing was written.
+    """
+    from salesops import crm, periods
+    from salesops.process import write_events
+
+    try:
+        if as_of and not periods.is_day(as_of):
+            raise BadInput("no events were written", [f"--as-of {as_of!r}: write a day as 2026-10-31"])
+        n = write_events(crm.open(source, as_of=as_of or None), to, pipeline=pipeline)
+    except (BadInput, ValueError, OSError) as error:
+        _refuse(printable(str(error)) if not isinstance(error, BadInput) else str(error))
+    click.echo(f"{to}: {n:,} events")
+
+
 @main.command(name="write-back")
 @click.argument("system")
 @click.argument("given", nargs=-1, required=True, metavar="WORKBOOKS...", type=click.Path(path_type=Path))

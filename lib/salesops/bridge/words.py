@@ -114,12 +114,18 @@ def _moved(found: Pipeline, currency: str) -> Finding:
     parts = []
     if sides[0].max() > 0:
         name = sides[0].idxmax()
-        parts.append(_("most came in as: {name}, {amount}").format(
-            name=movement_name(name).lower(), amount=lang.money(sides[0][name], currency, compact=True)))  # fmt: skip
+        parts.append(
+            _("most came in as: {name}, {amount}").format(
+                name=movement_name(name).lower(), amount=lang.money(sides[0][name], currency, compact=True)
+            )
+        )
     if sides[1].min() < 0:
         name = sides[1].idxmin()
-        parts.append(_("most went out as: {name}, {amount}").format(
-            name=movement_name(name).lower(), amount=lang.money(-sides[1][name], currency, compact=True)))  # fmt: skip
+        parts.append(
+            _("most went out as: {name}, {amount}").format(
+                name=movement_name(name).lower(), amount=lang.money(-sides[1][name], currency, compact=True)
+            )
+        )
     detail = _("From the end of {from} to the end of {to}").format(**words)
     return Finding("plain", headline, "; ".join([detail, *parts]) + ".")
 
@@ -175,14 +181,23 @@ def tiles(found: Pipeline, currency: str) -> list[Tile]:
         (_("Opening"), amounts["opening"], None if before is None else before["opening"], lang.day(bridge.opening_on)),
         (_("Closing"), amounts["closing"], None if before is None else before["closing"], lang.day(bridge.closing_on)),
         (_("Won"), bridge.booked, None if found.before is None else found.before.booked, _("whenever they were due")),
-        (_("Moved out by date"), abs(amounts[moved_out].sum()), None if before is None else abs(before[moved_out].sum()),
-         _("slipped and pushed out")),
-    ]  # fmt: skip
+        (
+            _("Moved out by date"),
+            abs(amounts[moved_out].sum()),
+            None if before is None else abs(before[moved_out].sum()),
+            _("slipped and pushed out"),
+        ),
+    ]
     shown = [
-        Tile(name, lang.money(now, currency, compact=True),
-             "" if old is None else lang.money(old, currency, compact=True), against if old is not None else "", note)
+        Tile(
+            name,
+            lang.money(now, currency, compact=True),
+            "" if old is None else lang.money(old, currency, compact=True),
+            against if old is not None else "",
+            note,
+        )
         for name, now, old, note in compact
-    ]  # fmt: skip
+    ]
     needed = _needed_now(found)
     note = _no_target(cover.no_target) if cover.target is None else ""
     if needed is not None and not note:
@@ -331,10 +346,18 @@ def group_table(found: Pipeline, dimension: str, currency: str) -> Table | None:
 
 def dimension_name(dimension: str) -> str:
     return {
-        "none": _("All deals"), "segment": _("Segment"), "region": _("Region"), "source": _("Source"),
-        "product": _("Product"), "deal_type": _("Deal type"), "industry": _("Industry"), "country": _("Country"),
-        "team": _("Team"), "rep": _("Rep"), "size": _("Deal size"),
-    }[dimension]  # fmt: skip
+        "none": _("All deals"),
+        "segment": _("Segment"),
+        "region": _("Region"),
+        "source": _("Source"),
+        "product": _("Product"),
+        "deal_type": _("Deal type"),
+        "industry": _("Industry"),
+        "country": _("Country"),
+        "team": _("Team"),
+        "rep": _("Rep"),
+        "size": _("Deal size"),
+    }[dimension]
 
 
 def moved_table(found: Pipeline, currency: str) -> Table | None:
@@ -366,14 +389,23 @@ def push_table(found: Pipeline, currency: str) -> Table | None:
         shares = [_share(row.won), _limits(row.won), _share(row.again), _limits(row.again), lang.days(row.age_days)]
         rows.append([name, lang.count(row.n), *shares, lang.count(row.n_open), lang.money(row.amount, currency)])
     columns = [
-        _("Pushes"), _("Deals that had them"), _("Won from then on"), _("95% interval"), _("Pushed again"),
-        _("95% interval"), _("by day"), _("Open now"), _("Amount, {currency}").format(currency=currency),
-    ]  # fmt: skip
+        _("Pushes"),
+        _("Deals that had them"),
+        _("Won from then on"),
+        _("95% interval"),
+        _("Pushed again"),
+        _("95% interval"),
+        _("by day"),
+        _("Open now"),
+        _("Amount, {currency}").format(currency=currency),
+    ]
     notes = [
-        _("A push: the closing day moves to a later month while the deal is open. "
-            "Pushes of two years; open deals are censored."),
+        _(
+            "A push: the closing day moves to a later month while the deal is open. "
+            "Pushes of two years; open deals are censored."
+        ),
         _("A deal that gets pushed is alive: the first push tells it from those lost early, so it says little of why."),
-    ]  # fmt: skip
+    ]
     return Table(_("Pushes, and what became of the deals"), columns, rows, [False] + [True] * 8, notes=notes)
 
 
@@ -391,12 +423,22 @@ def coverage_table(found: Pipeline, currency: str) -> Table | None:
         for row in cover.past.itertuples()
     ]
     target = lang.money(cover.target, currency) if cover.target is not None else lang.NONE
-    rows.append([cover.quarter.name, lang.money(cover.open_now, currency), lang.money(cover.booked, currency), target,
-                 lang.decimal(cover.now, 2)])  # fmt: skip
+    rows.append(
+        [
+            cover.quarter.name,
+            lang.money(cover.open_now, currency),
+            lang.money(cover.booked, currency),
+            target,
+            lang.decimal(cover.now, 2),
+        ]
+    )
     columns = [
-        _("Quarter"), _("Open at this day"), _("Booked by then"), _("Booked in all; now: target"),
+        _("Quarter"),
+        _("Open at this day"),
+        _("Booked by then"),
+        _("Booked in all; now: target"),
         _("Coverage needed; now: had"),
-    ]  # fmt: skip
+    ]
     notes = []
     if cover.target is None:
         notes.append(_("No target: {why}.").format(why=_no_target(cover.no_target)))

@@ -204,6 +204,7 @@ TABLES = {
                 C("lead_id", "id", "the CRM's own id", needed=True),
                 C("created_at", "moment", "when it came in", needed=True),
                 C("source", "text", "where it came from"),
+                C("campaign", "text", "what brought it"),
                 C("region", "text", "sales region"),
                 C("rep_id", "id", "who works it"),
                 C("first_response_at", "moment", "the first answer by a person"),

@@ -176,7 +176,7 @@ def _money_at(part: pd.DataFrame, cause: str, age_days: float) -> Estimate | Non
     known = part["n_amount"].sum() >= 0.9 * n >= 0.9 * LEAST_VALUED and not part["n_negative"].any()
     if not known or part["total"].sum() <= 0:
         return None
-    found = stats.incidence_by_value(part, {cause: 1, LOST: 1, "other": 1}, cause, age_days * DAY_HOURS)
+    found = stats.incidence_by_value(part, [cause, LOST, "other"], cause, age_days * DAY_HOURS)
     return found._replace(n=int(part["n_amount"].sum()))
 
 

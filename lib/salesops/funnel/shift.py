@@ -6,13 +6,12 @@ import ibis
 import numpy as np
 import pandas as pd
 from ibis import _
-from scipy.stats import norm
 
 from salesops import crm, periods, stats
 from salesops.funnel import cohorts, counts
 from salesops.funnel.cohorts import LOST, NOT_KNOWN, Scope
 from salesops.funnel.params import Params
-from salesops.funnel.watching import DAY_HOURS, Watched, watch
+from salesops.funnel.watching import DAY_HOURS, p_of_change, watch
 from salesops.stats import Estimate
 
 ALL = crm.ALL
@@ -63,22 +62,10 @@ def changes(steps: pd.DataFrame) -> pd.DataFrame:
             continue
         now, before = usable.loc[("now", group, step)], usable.loc[("before", group, step)]
         rates = [side["rate"] for side in (now, before)]
-        p = p_of_change(rates, [side["watched"] for side in (now, before)], now["age_days"])
+        p = p_of_change(now["watched"], before["watched"], now["age_days"])
         rows.append([group, step, now["n_reached"], *rates, now["age_days"], stats.difference(*rates), p])
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_adjusted=stats.adjust_for_many(table["p"]))
-
-
-def p_of_change(rates: list[Estimate], watched: list[Watched], age_days: float) -> float:
-    """Two-sided p of no change. A rate of 0 or 1, whose own spread is estimated as nothing, is not certain:
-    the spread is at least the binomial one of the pooled rate, for such a rate among the deals watched so long."""
-    age = age_days * DAY_HOURS
-    se = np.array([one.curve.se_at(one.cause, age) for one in watched])
-    of = zip(se, rates, watched, strict=True)
-    n = np.array([rate.n if spread > 0 else one.curve.n_watched(age) for spread, rate, one in of])
-    pooled = n @ [rate.value for rate in rates] / n.sum()
-    spread = float(np.hypot(*np.maximum(se, np.sqrt(pooled * (1 - pooled) / n))))
-    return 1.0 if spread == 0 else float(2 * norm.sf(abs(rates[0].value - rates[1].value) / spread))
 
 
 def shifts(
@@ -179,7 +166,7 @@ def _quarters(book: crm.Book, params: Params, scope: Scope, step: int, group: st
         row = {"period": span, "n": int(part["n"].sum()), "rate": None, "gap": np.nan, "p": np.nan}
         if age >= LEAST_PART * scope.horizon_days:
             rates = [one["watched"].at(age * DAY_HOURS) for one in (here, others)]
-            p = p_of_change(rates, [here["watched"], others["watched"]], age)
+            p = p_of_change(here["watched"], others["watched"], age)
             row |= {"rate": rates[0], "gap": rates[0].value - rates[1].value, "p": p}
         rows.append(row)
     found = pd.DataFrame(rows)

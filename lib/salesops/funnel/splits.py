@@ -8,8 +8,7 @@ from scipy.stats import norm
 
 from salesops import crm, stats
 from salesops.funnel.cohorts import NOT_KNOWN, WON, Scope
-from salesops.funnel.shift import p_of_change
-from salesops.funnel.watching import DAY_HOURS, watch
+from salesops.funnel.watching import DAY_HOURS, p_of_change, watch
 from salesops.stats import Estimate
 from salesops.stats.proportions import LEVEL
 
@@ -60,7 +59,7 @@ def _won(table: pd.DataFrame, group: str, scope: Scope) -> dict:
         return nothing
     age = min(one["age_days"] for one in watched)
     rates = [one["watched"].at(age * DAY_HOURS) for one in watched]
-    p = p_of_change(rates, [one["watched"] for one in watched], age)
+    p = p_of_change(*(one["watched"] for one in watched), age)
     change = stats.difference(*rates)
     return {"rate": rates[0], "rate_others": rates[1], "age_days": age, "change": change, "p_won": p}
 

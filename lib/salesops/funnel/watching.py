@@ -50,3 +50,8 @@ def incidence(part: pd.DataFrame, cause: str) -> stats.Incidence:
     counted = {f"n_{end}": np.where(outcome == end, n, 0) for end in (*ends, OPEN)}
     table = pd.DataFrame({"age": part["age"].to_numpy(), **counted})
     return stats.aalen_johansen(table, {end: f"n_{end}" for end in ends})
+
+
+def p_of_change(new: Watched, old: Watched, age_days: float) -> float:
+    """Two-sided p of two shares being one at an age; see `stats.p_of_equal_incidence`."""
+    return stats.p_of_equal_incidence(new.curve, old.curve, new.cause, age_days * DAY_HOURS)

@@ -11,7 +11,16 @@ from salesops.stats.proportions import (
     wilson,
 )
 from salesops.stats.shrinkage import ALIKE, Pooled, chance_above, chance_of_best, pool_rates
-from salesops.stats.survival import Incidence, Survival, aalen_johansen, incidence_by_value, kaplan_meier
+from salesops.stats.survival import (
+    Incidence,
+    Survival,
+    aalen_johansen,
+    incidence_by_value,
+    kaplan_meier,
+    mean_open,
+    p_of_equal_incidence,
+    weighted_se,
+)
 
 __all__ = [
     "ALIKE",
@@ -30,9 +39,12 @@ __all__ = [
     "kitagawa",
     "lmdi",
     "log_mean",
+    "mean_open",
+    "p_of_equal_incidence",
     "p_of_equal_rates",
     "pool_rates",
     "ratio_of_sums",
     "shapley",
+    "weighted_se",
     "wilson",
 ]

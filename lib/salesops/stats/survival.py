@@ -5,12 +5,13 @@ what a thousand cost. An open case is censored: it counts for the time it has be
 age, ends come before censorings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from salesops.stats.proportions import LEVEL, Estimate
 
@@ -89,7 +90,7 @@ class Incidence(NamedTuple):
         if before == 0:
             return Estimate(0.0, *_extreme(0.0, self.n_watched(age)), self.n)
         share, se = float(self.share[cause][before - 1]), float(self.se[cause][before - 1])
-        if share <= 0 or share >= 1 or se == 0:
+        if share <= 0 or share >= 1 - 1e-12 or se == 0:
             return Estimate(share, *_extreme(share, self.n_watched(age)), self.n)
         low, high = _log_log(np.array([1 - share]), np.array([se]))
         return Estimate(share, float(1 - high[0]), float(1 - low[0]), self.n)
@@ -200,7 +201,7 @@ def _at_risk(leaving: np.ndarray) -> np.ndarray:
 
 def _log_log(share: np.ndarray, se: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Limits of a survival on the log(-log) scale; 0 to 0 where nothing is left."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         width = _Z * se / (share * np.abs(np.log(share)))
         low, high = share ** np.exp(width), share ** np.exp(-width)
     return np.where(share > 0, low, 0.0), np.where(share > 0, high, 0.0)
@@ -212,14 +213,41 @@ def _extreme(share: float, n: int) -> tuple[float, float]:
     return (0.0, edge) if share < 0.5 else (1 - edge, 1.0)
 
 
-def incidence_by_value(counts: pd.DataFrame, causes: Mapping[str, str], cause: str, age: float) -> Estimate:
+def p_of_equal_incidence(first: Incidence, second: Incidence, cause: str, age: float) -> float:
+    """Two-sided p of two independent groups having one share ended by `cause` up to an age.
+
+    A share of 0 or 1, whose own spread is estimated as nothing, is not certain: the spread is at least the binomial one
+    of the pooled share, for such a share among the cases watched so long. Student's t with Welch's degrees of freedom,
+    since the spread is itself an estimate, and rough for few cases.
+
+    References
+    ----------
+    Welch (1947), Biometrika 34, 28-35.
+    """
+    curves = (first, second)
+    se = np.array([one.se_at(cause, age) for one in curves])
+    value = np.array([one.at(cause, age).value for one in curves])
+    n = np.array(
+        [one.n if spread > 0 else one.n_watched(age) for one, spread in zip(curves, se, strict=True)], dtype=float
+    )
+    if n.sum() == 0:
+        return 1.0
+    pooled = float(np.clip(n @ value / n.sum(), 0, 1))
+    spread = np.maximum(se, np.sqrt(pooled * (1 - pooled) / np.maximum(n, 1)))
+    if not spread.any():
+        return 1.0
+    freedom = (spread**2).sum() ** 2 / (spread**4 / np.maximum(n - 1, 1)).sum()
+    return float(2 * student.sf(abs(value[0] - value[1]) / np.hypot(*spread), freedom))
+
+
+def incidence_by_value(counts: pd.DataFrame, causes: Collection[str], cause: str, age: float) -> Estimate:
     """The share of money ended by `cause` up to `age`: Aalen-Johansen with each case weighing its amount.
 
     Parameters
     ----------
     counts : columns age, outcome (a cause or anything else for open), n, total and squares (sums of the amounts
         of these cases, and of their squares).
-    causes : the causes that end a case, by the outcome that names them; only the keys are read.
+    causes : what ends a case, as outcomes.
 
     Returns
     -------
@@ -236,8 +264,44 @@ def incidence_by_value(counts: pd.DataFrame, causes: Mapping[str, str], cause: s
     ----------
     Jaeckel (1972), The infinitesimal jackknife, Bell Laboratories; Therneau, Grambsch (2000), section 7.2.
     """
-    outcome, total = counts["outcome"].to_numpy(), counts["total"].to_numpy(dtype=float)
     n = int(counts["n"].sum())
+    share, influence = _weighted_incidence(counts, causes, cause, age)
+    if share <= 0 or share >= 1 - 1e-12:
+        return Estimate(share, 0.0, 1.0, n)
+    se = float(np.sqrt((influence**2 * counts["squares"].to_numpy(dtype=float)).sum()))
+    low, high = _log_log(np.array([1 - share]), np.array([se]))
+    return Estimate(share, float(1 - high[0]), float(1 - low[0]), n)
+
+
+def weighted_se(counts: pd.DataFrame, causes: Collection[str], cause: str, age: float) -> tuple[float, float]:
+    """The share ended by `cause` up to `age` with weighed cases, and its standard error; see `incidence_by_value`."""
+    share, influence = _weighted_incidence(counts, causes, cause, age)
+    return share, float(np.sqrt((influence**2 * counts["squares"].to_numpy(dtype=float)).sum()))
+
+
+def mean_open(counts: pd.DataFrame, causes: Collection[str], until: int) -> tuple[float, float]:
+    """The mean time that weighed cases are open within `until` units of age, and its standard error.
+
+    The area under the share still open, by whole units of age; see `incidence_by_value` for `counts` and the variance.
+
+    References
+    ----------
+    Irwin (1949), J. of Hygiene 47, 188-189: the restricted mean.
+    """
+    ended = counts.assign(outcome=counts["outcome"].where(~counts["outcome"].isin(list(causes)), "ended"))
+    area, influence = 0.0, np.zeros(len(counts))
+    for age in range(until):
+        share, moves = _weighted_incidence(ended, ["ended"], "ended", age)
+        area += 1 - share
+        influence -= moves
+    return area, float(np.sqrt((influence**2 * counts["squares"].to_numpy(dtype=float)).sum()))
+
+
+def _weighted_incidence(
+    counts: pd.DataFrame, causes: Collection[str], cause: str, age: float
+) -> tuple[float, np.ndarray]:
+    """The weighed Aalen-Johansen share, and what a unit more of weight of each row would do to it."""
+    outcome, total = counts["outcome"].to_numpy(), counts["total"].to_numpy(dtype=float)
     if total.sum() <= 0 or (total < 0).any():
         raise ValueError("no share of a sum of nothing, or of sums below zero")
     ages, place = np.unique(counts["age"].to_numpy(), return_inverse=True)
@@ -253,12 +317,8 @@ def incidence_by_value(counts: pd.DataFrame, causes: Mapping[str, str], cause: s
         per_risk = np.where(at_risk > 0, mass / at_risk, 0.0)
         own = np.where(at_risk > 0, open_before / at_risk, 0.0)
     share = float(min(mass.sum(), 1.0))
-    if share <= 0 or share >= 1 - 1e-12:
-        return Estimate(share, 0.0, 1.0, n)
     after = mass.sum() - mass.cumsum()  # what comes later than each age
     before = np.concatenate([[0.0], growth[:-1]])
     stay = np.cumsum(mass * before) + growth * after - np.cumsum(per_risk)  # of being watched up to an age
     influence = stay[place] - ended * after[place] / left[place] + mine * (ages <= age)[place] * own[place]
-    se = float(np.sqrt((influence**2 * counts["squares"].to_numpy(dtype=float)).sum()))
-    low, high = _log_log(np.array([1 - share]), np.array([se]))
-    return Estimate(share, float(1 - high[0]), float(1 - low[0]), n)
+    return share, influence

@@ -29,6 +29,8 @@ DOES = (
 )
 # fmt: on
 INDUSTRIES = ("Manufacturing", "Healthcare", "Retail", "Energy", "Logistics", "Finance")
+CAMPAIGNS = {"Inbound": ("Website", "Webinars"), "Outbound": ("Calls", "Letters"),
+             "Partner": ("Resellers", "Integrators"), "Event": ("Trade fairs", "Own events")}  # fmt: skip
 COUNTRIES = {"North America": ("United States", "Canada"), "EMEA": ("Germany", "France", "United Kingdom"),
              "LatAm": ("Brazil", "Mexico"), "APAC": ("Japan", "Australia", "India")}  # fmt: skip
 
@@ -103,8 +105,10 @@ def leads(created: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     deal_id[:n_deals] = became["deal_id"]
     source = np.concatenate([became["source"], np.array(SOURCES, dtype=object)[rng.integers(0, 4, n - n_deals)]])
     region = np.concatenate([became["region"], np.array(REGIONS, dtype=object)[rng.integers(0, 4, n - n_deals)]])
+    number = rng.spawn(1)[0].integers(0, 2, n)
     return pd.DataFrame({
         "lead_id": ids("L", n), "created_at": moments(at), "source": source, "region": region,
+        "campaign": pd.Series(source).map(CAMPAIGNS).str[0].where(number == 0, pd.Series(source).map(CAMPAIGNS).str[1]),
         "rep_id": np.concatenate([became["rep_id"], np.full(n - n_deals, None)]),
         "first_response_at": known(response), "mql_at": known(mql), "sql_at": known(sql), "deal_id": deal_id,
     })  # fmt: skip

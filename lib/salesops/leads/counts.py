@@ -1,0 +1,168 @@
+"""What the engine counts for the leads: how far each came and when, and how long it waited in working hours."""
+
+import datetime as dt
+
+import ibis
+import pandas as pd
+from ibis import _
+
+from salesops import crm, periods, workdays
+from salesops.leads.params import Params
+
+HOUR, DAY = 3600, 86_400
+STEPS = ("lead", "qualified", "accepted", "deal", "won")
+TENTH = 360  # seconds: waiting is counted in tenths of an hour
+NOT_KNOWN = "\0"  # the group of leads for which the source has no value
+
+
+def steps_known(book: crm.Book) -> tuple[str, ...]:
+    """The steps of which the source has any date."""
+    filled = book.about["filled"]["leads"]
+    return tuple(
+        step
+        for step, column in zip(STEPS, ("created_at", "mql_at", "sql_at", "deal_id", "deal_id"), strict=True)
+        if column in filled
+    )
+
+
+def looked_at(book: crm.Book, params: Params) -> ibis.Table:
+    """One row per lead: cohort (now, before), group, t0, t1, ... (when it reached or passed each step), t_lost (when
+    its deal was lost), answered, came; epoch seconds. Narrowed to the region asked for; `group` by the page's split.
+
+    Raises
+    ------
+    ValueError
+        If the source has no value of the split, or no lead came in in the months.
+    """
+    leads = book.leads.filter(_.created_at.notnull())
+    if params.region:
+        leads = leads.filter(_.region == params.region)
+    if params.team:
+        reps = book.reps.filter(_.team == params.team).select("rep_id")
+        leads = leads.semi_join(reps, "rep_id")
+    if params.split_by != "none" and params.split_by not in book.about["filled"]["leads"]:
+        raise ValueError(f"split_by {params.split_by}: the source has no value of it on leads")
+    group = leads[params.split_by] if params.split_by != "none" else ibis.literal(crm.ALL)
+    deals = book.deals.select(
+        "deal_id", "status", deal_at=_.created_at.epoch_seconds(), closed=_.closed_at.epoch_seconds()
+    )
+    rows = leads.mutate(group=group).left_join(deals, "deal_id")
+    came = rows.created_at.epoch_seconds()
+    own = {
+        "lead": came,
+        "qualified": rows.mql_at.epoch_seconds(),
+        "accepted": rows.sql_at.epoch_seconds(),
+        "deal": ibis.ifelse(rows.status.notnull(), rows.deal_at, ibis.null("int64")),
+        "won": ibis.ifelse(rows.status == "won", rows.closed, ibis.null("int64")),
+    }
+    steps = steps_known(book)
+    reached = {f"t{k}": ibis.least(*(own[step] for step in steps[k:])) for k in range(1, len(steps))}
+    reached = {
+        name: ibis.ifelse(value.isnull(), ibis.null("int64"), ibis.greatest(value, came))
+        for name, value in reached.items()
+    }
+    lost = ibis.ifelse(rows.status == "lost", rows.closed, ibis.null("int64"))
+    bounds = _bounds(book, params)
+    cohort = ibis.cases(*[((came >= low) & (came < high), name) for name, (low, high) in bounds.items()])
+    found = rows.select(
+        "lead_id", "group", cohort=cohort, came=came, t0=came, **reached, t_lost=lost,
+        answered=rows.first_response_at.epoch_seconds(), worked=own["accepted"].coalesce(own["deal"]),
+    ).filter(_.cohort.notnull()).cache()  # fmt: skip
+    if not found.filter(_.cohort == "now").count().execute():
+        raise ValueError(f"no lead came in from {params.window.first_on} to {book.as_of}")
+    return found
+
+
+def _bounds(book: crm.Book, params: Params) -> dict[str, tuple[int, int]]:
+    """The months shown and as many before, in epoch seconds."""
+    spans = {"now": params.window, "before": periods.before(params.window)}
+    seconds = lambda moment: int(pd.Timestamp(moment).timestamp())  # noqa: E731
+    return {
+        name: (seconds(periods.start_of(p.first_on, book.time_zone)),
+               seconds(periods.end_of(min(p.last_on, book.as_of), book.time_zone)))
+        for name, p in spans.items()
+    }  # fmt: skip
+
+
+def end_of(book: crm.Book) -> int:
+    """The first moment not known, in epoch seconds."""
+    return int(pd.Timestamp(book.cut).timestamp())
+
+
+def step_counts(book: crm.Book, leads: ibis.Table, n_steps: int) -> pd.DataFrame:
+    """cohort, group, step, outcome (moved, lost, open), age (hours), n.
+
+    Step k is from step k to the next; -1 from the lead's coming in to a deal, -2 from there to a win.
+    """
+    parts, end = [], end_of(book)
+    spans = [(k, f"t{k}", f"t{k + 1}") for k in range(n_steps - 1)]
+    spans += [(-2, "t0", f"t{n_steps - 1}")] + ([(-1, "t0", f"t{n_steps - 2}")] if n_steps > 2 else [])
+    for step, begin, to in spans:
+        here = leads.filter(leads[begin].notnull())
+        lost = here.t_lost.notnull() & here[to].isnull()
+        until = here[to].coalesce(here.t_lost).coalesce(end)
+        outcome = ibis.cases((here[to].notnull(), "moved"), (lost, "lost"), else_="open")
+        age = ibis.greatest((until - here[begin]) // HOUR, 0)
+        rows = here.select("cohort", "group", step=ibis.literal(step), outcome=outcome, age=age)
+        parts.append(rows.group_by("cohort", "group", "step", "outcome", "age").agg(n=_.count()))
+    return ibis.union(*parts).execute().fillna({"group": NOT_KNOWN})
+
+
+def waits(book: crm.Book, params: Params, leads: ibis.Table) -> pd.DataFrame:
+    """group, answered, age (tenths of a working hour), n: how long leads of the present months waited for an answer.
+
+    One that was not answered waits until the last day known, or until it was accepted without an answer on record.
+    """
+    now = leads.filter(_.cohort == "now")
+    early = now.worked.notnull() & (now.answered.isnull() | (now.worked < now.answered))
+    until = ibis.ifelse(early, now.worked, now.answered).coalesce(end_of(book))
+    rows = now.select("group", "came", until=ibis.greatest(until, now.came), answered=now.answered.notnull() & ~early)
+    worked = _worked(book, params, rows)
+    age = ibis.greatest((worked.until_worked - worked.came_worked) // TENTH, 0)
+    counted = worked.select("group", "answered", age=age).group_by("group", "answered", "age")
+    return counted.agg(n=_.count()).execute().fillna({"group": NOT_KNOWN})
+
+
+def _worked(book: crm.Book, params: Params, rows: ibis.Table) -> ibis.Table:
+    """`rows` with came_worked and until_worked: working seconds from the first day on up to each moment."""
+    days = ibis.memtable(_days(book, params))
+    found = rows
+    for name in ("came", "until"):
+        day = days.select(**{f"{name}_{column}": days[column] for column in days.columns})
+        found = found.join(day, [found[name] >= day[f"{name}_starts"], found[name] < day[f"{name}_ends"]])
+        into = found[name] - found[f"{name}_starts"] - params.work_from * HOUR
+        length = (params.work_to - params.work_from) * HOUR
+        today = ibis.greatest(ibis.least(into, length), 0) * found[f"{name}_works"]
+        found = found.mutate(**{f"{name}_worked": found[f"{name}_before"] + today})
+    return found
+
+
+def _days(book: crm.Book, params: Params) -> pd.DataFrame:
+    """Each local day: starts and ends (epoch seconds), works (1 on a working day), before (working seconds so far)."""
+    first = params.window.first_on - dt.timedelta(days=1)
+    every = [first + dt.timedelta(days=k) for k in range((book.as_of - first).days + 3)]
+    works = [int(workdays.is_working(day, params.calendar) if params.calendar else day.weekday() < 5) for day in every]
+    starts = [int(pd.Timestamp(periods.start_of(day, book.time_zone)).timestamp()) for day in every]
+    length = (params.work_to - params.work_from) * HOUR
+    table = pd.DataFrame({"starts": starts[:-1], "ends": starts[1:], "works": works[:-1]})
+    return table.assign(before=(table["works"] * length).cumsum().shift(fill_value=0))
+
+
+def after_answer(book: crm.Book, params: Params, leads: ibis.Table, n_steps: int, edges: list[float]) -> pd.DataFrame:
+    """band (of working hours waited), outcome (moved: became a deal, else lost, open), age (hours since the answer), n:
+    leads that were answered before they became a deal."""
+    to = f"t{max(n_steps - 2, 1)}"
+    now = leads.filter(_.cohort == "now", _.answered.notnull())
+    now = now.filter(now[to].isnull() | (now[to] >= now.answered))
+    rows = now.select("came", until=ibis.greatest(now.answered, now.came), to=now[to], answered=now.answered)
+    worked = _worked(book, params, rows)
+    waited = (worked.until_worked - worked.came_worked) / HOUR
+    band = ibis.literal(0)
+    for edge in edges:
+        band = band + (waited > edge).cast("int64")
+    until = worked.to.coalesce(end_of(book))
+    outcome = ibis.ifelse(worked.to.notnull(), "moved", "open")
+    age = ibis.greatest((until - worked.answered) // HOUR, 0)
+    return (
+        worked.select(band=band, outcome=outcome, age=age).group_by("band", "outcome", "age").agg(n=_.count()).execute()
+    )
