@@ -14,6 +14,7 @@ ALL = crm.ALL
 DAY_HOURS = 24
 TENTHS = 10  # of a working hour
 MOST_GROUPS = 15
+LANDMARKS = (1, 4, 24, 72)  # hours since a lead came in
 
 
 class Leads(NamedTuple):
@@ -25,7 +26,9 @@ class Leads(NamedTuple):
         p_adjusted (of its deals being as all others'), in_sla (Estimate), median_hours (Estimate or None).
     in_sla : Estimate of the share answered in time, waiting ones censored; None where answers are not known.
     median_hours, p90_hours : working hours until the answer. n_waiting, n_late : not answered yet, and past the SLA.
-    answers : band (0, 1, ...), n, deal (Estimate or None), age_days: leads answered within the edges; `edges` in hours.
+    answers : hours (since a lead came in), n, deal (leads answered by then), n_waiting, deal_waiting (not yet), change
+        (Estimate or None: shares that become a deal within `age_days` from then on), p_adjusted.
+    deal, won : Estimate of the share of all leads within `age_days` of coming in, or None.
     """
 
     steps: tuple[str, ...]
@@ -37,7 +40,9 @@ class Leads(NamedTuple):
     n_waiting: int
     n_late: int
     answers: pd.DataFrame
-    edges: list[float]
+    deal: Estimate | None
+    won: Estimate | None
+    age_days: float
     n: int
     n_before: int
 
@@ -55,8 +60,8 @@ def measure(book: crm.Book, params: Params) -> Leads:
     table = counts.step_counts(book, leads, len(steps))
     answered = "first_response_at" in book.about["filled"]["leads"]
     waits = counts.waits(book, params, leads) if answered else None
-    edges = sorted({1.0, params.sla_hours, 2 * params.sla_hours, 8 * params.sla_hours})
-    after = counts.after_answer(book, params, leads, len(steps), edges) if answered and len(steps) > 2 else None
+    after = counts.answered_by(book, leads, len(steps), LANDMARKS) if answered and "deal" in steps else None
+    deal, won, age_days = _overall(table, params, len(steps))
     sla = round(params.sla_hours * TENTHS)
     survival = _waiting(waits, params) if answered else None
     late = waits[~waits["answered"] & (waits["age"] > sla)] if answered else None
@@ -70,8 +75,10 @@ def measure(book: crm.Book, params: Params) -> Leads:
         p90_hours=_hours(survival, 0.9),
         n_waiting=int(waits.loc[~waits["answered"], "n"].sum()) if answered else 0,
         n_late=int(late["n"].sum()) if answered else 0,
-        answers=_answers(after, params, edges),
-        edges=edges,
+        answers=_answers(after, params),
+        deal=deal,
+        won=won,
+        age_days=age_days,
         n=int(sizes.get("now", 0)),
         n_before=int(sizes.get("before", 0)),
     )  # fmt: skip
@@ -172,16 +179,35 @@ def _hours(survival: stats.Survival | None, share: float) -> Estimate | None:
     return None if found is None else Estimate(*(x / TENTHS for x in found[:3]), found.n)
 
 
-def _answers(after: pd.DataFrame | None, params: Params, edges: list[float]) -> pd.DataFrame:
-    """By how long leads waited for their answer: the share that became a deal within as many days of it."""
+def _overall(table: pd.DataFrame, params: Params, n_steps: int) -> tuple[Estimate | None, Estimate | None, float]:
+    """The shares of all leads of the months that became a deal, and were won, by one age; and that age in days."""
+    now = table[table["cohort"] == "now"]
+    parts = [now[now["step"] == step] for step in (-1 if n_steps > 2 else -2, -2)]
+    if parts[1]["n"].sum() < params.min_leads:
+        return None, None, float("nan")
+    curves = [_curve(part) for part in parts]
+    age = _age(curves, params)
+    return (*(curve.at("moved", age) for curve in curves), age / DAY_HOURS) if age else (None, None, float("nan"))
+
+
+def _answers(after: pd.DataFrame | None, params: Params) -> pd.DataFrame:
+    """At each landmark, leads that were answered by then against those that were not."""
+    columns = ["hours", "n", "deal", "n_waiting", "deal_waiting", "change", "p_adjusted", "age_days"]
     if after is None:
-        return pd.DataFrame(columns=["band", "n", "deal", "age_days"])
-    parts = [after[after["band"] == band] for band in range(len(edges) + 1)]
-    known = [_curve(part) for part in parts if part["n"].sum() >= params.min_leads]
-    age = _age(known, params) if known else None
+        return pd.DataFrame(columns=columns)
     rows = []
-    for band, part in enumerate(parts):
-        n = int(part["n"].sum())
-        deal = _curve(part).at("moved", age) if age and n >= params.min_leads else None
-        rows.append((band, n, deal, age / DAY_HOURS if age else np.nan))
-    return pd.DataFrame(rows, columns=["band", "n", "deal", "age_days"])
+    for hours in LANDMARKS:
+        here = after[after["landmark"] == hours]
+        parts = [here[here["answered"]], here[~here["answered"]]]
+        n = [int(part["n"].sum()) for part in parts]
+        row = [hours, n[0], None, n[1], None, None, np.nan, np.nan]
+        curves = [_curve(part) for part in parts] if min(n) >= params.min_leads else []
+        if curves and (age := _age(curves, params)):
+            rates = [curve.at("moved", age) for curve in curves]
+            p = stats.p_of_equal_incidence(*curves, "moved", age)
+            row = [hours, n[0], rates[0], n[1], rates[1], stats.difference(*rates), p, age / DAY_HOURS]
+        rows.append(row)
+    found = pd.DataFrame(rows, columns=columns)
+    tested = found["p_adjusted"].notna()
+    found.loc[tested, "p_adjusted"] = stats.adjust_for_any(found.loc[tested, "p_adjusted"])
+    return found

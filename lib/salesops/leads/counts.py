@@ -148,21 +148,18 @@ def _days(book: crm.Book, params: Params) -> pd.DataFrame:
     return table.assign(before=(table["works"] * length).cumsum().shift(fill_value=0))
 
 
-def after_answer(book: crm.Book, params: Params, leads: ibis.Table, n_steps: int, edges: list[float]) -> pd.DataFrame:
-    """band (of working hours waited), outcome (moved: became a deal, else lost, open), age (hours since the answer), n:
-    leads that were answered before they became a deal."""
-    to = f"t{max(n_steps - 2, 1)}"
-    now = leads.filter(_.cohort == "now", _.answered.notnull())
-    now = now.filter(now[to].isnull() | (now[to] >= now.answered))
-    rows = now.select("came", until=ibis.greatest(now.answered, now.came), to=now[to], answered=now.answered)
-    worked = _worked(book, params, rows)
-    waited = (worked.until_worked - worked.came_worked) / HOUR
-    band = ibis.literal(0)
-    for edge in edges:
-        band = band + (waited > edge).cast("int64")
-    until = worked.to.coalesce(end_of(book))
-    outcome = ibis.ifelse(worked.to.notnull(), "moved", "open")
-    age = ibis.greatest((until - worked.answered) // HOUR, 0)
-    return (
-        worked.select(band=band, outcome=outcome, age=age).group_by("band", "outcome", "age").agg(n=_.count()).execute()
-    )
+def answered_by(book: crm.Book, leads: ibis.Table, n_steps: int, landmarks: tuple[int, ...]) -> pd.DataFrame:
+    """landmark (hours since the lead came in), answered (by then), outcome (moved: became a deal, else open), age
+    (hours since the landmark), n: leads that were no deal yet at the landmark, so that both sides have come as far."""
+    to, end, parts = f"t{max(n_steps - 2, 1)}", end_of(book), []
+    now = leads.filter(_.cohort == "now")
+    for hours in landmarks:
+        mark = now.came + hours * HOUR
+        here = now.filter(mark < end, now[to].isnull() | (now[to] > mark))
+        begun = here.came + hours * HOUR
+        answered = (here.answered <= begun).fill_null(False)
+        outcome = ibis.ifelse(here[to].notnull(), "moved", "open")
+        age = ibis.greatest((here[to].coalesce(end) - begun) // HOUR, 0)
+        rows = here.select(landmark=ibis.literal(hours), answered=answered, outcome=outcome, age=age)
+        parts.append(rows.group_by("landmark", "answered", "outcome", "age").agg(n=_.count()))
+    return ibis.union(*parts).execute()

@@ -114,7 +114,7 @@ def _differs(found: Leads, params: Params) -> list[Finding]:
         )
         for row in said
     )
-    headline = _("Leads become deals unlike often, by {dimension}").format(
+    headline = _("How often leads become deals differs by {dimension}").format(
         dimension=dimension_name(params.split_by).lower()
     )
     detail = _("Became a deal: {named}; each beyond chance against all others, corrected for {n} comparisons.")
@@ -122,54 +122,44 @@ def _differs(found: Leads, params: Params) -> list[Finding]:
 
 
 def _answers(found: Leads) -> list[Finding]:
-    """Quick answers against slow ones, without claiming a cause."""
-    known = found.answers[found.answers["deal"].notna()] if len(found.answers) else found.answers
-    if len(known) < 2:
+    """Leads answered by some hour against those not yet, without claiming a cause."""
+    known = found.answers[found.answers["change"].notna()] if len(found.answers) else found.answers
+    if not len(known):
         return []
-    first, last = known.iloc[0], known.iloc[-1]
-    apart = first["deal"].low > last["deal"].high or first["deal"].high < last["deal"].low
-    words = {
-        "quick": band_name(found, int(first["band"])),
-        "slow": band_name(found, int(last["band"])),
-        "quick_share": lang.percent(first["deal"].value),
-        "slow_share": lang.percent(last["deal"].value),
-        "days": lang.days(first["age_days"]),
-    }
-    if not apart:
+    beyond = known[known["p_adjusted"] < SIGNIFICANT].sort_values("p_adjusted", kind="stable")
+    if not len(beyond):
         headline = _("Quick and slow answers cannot be told apart by what became of the leads")
-        detail = _("Answered {quick}: {quick_share} became a deal within {days} days; {slow}: {slow_share}.")
-        return [Finding("plain", headline, detail.format(**words))]
-    headline = _("Answered {quick}, {quick_share} of leads became a deal; {slow}, {slow_share}").format(**words)
+        detail = _("{n} ages were compared; chance alone could explain every difference.").format(n=len(known))
+        return [Finding("plain", headline, detail)]
+    row = beyond.iloc[0]
+    headline = _("Of leads answered within {hours} hours {share} became a deal, of the others {others}").format(
+        hours=lang.count(row["hours"]),
+        share=lang.percent(row["deal"].value),
+        others=lang.percent(row["deal_waiting"].value),
+    )
     detail = _(
-        "Within {days} days of the answer. It does not say that "
-        "quickness is the reason: leads that look good are often "
-        "answered first."
-    ).format(**words)
+        "Within {days} days from then on; the 95% interval of the "
+        "difference is {low} to {high} points. It does not say "
+        "that quickness is the reason: leads that look good are often answered first."
+    ).format(
+        days=lang.days(row["age_days"]),
+        low=lang.points(row["change"].low, signed=True),
+        high=lang.points(row["change"].high, signed=True),
+    )
     return [Finding("plain", headline, detail)]
-
-
-def band_name(found: Leads, band: int) -> str:
-    """How long a band of leads waited for its answer."""
-    edges = [lang.decimal(edge, 0 if float(edge).is_integer() else 1) for edge in found.edges]
-    if band == 0:
-        return _("within {to} h").format(to=edges[0])
-    if band == len(edges):
-        return _("after {from} h").format(**{"from": edges[-1]})
-    return _("after {from} to {to} h").format(**{"from": edges[band - 1], "to": edges[band]})
 
 
 def tiles(found: Leads, params: Params) -> list[Tile]:
     """The headline numbers."""
     before = lang.count(found.n_before) if found.n_before else ""
     shown = [Tile(_("Leads"), lang.count(found.n), before, _("before") if before else "", lang.period(params.window))]
-    for row in found.table.itertuples():
-        now, old = row.rate, row.rate_before
-        note = (
-            _("too few leads") if now is None else _("95%: {interval}").format(interval=lang.between(now.low, now.high))
-        )
-        shown.append(
-            Tile(_pair(found, row.step), _share(now), _share(old) if old else "", _("before") if old else "", note)
-        )
+    days = lang.days(found.age_days) if lang.known(found.age_days) else lang.count(params.horizon_days)
+    for text, share in ((_("A deal within {days} days"), found.deal), (_("Won within {days} days"), found.won)):
+        note = _("too few leads") if share is None else _("95%: {interval}").format(interval=lang.between(*share[1:3]))
+        shown.append(Tile(text.format(days=days), _share(share), note=note))
+    if found.in_sla is not None:
+        note = _("95%: {interval}").format(interval=lang.between(*found.in_sla[1:3]))
+        shown.append(Tile(_("Answered in time"), lang.percent(found.in_sla.value), note=note))
     median = found.median_hours
     if median is not None:
         note = _("nine in ten: {hours}").format(hours=_number(found.p90_hours))
@@ -304,37 +294,50 @@ def group_table(found: Leads, params: Params) -> Table | None:
     return Table(caption_, columns, rows, [False] + [True] * (len(columns) - 1), hot, notes)
 
 
-def answer_table(found: Leads, params: Params) -> Table | None:
-    """How long leads waited for an answer, and what became of them."""
+def answer_table(found: Leads) -> Table | None:
+    """Leads answered by some age against those that were not, and what became of both."""
     if found.answers.empty:
         return None
-    rows = [
-        [
-            band_name(found, int(row.band)),
-            lang.count(row.n),
-            _share(row.deal),
-            _limits(row.deal),
-            lang.days(row.age_days),
-        ]
-        for row in found.answers.itertuples()
+    rows, hot = [], []
+    for row in found.answers.itertuples():
+        change = [lang.NONE] * 2
+        if row.change is not None:
+            limits = f"{lang.points(row.change.low, signed=True)} … {lang.points(row.change.high, signed=True)}"
+            change = [lang.points(row.change.value, signed=True), limits]
+        sides = [lang.count(row.n), _share(row.deal), lang.count(row.n_waiting), _share(row.deal_waiting)]
+        rows.append([lang.count(row.hours), *sides, *change, _p(row.p_adjusted), lang.days(row.age_days)])
+        hot.append(bool(row.p_adjusted < SIGNIFICANT))
+    columns = [
+        _("Hours since it came in"),
+        _("Answered by then"),
+        _("Became a deal"),
+        _("Not yet answered"),
+        _("Became a deal"),
+        _("Difference, points"),
+        _("95% interval"),
+        _("Adjusted p"),
+        _("days from then on"),
     ]
-    columns = [_("Answered"), _("Leads"), _("Became a deal"), _("95% interval"), _("days after the answer")]
-    hours = _("{begin}:00 to {end}:00").format(begin=params.work_from, end=params.work_to)
-    where = params.calendar or _("Monday to Friday")
     notes = [
         _(
-            "Working hours: {hours}, {calendar}. Leads that became a deal before they were answered are left out. What "
-            "leads are answered first is somebody's choice, so this says nothing of the cause."
-        ).format(hours=hours, calendar=where)
+            "Leads that were no deal yet at that age, so that both "
+            "sides have come as far. What leads are answered first "
+            "is somebody's choice, so this says nothing of the cause."
+        )
     ]
-    return Table(
-        _("How soon leads are answered, and what becomes of them"), columns, rows, [False] + [True] * 4, notes=notes
+    return Table(_("How soon leads are answered, and what becomes of them"), columns, rows, [True] * 9, hot, notes)
+
+
+def hours_note(found: Leads, params: Params) -> str:
+    """What a working hour is; why nothing is said of answers where the source has none."""
+    if found.in_sla is None:
+        return _("The source does not say when leads were answered.")
+    return _("In time is within {sla}. Working hours: {begin}:00 to {end}:00, {calendar}.").format(
+        sla=_hours_words(params.sla_hours),
+        begin=params.work_from,
+        end=params.work_to,
+        calendar=params.calendar or _("Monday to Friday"),
     )
-
-
-def no_answers(found: Leads) -> str:
-    """Why nothing is said of answers; blank where something is."""
-    return "" if found.in_sla is not None else _("The source does not say when leads were answered.")
 
 
 def _share(found: Estimate | None) -> str:

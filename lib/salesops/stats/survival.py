@@ -217,8 +217,8 @@ def p_of_equal_incidence(first: Incidence, second: Incidence, cause: str, age: f
     """Two-sided p of two independent groups having one share ended by `cause` up to an age.
 
     A share of 0 or 1, whose own spread is estimated as nothing, is not certain: the spread is at least the binomial one
-    of the pooled share, for such a share among the cases watched so long. Student's t with Welch's degrees of freedom,
-    since the spread is itself an estimate, and rough for few cases.
+    of the pooled share, for such a share among the cases watched so long. Student's t with Welch's degrees of freedom
+    by the cases watched so long, since the spread is itself an estimate, and rough where few were.
 
     References
     ----------
@@ -236,7 +236,8 @@ def p_of_equal_incidence(first: Incidence, second: Incidence, cause: str, age: f
     spread = np.maximum(se, np.sqrt(pooled * (1 - pooled) / np.maximum(n, 1)))
     if not spread.any():
         return 1.0
-    freedom = (spread**2).sum() ** 2 / (spread**4 / np.maximum(n - 1, 1)).sum()
+    watched = np.array([one.n_watched(age) for one in curves], dtype=float)
+    freedom = (spread**2).sum() ** 2 / (spread**4 / np.maximum(watched - 1, 1)).sum()
     return float(2 * student.sf(abs(value[0] - value[1]) / np.hypot(*spread), freedom))
 
 
