@@ -1,5 +1,6 @@
 """The shared methods against printed tables, statsmodels, fractions by hand, and their own properties."""
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from salesops import stats
+from salesops.stats import shrinkage
+from scipy.stats import beta
+from scipy.stats import t as student
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -181,3 +185,167 @@ def test_follow_up_is_the_kaplan_meier_of_censoring():
         first = np.flatnonzero(900 * reference.surv_prob < least)[0]
         assert found.watched_until(least) == reference.surv_times[first]
     assert stats.aalen_johansen(deals([3, 4], [1, 2]), CAUSES).watched_until(2) == np.inf
+
+
+def test_lmdi_parts_sum_to_the_change_of_the_product():
+    new, old = {"n": 110.0, "rate": 0.2, "size": 300.0}, {"n": 100.0, "rate": 0.25, "size": 290.0}
+    parts = stats.lmdi(new, old)
+    assert sum(parts.values()) == pytest.approx(np.prod(list(new.values())) - np.prod(list(old.values())), abs=1e-9)
+    assert parts["n"] > 0 > parts["rate"]
+    # By hand: V 6600 and 7250, L = 650 / ln(7250 / 6600), times ln 1.1.
+    assert parts["n"] == pytest.approx(650 / np.log(7250 / 6600) * np.log(1.1))
+    assert stats.lmdi(old, old) == {"n": 0, "rate": 0, "size": 0}
+    with pytest.raises(ValueError, match="not above zero: rate"):
+        stats.lmdi(new | {"rate": 0.0}, old)
+    with pytest.raises(ValueError, match="factors differ"):
+        stats.lmdi(new, {"n": 1.0})
+
+
+def test_kitagawa_by_hand():
+    """Rates 0.2 and 0.6, shares 0.5 and 0.5, then 0.3 and 0.7 with rates 0.1 and 0.6."""
+    share = pd.DataFrame({"now": [0.3, 0.7], "before": [0.5, 0.5]})
+    rate = pd.DataFrame({"now": [0.1, 0.6], "before": [0.2, 0.6]})
+    parts = stats.kitagawa(share, rate)
+    assert parts["own"].tolist() == pytest.approx([-0.1 * 0.4, 0.0])
+    usual = (0.45 + 0.40) / 2  # the averages are 0.3 x 0.1 + 0.7 x 0.6 and 0.5 x 0.2 + 0.5 x 0.6
+    assert parts["mix"].tolist() == pytest.approx([-0.2 * (0.15 - usual), 0.2 * (0.6 - usual)])
+    assert parts.to_numpy().sum() == pytest.approx(0.45 - 0.40)
+    with pytest.raises(ValueError, match="not to 1"):
+        stats.kitagawa(share * 2, rate)
+
+
+@given(st.integers(2, 6), st.integers(0, 10**6))
+def test_kitagawa_and_shapley_are_exact(n, seed):
+    rng = np.random.default_rng(seed)
+    share = pd.DataFrame({side: rng.dirichlet(np.ones(n)) for side in ("now", "before")})
+    rate = pd.DataFrame({side: rng.random(n) for side in ("now", "before")})
+    change = (share["now"] * rate["now"]).sum() - (share["before"] * rate["before"]).sum()
+    assert stats.kitagawa(share, rate).to_numpy().sum() == pytest.approx(change, abs=1e-12)
+    worth = {}
+    value = lambda some: worth.setdefault(some, rng.random() if some else 0.0)  # noqa: E731
+    shares = stats.shapley(range(n), value)
+    assert sum(shares.values()) == pytest.approx(worth[frozenset(range(n))], abs=1e-12)
+
+
+def test_shapley_is_the_mean_over_all_orders():
+    worth = {
+        frozenset(some): len(some) ** 2 + 3 * ("a" in some)
+        for k in range(4)
+        for some in itertools.combinations("abc", k)
+    }
+    orders = list(itertools.permutations("abc"))
+    mean = {
+        one: np.mean([worth[frozenset(o[: o.index(one) + 1])] - worth[frozenset(o[: o.index(one)])] for o in orders])
+        for one in "abc"
+    }
+    assert stats.shapley("abc", worth.__getitem__) == pytest.approx(mean)
+    with pytest.raises(ValueError, match="13 players"):
+        stats.shapley(range(13), len)
+
+
+def test_rates_drawn_together_meet_the_reference():
+    """a = 4, b = 12: 1/2, 9/30 and 30/60 become .2778, .2826, .4474 (statistics.md, part 5)."""
+    drawn = shrinkage.drawn_together([1, 9, 30], [2, 30, 60], 0.25, 16)
+    assert [round(rate.value, 4) for rate in drawn] == [0.2778, 0.2826, 0.4474]
+    a, b = 4 + 9, 12 + 21
+    assert (drawn[1].low, drawn[1].high) == pytest.approx((beta.ppf(0.025, a, b), beta.ppf(0.975, a, b)))
+
+
+def test_rates_alike_are_drawn_together_and_unlike_ones_are_not():
+    rng = np.random.default_rng(2)
+    n = np.full(40, 60)
+    alike = stats.pool_rates(rng.binomial(60, 0.3, 40), n)
+    unlike = stats.pool_rates(rng.binomial(60, rng.beta(6, 14, 40)), n)  # counts for 20 cases
+    assert alike.weight > 200 and alike.p > 0.05
+    assert 10 < unlike.weight < 45 and unlike.p < 1e-6
+    undefeated = stats.pool_rates(np.array([4, 10, 12]), np.array([4, 40, 41]))
+    assert undefeated.rates[0].value < 1 and undefeated.rates[0].high <= 1
+    with pytest.raises(ValueError, match="two members"):
+        stats.pool_rates([3], [4])
+
+
+def test_the_chance_of_being_best_is_that_of_a_simulation():
+    pooled = stats.pool_rates(np.array([5, 9, 30, 2]), np.array([20, 30, 60, 30]))
+    rng = np.random.default_rng(0)
+    total = np.array([rate.n for rate in pooled.rates]) + pooled.weight
+    value = np.array([rate.value for rate in pooled.rates])
+    drawn = rng.beta(value * total, (1 - value) * total, (200_000, 4))
+    best = np.bincount(drawn.argmax(axis=1), minlength=4) / 200_000
+    assert stats.chance_of_best(pooled) == pytest.approx(best, abs=0.004)
+    assert stats.chance_above(pooled) == pytest.approx((drawn > pooled.mean).mean(axis=0), abs=0.004)
+    assert stats.chance_of_best(pooled).sum() == pytest.approx(1)
+
+
+def _weighed(seed: int, n: int = 200) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    amount = rng.integers(1, 100, n).astype(float)
+    outcome = rng.choice(["won", "lost", "open"], n, p=[0.3, 0.4, 0.3])
+    return pd.DataFrame(
+        {"age": rng.integers(1, 40, n), "outcome": outcome, "n": 1, "total": amount, "squares": amount**2}
+    )
+
+
+def test_an_incidence_by_value_with_equal_amounts_is_aalen_johansen():
+    table = _weighed(1).assign(total=7.0, squares=49.0)
+    counted = table.assign(**{f"n_{end}": (table["outcome"] == end).astype(int) for end in ("won", "lost", "open")})
+    curve = stats.aalen_johansen(counted, {"won": "n_won", "lost": "n_lost"})
+    found = stats.incidence_by_value(table, ["won", "lost"], "won", 25)
+    assert tuple(found) == pytest.approx(tuple(curve.at("won", 25)), abs=1e-12)
+
+
+def test_the_spread_by_value_is_that_of_numerical_derivatives():
+    table = _weighed(4)
+    found = stats.incidence_by_value(table, ["won", "lost"], "won", 30)
+    moves = []
+    for row in range(len(table)):
+        changed = table["total"].copy()
+        changed[row] *= 1 + 1e-6
+        moved = stats.incidence_by_value(table.assign(total=changed), ["won", "lost"], "won", 30)
+        moves.append((moved.value - found.value) / 1e-6)
+    se = np.sqrt(np.square(moves).sum())
+    width = np.exp(1.959963984540054 * se / ((1 - found.value) * abs(np.log(1 - found.value))))
+    assert found.low == pytest.approx(1 - (1 - found.value) ** (1 / width), abs=1e-5)
+    complete = table[table["outcome"] != "open"]
+    share = complete.loc[complete["outcome"] == "won", "total"].sum() / complete["total"].sum()
+    assert stats.incidence_by_value(complete, ["won", "lost"], "won", 99).value == pytest.approx(share)
+    with pytest.raises(ValueError, match="sum of nothing"):
+        stats.incidence_by_value(table.assign(total=0.0), ["won"], "won", 3)
+
+
+def test_the_mean_time_open_is_the_area_of_kaplan_meier():
+    table = _weighed(5).assign(total=1.0, squares=1.0)
+    ended = table["outcome"] != "open"
+    reference = SurvfuncRight(table["age"], ended)
+
+    def at(age):
+        return float(np.append(1.0, reference.surv_prob)[np.searchsorted(reference.surv_times, age, side="right")])
+
+    area, se = stats.mean_open(table, ["won", "lost"], 20)
+    assert area == pytest.approx(sum(at(age) for age in range(20)))
+    complete = table.assign(outcome="won")
+    mean, spread = stats.mean_open(complete, ["won"], 100)
+    assert (mean, spread) == pytest.approx(
+        (complete["age"].mean(), complete["age"].std(ddof=0) / np.sqrt(len(complete)))
+    )
+    assert se > 0
+
+
+def test_equal_incidence_is_tested_as_welch_does_where_all_ended():
+    sides = []
+    for n_won, n in ((30, 100), (48, 110)):
+        counted = pd.DataFrame({"age": [5, 6], "n_won": [n_won, 0], "n_lost": [0, n - n_won], "n_open": [0, 0]})
+        sides.append(stats.aalen_johansen(counted, {"won": "n_won", "lost": "n_lost"}))
+    p = stats.p_of_equal_incidence(*sides, "won", 10)
+    pooled = 78 / 210
+    spread = [
+        max(np.sqrt(x * (1 - x) / n), np.sqrt(pooled * (1 - pooled) / n)) for x, n in ((0.3, 100), (48 / 110, 110))
+    ]
+    freedom = sum(s**2 for s in spread) ** 2 / (spread[0] ** 4 / 99 + spread[1] ** 4 / 109)
+    apart = 48 / 110 - 0.3 - (1 / 100 + 1 / 110) / 2
+    assert p == pytest.approx(2 * student.sf(apart / np.hypot(*spread), freedom))
+    assert stats.p_of_equal_incidence(sides[0], sides[0], "won", 10) == 1
+
+
+def test_holm_rejects_what_is_published():
+    p = published("benjamini_hochberg_1995.csv")["p"]
+    assert (stats.adjust_for_any(p) < 0.05).sum() == 3  # Bonferroni and Holm 3, Benjamini-Hochberg 4

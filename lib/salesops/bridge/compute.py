@@ -27,8 +27,9 @@ def measure(book: crm.Book, params: Params) -> Pipeline:
     Raises
     ------
     ValueError
-        If the pipeline is not in the book, or nothing lies between the two days.
+        If the pipeline is not in the book, no deal is known, or nothing lies between the two days.
     """
+    crm.find_pipeline(book, params.pipeline)  # there is one, and it is known
     frame = params.frame
     closing_on = min(book.as_of, frame.last_on, params.reported.last_on)
     return Pipeline(

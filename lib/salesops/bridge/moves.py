@@ -86,17 +86,8 @@ def by_due(book: crm.Book, params: Params) -> bool:
 
 
 def part_of(book: crm.Book, params: Params) -> ibis.Table:
-    """The deals looked at, with their group.
-
-    Raises
-    ------
-    ValueError
-        If the pipeline is not in the book.
-    """
-    deals = book.deals
-    if params.pipeline:
-        crm.find_pipeline(book, params.pipeline)
-        deals = deals.filter(_.pipeline == params.pipeline)
+    """The deals looked at, with their group."""
+    deals = book.deals.filter(_.pipeline == params.pipeline) if params.pipeline else book.deals
     return crm.with_group(book, deals, params.segment_by, sizes=())
 
 

@@ -7,11 +7,10 @@ from salesops import lang
 from salesops.findings import Finding, Tile
 from salesops.funnel.cohorts import NOT_KNOWN, Scope
 from salesops.funnel.compute import ALL, Funnel
-from salesops.funnel.shift import Shift
+from salesops.funnel.shift import SIGNIFICANT, Shift
 from salesops.lang import _, ngettext
 from salesops.stats import Estimate
 
-SIGNIFICANT = 0.05
 MOST_GROUPS = 12
 
 

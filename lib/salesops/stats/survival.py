@@ -218,11 +218,12 @@ def p_of_equal_incidence(first: Incidence, second: Incidence, cause: str, age: f
 
     A share of 0 or 1, whose own spread is estimated as nothing, is not certain: the spread is at least the binomial one
     of the pooled share, for such a share among the cases watched so long. Student's t with Welch's degrees of freedom
-    by the cases watched so long, since the spread is itself an estimate, and rough where few were.
+    by the cases watched so long, since the spread is itself an estimate, and rough where few were; the difference is
+    corrected for shares going in steps of one case.
 
     References
     ----------
-    Welch (1947), Biometrika 34, 28-35.
+    Welch (1947), Biometrika 34, 28-35. Yates (1934), Supplement to the J. of the Royal Statistical Society 1, 217-235.
     """
     curves = (first, second)
     se = np.array([one.se_at(cause, age) for one in curves])
@@ -238,7 +239,8 @@ def p_of_equal_incidence(first: Incidence, second: Incidence, cause: str, age: f
         return 1.0
     watched = np.array([one.n_watched(age) for one in curves], dtype=float)
     freedom = (spread**2).sum() ** 2 / (spread**4 / np.maximum(watched - 1, 1)).sum()
-    return float(2 * student.sf(abs(value[0] - value[1]) / np.hypot(*spread), freedom))
+    apart = max(abs(value[0] - value[1]) - (1 / np.maximum(n, 1)).sum() / 2, 0.0)
+    return float(2 * student.sf(apart / np.hypot(*spread), freedom))
 
 
 def incidence_by_value(counts: pd.DataFrame, causes: Collection[str], cause: str, age: float) -> Estimate:
