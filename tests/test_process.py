@@ -56,9 +56,7 @@ def test_ways_and_edges_are_those_of_a_loop(found, mine):
     deals, visits = mine
     ways = Counter(tuple(own["stage"]) for _deal, own in visits.groupby("deal_id"))
     top = {row.way: row.n for row in found.ways.variants.itertuples()}
-    assert top == dict(sorted(ways.items(), key=lambda one: -one[1])[:12]) or set(top.values()) == set(
-        n for _way, n in ways.most_common(12)
-    )
+    assert sorted(top.values()) == sorted(n for _way, n in ways.most_common(12))
     assert all(ways[way] == n for way, n in top.items())
     assert (found.ways.n, found.ways.n_variants) == (len(deals), len(ways))
     edges = Counter()
@@ -164,9 +162,8 @@ def test_a_way_is_read_back_from_its_number():
 
 def xes(path: Path) -> list[tuple]:
     """case, activity, moment of every event."""
-    stream = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    with stream:
-        root = etree.parse(stream).getroot()
+    raw = path.read_bytes()
+    root = etree.fromstring(gzip.decompress(raw) if path.suffix == ".gz" else raw)
     rows = []
     for trace in root.iter("{*}trace"):
         case = trace.find("{*}string[@key='concept:name']").get("value")

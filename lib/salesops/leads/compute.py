@@ -65,7 +65,7 @@ def measure(book: crm.Book, params: Params) -> Leads:
     sla = round(params.sla_hours * TENTHS)
     survival = _waiting(waits, params) if answered else None
     late = waits[~waits["answered"] & (waits["age"] > sla)] if answered else None
-    sizes = table[table["step"] == 0].groupby("cohort")["n"].sum()
+    sizes = counts.sizes(leads)
     return Leads(
         steps=steps,
         table=_steps(table, params, len(steps)),
@@ -79,8 +79,8 @@ def measure(book: crm.Book, params: Params) -> Leads:
         deal=deal,
         won=won,
         age_days=age_days,
-        n=int(sizes.get("now", 0)),
-        n_before=int(sizes.get("before", 0)),
+        n=sizes.get("now", 0),
+        n_before=sizes.get("before", 0),
     )  # fmt: skip
 
 
@@ -113,7 +113,8 @@ def _steps(table: pd.DataFrame, params: Params, n_steps: int) -> pd.DataFrame:
             p = stats.p_of_equal_incidence(curves["now"], curves["before"], "moved", age)
             row |= {"change": stats.difference(rates["now"], rates["before"]), "p": p}
         rows.append(row)
-    found = pd.DataFrame(rows)
+    columns = ["step", "n", "n_moved", "n_open", "rate", "rate_before", "age_days", "change", "p"]
+    found = pd.DataFrame(rows, columns=columns)
     tested = found["p"].notna()
     found["p_adjusted"] = np.nan
     found.loc[tested, "p_adjusted"] = stats.adjust_for_many(found.loc[tested, "p"])
@@ -122,7 +123,7 @@ def _steps(table: pd.DataFrame, params: Params, n_steps: int) -> pd.DataFrame:
 
 def _groups(table: pd.DataFrame, waits: pd.DataFrame | None, params: Params, n_steps: int) -> pd.DataFrame:
     columns = ["group", "n", "n_deal", "n_won", "deal", "won", "age_days", "p", "in_sla", "median_hours"]
-    if params.split_by == "none":
+    if params.split_by == "none" or n_steps == 1:
         return pd.DataFrame(columns=[*columns[:7], "p_adjusted", *columns[8:]])
     now = table[table["cohort"] == "now"]
     to_won, to_deal = now[now["step"] == -2], now[now["step"] == (-1 if n_steps > 2 else -2)]

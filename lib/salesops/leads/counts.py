@@ -89,12 +89,20 @@ def end_of(book: crm.Book) -> int:
     return int(pd.Timestamp(book.cut).timestamp())
 
 
+def sizes(leads: ibis.Table) -> dict[str, int]:
+    """How many leads each cohort has."""
+    table = leads.group_by("cohort").agg(n=_.count()).execute()
+    return dict(zip(table["cohort"], map(int, table["n"]), strict=True))
+
+
 def step_counts(book: crm.Book, leads: ibis.Table, n_steps: int) -> pd.DataFrame:
     """cohort, group, step, outcome (moved, lost, open), age (hours), n.
 
     Step k is from step k to the next; -1 from the lead's coming in to a deal, -2 from there to a win.
     """
     parts, end = [], end_of(book)
+    if n_steps == 1:  # nothing is known of what became of a lead
+        return pd.DataFrame(columns=["cohort", "group", "step", "outcome", "age", "n"])
     spans = [(k, f"t{k}", f"t{k + 1}") for k in range(n_steps - 1)]
     spans += [(-2, "t0", f"t{n_steps - 1}")] + ([(-1, "t0", f"t{n_steps - 2}")] if n_steps > 2 else [])
     for step, begin, to in spans:
