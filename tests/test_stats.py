@@ -14,6 +14,7 @@ from salesops.stats import shrinkage
 from scipy.stats import beta
 from scipy.stats import t as student
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
+from statsmodels.stats.multitest import multipletests
 
 PUBLISHED = Path(__file__).parent / "published"
 CAUSES = {"won": "n_won", "lost": "n_lost"}
@@ -349,3 +350,17 @@ def test_equal_incidence_is_tested_as_welch_does_where_all_ended():
 def test_holm_rejects_what_is_published():
     p = published("benjamini_hochberg_1995.csv")["p"]
     assert (stats.adjust_for_any(p) < 0.05).sum() == 3  # Bonferroni and Holm 3, Benjamini-Hochberg 4
+    shuffled = p.sample(frac=1, random_state=1)
+    assert stats.adjust_for_any(shuffled) == pytest.approx(multipletests(shuffled, method="holm")[1])
+
+
+def test_many_medians_at_once_are_those_one_by_one():
+    rng = np.random.default_rng(3)
+    ages = np.arange(1, 31)
+    ended, still = rng.integers(0, 4, (5, 30)).astype(float), rng.integers(0, 3, (5, 30)).astype(float)
+    ended[4] = 0  # nothing ended
+    value, low, high = stats.medians(ages, ended, still)
+    for k in range(4):
+        one = stats.kaplan_meier(pd.DataFrame({"age": ages, "n_ended": ended[k], "n_open": still[k]})).quantile(0.5)
+        assert (value[k], low[k], high[k]) == tuple(one[:3])
+    assert np.isinf(value[4])

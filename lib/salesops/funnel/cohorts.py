@@ -161,19 +161,22 @@ def left_out(book: crm.Book, scope: Scope, n_listed: int = 8) -> tuple[dict[str,
     return dict(zip(counted["why"], map(int, counted["n"]), strict=True)), listed
 
 
-def cohort_deals(book: crm.Book, scope: Scope, dimensions: list[str], segment_by: str) -> ibis.Table:
-    """One row per deal and cohort it belongs to.
+def base_deals(book: crm.Book, scope: Scope, dimensions: list[str]) -> ibis.Table:
+    """The deals that count, as `book.deals`, with `by_<dimension>` and group (of the page's own); computed once."""
+    wanted = list(dict.fromkeys([*dimensions, scope.segment_by]))
+    deals = crm.with_dimensions(book, valid(book, scope), wanted, sizes=scope.rules.sizes)
+    return deals.mutate(group=deals[f"by_{scope.segment_by}"]).cache()
 
-    Columns: deal_id, cohort, status, amount_minor, `by_<dimension>`, group (that of `segment_by`), entry_s (when it
-    entered the accepted stage), from_s (when its clock starts) and until_s (the end of the months); epoch seconds.
+
+def cohort_deals(book: crm.Book, scope: Scope, base: ibis.Table) -> ibis.Table:
+    """One row per deal of `base` and cohort it belongs to.
+
+    Columns: deal_id, cohort, status, amount_minor, `by_<dimension>`, group, entry_s (when it entered the accepted
+    stage), from_s (when its clock starts) and until_s (the end of the months); epoch seconds.
     """
-    deals = valid(book, scope)
-    deals = deals.filter((_.status == OPEN) | _.closed_at.notnull())  # closed on a day not known: of no known age
+    deals = base.filter((_.status == OPEN) | _.closed_at.notnull())  # closed on a day not known: of no known age
     if book.about["log_begins"]:  # what a deal did before the log began is not known
         deals = deals.filter(deals.created_at >= ibis.timestamp(book.about["log_begins"]).truncate("s"))
-    wanted = list(dict.fromkeys([*dimensions, segment_by]))
-    deals = crm.with_dimensions(book, deals, wanted, sizes=scope.rules.sizes)
-    deals = deals.mutate(group=deals[f"by_{segment_by}"])
     deals = _entered(book, scope, deals)
     ended_s = deals.closed_at.epoch_seconds()
     parts = []

@@ -62,7 +62,8 @@ def measure(book: crm.Book, params: Params) -> Funnel:
     """
     scope = cohorts.find_scope(book, params)
     dimensions = crm.known_dimensions(book)
-    cohort = cohorts.cohort_deals(book, scope, dimensions, params.segment_by).cache()
+    base = cohorts.base_deals(book, scope, dimensions)
+    cohort = cohorts.cohort_deals(book, scope, base).cache()
     paths = counts.paths(book, scope, cohort).cache()
     every = counts.life_counts(paths, dimensions)
     life_counts = _with_all(every[every["dimension"] == "group"].drop(columns="dimension"))
@@ -73,7 +74,7 @@ def measure(book: crm.Book, params: Params) -> Funnel:
     steps = conversions(_with_all(step_counts), scope, logged=book.about["history"] == "changes")
     together = life_counts[life_counts["group"] == ALL]
     before = counts.open_before(book, scope)
-    closing_counts = counts.closing_counts(book, scope, params.segment_by)
+    closing_counts = counts.closing_counts(book, scope, base)
     closed = closings(closing_counts, book.minor_units, valued=scope.valued)
     changed = shift.changes(steps)
     stay_counts = times.stay_counts(book, cohort, dimensions)
@@ -88,12 +89,12 @@ def measure(book: crm.Book, params: Params) -> Funnel:
         standing=counts.standing(book, scope),
         changes=changed,
         shifts=shift.shifts(book, params, scope, steps, changed, closed),
-        times=times.measure(book, scope, params, cohort, stay_counts),
+        times=times.measure(book, scope, base, cohort, stay_counts),
         velocity=velocity.measure(closing_counts, scope, book.minor_units),
         splits=splits.measure(every, stay_counts, times.stay_correlations(book, scope, cohort), scope),
         chain=chain.measure(book, scope, cohort, closed),
-        reps=reps.measure(book, scope, params.segment_by),
-        losses=losses.measure(book, scope),
+        reps=reps.measure(book, scope, base),
+        losses=losses.measure(book, scope, base),
         parity=parity.measure(book, scope, paths),
         left_out=left_out,
         left_out_listed=listed,

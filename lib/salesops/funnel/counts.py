@@ -10,7 +10,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
-from salesops.funnel.cohorts import HOUR, LOST, NOT_KNOWN, OPEN, WON, Scope, valid, within
+from salesops.funnel.cohorts import HOUR, LOST, NOT_KNOWN, OPEN, WON, Scope, within
 
 AMOUNTS = ("n_amount", "n_negative", "total", "squares")
 
@@ -141,13 +141,12 @@ def life_counts(paths: ibis.Table, dimensions: list[str]) -> pd.DataFrame:
     return table.assign(dimension=table["dimension"].str.removeprefix("by_"))
 
 
-def closing_counts(book: crm.Book, scope: Scope, dimension: str) -> pd.DataFrame:
+def closing_counts(book: crm.Book, scope: Scope, base: ibis.Table) -> pd.DataFrame:
     """cohort (of the closing day), group, status, n, sums of amounts, days and squared days from creation to close.
 
     A deal closes when it was moved to won or lost; a lost one on its entered closing day where the scope says so.
     """
-    deals = valid(book, scope).filter(_.closed_at.notnull())
-    deals = crm.with_group(book, deals, dimension, sizes=scope.rules.sizes)
+    deals = base.filter(_.closed_at.notnull())
     moment = deals.closed_at
     if scope.rules.lost_date == "close_date":
         entered = deals.expected_close_on.cast("timestamp")

@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
+import ibis
 import numpy as np
 import pandas as pd
 from ibis import _
 
 from salesops import crm, periods, stats
-from salesops.funnel.cohorts import NOT_KNOWN, WON, Scope, bounds, valid
+from salesops.funnel.cohorts import NOT_KNOWN, WON, Scope, bounds
 
 MOST_GROUPS, MOST_REPS = 8, 3
 LEAST_DEALS = 5  # of a rep in a group, to be named
@@ -28,21 +29,20 @@ class Fit(NamedTuple):
     period: periods.Period
 
 
-def measure(book: crm.Book, scope: Scope, segment_by: str) -> Fit:
+def measure(book: crm.Book, scope: Scope, base: ibis.Table) -> Fit:
     """Win rates of reps within each group of the page's dimension (of all deals, where that is the rep)."""
     year = periods.trailing(scope.cohorts["now"], 12)
     year = year._replace(last_on=min(year.last_on, scope.cohorts["now"].last_on))
-    if "rep" not in crm.known_dimensions(book):
+    if "by_rep" not in base.columns:
         return Fit(_groups([]), _reps([]), year)
-    return Fit(*rank(_closed(book, scope, "none" if segment_by == "rep" else segment_by, year)), year)
+    return Fit(*rank(_closed(book, scope, base, year)), year)
 
 
-def _closed(book: crm.Book, scope: Scope, dimension: str, year: periods.Period) -> pd.DataFrame:
+def _closed(book: crm.Book, scope: Scope, base: ibis.Table, year: periods.Period) -> pd.DataFrame:
     """group, rep, n_won, n: deals closed in the year whose rep is known."""
     low, high = bounds(year, book)
-    deals = valid(book, scope).filter(_.closed_at >= low, _.closed_at < high, _.rep_id.notnull())
-    deals = crm.with_dimensions(book, deals, list({dimension, "rep"}), sizes=scope.rules.sizes)
-    deals = deals.mutate(group=deals[f"by_{dimension}"], rep=deals.by_rep)
+    deals = base.filter(_.closed_at >= low, _.closed_at < high, _.rep_id.notnull()).mutate(rep=_.by_rep)
+    deals = deals.mutate(group=ibis.literal(crm.ALL)) if scope.segment_by == "rep" else deals
     counted = deals.group_by("group", "rep").agg(n_won=(_.status == WON).sum(), n=_.count())
     return counted.order_by("group", "rep").execute().fillna({"group": NOT_KNOWN})
 

@@ -181,7 +181,8 @@ def _by_quarter(book, scope, segment_by, step, group, spans) -> pd.DataFrame:
     first, last = min(s.first_on for s in spans.values()), max(s.last_on for s in spans.values())
     whole = periods.Period("", periods.add_months(first, -12), last)
     everyone = scope._replace(cohorts={"now": whole}, rules=scope.rules._replace(cohort_by="entry", count_of="uniques"))
-    deals = cohorts.cohort_deals(book, everyone, [], segment_by if group != ALL else "none")
+    everyone = everyone._replace(segment_by=segment_by if group != ALL else "none")
+    deals = cohorts.cohort_deals(book, everyone, cohorts.base_deals(book, everyone, []))
     if group != ALL:
         deals = deals.filter(_.group.isnull() if group == NOT_KNOWN else _.group == group)
     paths = counts.paths(book, everyone, deals)

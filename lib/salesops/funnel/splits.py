@@ -34,14 +34,17 @@ def measure(lives: pd.DataFrame, stays: pd.DataFrame, alike: Correlations, scope
     now = lives[(lives["cohort"] == "now") & (lives["dimension"] != "group")]
     now = now.assign(group=now["group"].fillna(NOT_KNOWN))
     stays = stays.assign(group=stays["group"].fillna(NOT_KNOWN))
-    rows = []
-    for dimension in [one for one in crm.DIMENSIONS if one in set(now["dimension"])]:
+    rows, known_dimensions = [], set(now["dimension"].unique())
+    for dimension in [one for one in crm.DIMENSIONS if one in known_dimensions]:
         mine, visits = now[now["dimension"] == dimension], stays[stays["dimension"] == dimension]
         sizes = mine.groupby("group")["n"].sum().sort_values(ascending=False, kind="stable")
-        sizes = sizes[(sizes >= scope.min_deals) & (sizes.sum() - sizes >= scope.min_deals)].head(MOST_GROUPS)
-        for group in sizes.index[:1] if len(sizes) == 2 and len(mine["group"].unique()) == 2 else sizes.index:
+        known = (sizes >= scope.min_deals) & (sizes.sum() - sizes >= scope.min_deals)
+        groups = list(sizes[known].index[:MOST_GROUPS])
+        groups = groups[:1] if len(groups) == len(sizes) == 2 else groups  # of two, one says it all
+        paces = _paces(visits, groups, alike, scope)
+        for group in groups:
             row = {"dimension": dimension, "group": group, "n": int(sizes[group])}
-            rows.append(row | _won(mine, group, scope) | _pace(visits, group, alike, scope))
+            rows.append(row | _won(mine, group, scope) | paces[group])
     columns = ["dimension", "group", "n", "rate", "rate_others", "age_days", "change", "p_won", "pace", "p_pace"]
     table = pd.DataFrame(rows, columns=columns)
     for name in ("p_won", "p_pace"):
@@ -64,38 +67,44 @@ def _won(table: pd.DataFrame, group: str, scope: Scope) -> dict:
     return {"rate": rates[0], "rate_others": rates[1], "age_days": age, "change": change, "p_won": p}
 
 
-def _pace(table: pd.DataFrame, group: str, alike: Correlations, scope: Scope) -> dict:
-    """How many times as long as the others' a group's stays take: the ratio of Kaplan-Meier medians, stage by stage,
+def _paces(table: pd.DataFrame, groups: list[str], alike: Correlations, scope: Scope) -> dict[str, dict]:
+    """How many times as long as the others' each group's stays take: the ratio of Kaplan-Meier medians, stage by stage,
     averaged in logarithms by their precision. Two stages' medians are as correlated as a deal's stays in them are, by
     the deals that were in both."""
-    found = []
+    found: dict[str, list[tuple]] = {group: [] for group in groups}
     for stage, part in table.groupby("stage"):
-        sides = [_log_median(side, scope) for side in (part[part["group"] == group], part[part["group"] != group])]
-        if all(side is not None for side in sides):
-            (mine, spread, n), (others, spread_others, _n) = sides
-            found.append((stage, mine - others, float(np.hypot(spread, spread_others)), n))
+        ages, place = np.unique(part["age"].to_numpy(), return_inverse=True)
+        code = pd.Index(groups).get_indexer(part["group"])
+        sums = {}
+        for name in ("n_ended", "n_open"):
+            sums[name] = np.zeros((len(groups) + 1, len(ages)))
+            np.add.at(sums[name], (code, place), part[name].to_numpy())  # the last row: groups that are not shown
+        ended, opened = (np.vstack([x[:-1], x.sum(axis=0) - x[:-1]]) for x in sums.values())
+        n = (ended + opened).sum(axis=1)
+        value, low, high = stats.medians(ages, ended, opened)
+        usable = (n >= scope.min_deals) & (low > 0) & (low < high) & np.isfinite(high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs, spread = np.log(value), (np.log(high) - np.log(low)) / (2 * _Z)
+        for k, group in enumerate(groups):
+            rest = k + len(groups)
+            if usable[k] and usable[rest]:
+                found[group].append((stage, logs[k] - logs[rest], float(np.hypot(spread[k], spread[rest])), int(n[k])))
+    return {group: _pooled(one, alike) for group, one in found.items()}
+
+
+def _pooled(found: list[tuple], alike: Correlations) -> dict:
+    """The ratio over all stages, from stage, logarithm of the ratio, its spread and how many stays."""
     if not found:
         return {"pace": None, "p_pace": np.nan}
     stages, logs, spreads, n = ([one[k] for one in found] for k in range(4))
     spreads = np.array(spreads)
     weight = spreads**-2 / (spreads**-2).sum()
-    together = np.array([[_shared(a, b, alike) * np.sqrt(min(x, y) / max(x, y)) for b, y in zip(stages, n, strict=True)]
-                         for a, x in zip(stages, n, strict=True)])  # fmt: skip
-    value, se = float(weight @ logs), float(np.sqrt((weight * spreads) @ together @ (weight * spreads)))
+    pairs = [[_shared(a, b, alike) * np.sqrt(min(x, y) / max(x, y)) for b, y in zip(stages, n, strict=True)]
+             for a, x in zip(stages, n, strict=True)]  # fmt: skip
+    value, se = float(weight @ logs), float(np.sqrt((weight * spreads) @ np.array(pairs) @ (weight * spreads)))
     pace = Estimate(*(float(np.exp(value + z * se)) for z in (0, -_Z, _Z)), int(sum(n)))
     return {"pace": pace, "p_pace": float(2 * norm.sf(abs(value) / se))}
 
 
 def _shared(one: str, other: str, alike: Correlations) -> float:
     return 1.0 if one == other else alike.get(frozenset((one, other)), 0.0)
-
-
-def _log_median(part: pd.DataFrame, scope: Scope) -> tuple[float, float, int] | None:
-    """The logarithm of the median stay, its standard error from its interval, and of how many; None if not known."""
-    n = int(part["n_ended"].sum() + part["n_open"].sum())
-    if n < scope.min_deals:
-        return None
-    median = stats.kaplan_meier(part).quantile(0.5)
-    if median is None or not 0 < median.low < median.high < np.inf:
-        return None
-    return float(np.log(median.value)), float((np.log(median.high) - np.log(median.low)) / (2 * _Z)), n

@@ -9,8 +9,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods, stats
-from salesops.funnel.cohorts import DAY, HOUR, NOT_KNOWN, OPEN, WON, Scope, bounds, valid
-from salesops.funnel.params import Params
+from salesops.funnel.cohorts import DAY, HOUR, NOT_KNOWN, OPEN, WON, Scope, bounds
 from salesops.funnel.watching import DAY_HOURS, watch
 from salesops.stats import Estimate
 
@@ -90,16 +89,16 @@ def stay_correlations(book: crm.Book, scope: Scope, cohort: ibis.Table) -> dict[
     return found
 
 
-def measure(book: crm.Book, scope: Scope, params: Params, cohort: ibis.Table, stays: pd.DataFrame) -> Times:
-    """Times in stage; see `Times`."""
+def measure(book: crm.Book, scope: Scope, base: ibis.Table, cohort: ibis.Table, stays: pd.DataFrame) -> Times:
+    """Times in stage of the deals of `base` and of the present cohort; see `Times`."""
     found = stays[stays["dimension"] == "all"]
     again = found[found["again"]].groupby("stage")[["n_ended", "n_open"]].sum().sum(axis=1)
     by_visit = _quantiles(found, scope)
     by_visit["n_again"] = [int(again.get(stage, 0)) for stage in by_visit["stage"]]
     staged = any(scope.stages)
-    limits = _limits(_won_stays(book, scope, params), scope) if staged else _no_limits()
-    stale, longest = _stale(book, scope, params, limits) if staged else (_no_stale(), pd.DataFrame())
-    after = _after(book, scope, params, limits) if len(limits) else {}
+    limits = _limits(_won_stays(book, scope, base), scope) if staged else _no_limits()
+    stale, longest = _stale(book, scope, base, limits) if staged else (_no_stale(), pd.DataFrame())
+    after = _after(book, scope, base, limits) if len(limits) else {}
     rates = [after.get(stage, (None, None, np.nan)) for stage in stale["stage"]]
     stale = stale.assign(**{name: [one[k] for one in rates] for k, name in enumerate(("after", "usual", "age_days"))})
     return Times(by_visit, _quantiles(_totals(book, cohort), scope), limits, stale, longest)
@@ -133,11 +132,10 @@ def _totals(book: crm.Book, cohort: ibis.Table) -> pd.DataFrame:
     return rows.group_by("stage", "age").agg(n_ended=(~_.going_on).sum(), n_open=_.going_on.sum()).execute()
 
 
-def _won_stays(book: crm.Book, scope: Scope, params: Params) -> pd.DataFrame:
+def _won_stays(book: crm.Book, scope: Scope, base: ibis.Table) -> pd.DataFrame:
     """stage, group, age (hours), n: the ended stays of deals won in the year up to the end of the months."""
     low, high = bounds(periods.trailing(scope.cohorts["now"], 12), book)
-    won = valid(book, scope).filter(_.status == WON, _.closed_at >= low, _.closed_at < high)
-    won = crm.with_group(book, won, params.segment_by, sizes=scope.rules.sizes).select("deal_id", "group")
+    won = base.filter(_.status == WON, _.closed_at >= low, _.closed_at < high).select("deal_id", "group")
     visits = book.visits.filter(_.kind == OPEN, _.entered_at.notnull(), _.left_at.notnull()).join(won, "deal_id")
     age = (visits.left_at.epoch_seconds() - visits.entered_at.epoch_seconds()) // HOUR
     rows = visits.select("stage", "group", age=age)
@@ -175,15 +173,15 @@ def _limited(limits: pd.DataFrame, stage: ibis.Column, group: ibis.Column) -> ib
     return ibis.cases(*cases)
 
 
-def _after(book: crm.Book, scope: Scope, params: Params, limits: pd.DataFrame) -> dict[str, tuple]:
+def _after(book: crm.Book, scope: Scope, base: ibis.Table, limits: pd.DataFrame) -> dict[str, tuple]:
     """stage -> the share won of the deals that passed its limit, from then; of all, from entering it; by which day.
 
     Of each deal the first stay in the stage counts, and the first that passed the limit, of two years.
     """
     low, _high = bounds(periods.trailing(scope.cohorts["now"], 24), book)
-    deals = crm.with_group(book, valid(book, scope), params.segment_by, sizes=scope.rules.sizes)
-    deals = deals.filter((_.status == OPEN) | _.closed_at.notnull())
-    deals = deals.select("deal_id", "status", "group", closed_s=_.closed_at.epoch_seconds())
+    deals = base.filter((_.status == OPEN) | _.closed_at.notnull()).select(
+        "deal_id", "status", "group", closed_s=_.closed_at.epoch_seconds()
+    )
     visits = book.visits.filter(_.kind == OPEN, _.entered_at >= low).join(deals, "deal_id")
     end = ibis.literal(int(pd.Timestamp(book.cut).timestamp()), "int64")
     entered = visits.entered_at.epoch_seconds()
@@ -209,10 +207,9 @@ def _no_stale() -> pd.DataFrame:
     return pd.DataFrame(columns=["stage", "n_open", "n_limited", "n_stale", "amount"])
 
 
-def _stale(book: crm.Book, scope: Scope, params: Params, limits: pd.DataFrame, n_listed: int = 10):
+def _stale(book: crm.Book, scope: Scope, base: ibis.Table, limits: pd.DataFrame, n_listed: int = 10):
     """Open deals by stage, those past their limit, and the first of these."""
-    deals = valid(book, scope).filter(_.status == OPEN, _.stage_entered_at.notnull(), _.stage.notnull())
-    deals = crm.with_group(book, deals, params.segment_by, sizes=scope.rules.sizes)
+    deals = base.filter(_.status == OPEN, _.stage_entered_at.notnull(), _.stage.notnull())
     end = ibis.literal(int(pd.Timestamp(book.cut).timestamp()), "int64")
     limit = _limited(limits, deals.stage, deals.group) if len(limits) else ibis.null("int64")
     deals = deals.mutate(seconds=end - deals.stage_entered_at.epoch_seconds(), limit_s=limit)

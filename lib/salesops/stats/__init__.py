@@ -18,6 +18,7 @@ from salesops.stats.survival import (
     incidence_by_value,
     kaplan_meier,
     mean_open,
+    medians,
     p_of_equal_incidence,
     weighted_se,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "lmdi",
     "log_mean",
     "mean_open",
+    "medians",
     "p_of_equal_incidence",
     "p_of_equal_rates",
     "pool_rates",

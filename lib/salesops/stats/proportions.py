@@ -109,7 +109,10 @@ def adjust_for_any(p_values: Sequence[float]) -> np.ndarray:
     ----------
     Holm (1979), Scandinavian J. of Statistics 6, 65-70.
     """
-    return multipletests(np.asarray(p_values, dtype=float), method="holm")[1] if len(p_values) else np.array([])
+    p = np.asarray(p_values, dtype=float)  # statsmodels has it too, and collects all garbage in passing
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
+    return stepped[np.argsort(order, kind="stable")]
 
 
 def p_of_equal_rates(first: tuple[int, int], second: tuple[int, int]) -> float:

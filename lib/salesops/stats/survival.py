@@ -129,6 +129,29 @@ def kaplan_meier(counts: pd.DataFrame) -> Survival:
     return Survival(ages[here], share, se, low, high, int(at_risk[0]), int(ended.sum()))
 
 
+def medians(ages: np.ndarray, ended: np.ndarray, n_open: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kaplan-Meier medians of many groups at once, and their limits; infinite where the data do not reach them.
+
+    Parameters
+    ----------
+    ages : rising. ended, n_open : a row for each group, a column for each age: how many ended, or were last seen open.
+
+    References
+    ----------
+    See `kaplan_meier` and `Survival.quantile`, which give the same one by one.
+    """
+    at_risk = (ended + n_open)[:, ::-1].cumsum(axis=1)[:, ::-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.cumprod(np.where(at_risk > 0, 1 - ended / at_risk, 1.0), axis=1)
+        growth = np.where(ended > 0, ended / (at_risk * (at_risk - ended)), 0.0)
+        se = share * np.sqrt(growth.cumsum(axis=1))
+    found = []
+    for curve in (share, *_log_log(share, se)):
+        below = (curve <= 0.5 + 1e-12) & (share < 1)
+        found.append(np.where(below.any(axis=1), ages[below.argmax(axis=1)], np.inf))
+    return found[0], found[1], found[2]
+
+
 def aalen_johansen(counts: pd.DataFrame, causes: Mapping[str, str]) -> Incidence:
     """Cumulative incidence of competing ends, with open cases censored.
 
