@@ -36,7 +36,8 @@ def wilson(n_yes: int, n: int) -> Estimate:
     if not 0 <= n_yes <= n or n == 0:
         raise ValueError(f"no rate of {n_yes} in {n}")
     low, high = proportion_confint(n_yes, n, alpha=1 - LEVEL, method="wilson")
-    return Estimate(n_yes / n, max(float(low), 0.0), min(float(high), 1.0), n)
+    low, high = 0.0 if n_yes == 0 else float(low), 1.0 if n_yes == n else float(high)  # exact at the ends
+    return Estimate(n_yes / n, low, high, n)
 
 
 def ratio_of_sums(sum_yes: float, sum_no: float, squares_yes: float, squares_no: float, n: int) -> Estimate:
