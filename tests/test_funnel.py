@@ -297,7 +297,11 @@ def test_without_any_history_nothing_is_said_of_single_stages(tmp_path, funnel_p
     )
     found = measure(write(tmp_path / "b", deals, []), params)
     table = tables.stage_table(found)
-    assert [row[0] for row in table.rows] == ["Created → Won"] and "keeps no history of stages" in table.notes[0]
+    assert (
+        [row[0] for row in table.rows] == ["Created → Won"]
+        and "keeps no history of stages" in table.notes[0]
+        and "was at closing" in table.notes[0]
+    )
     assert table.rows[0][1:5] == ["80", "20", "20", "40"]
     assert tables.time_table(found) is None and tables.longest_table(found, "USD") is None
 

@@ -90,6 +90,11 @@ def test_bpic2012_has_its_checked_figures(root, data):
             ["8,800", "4,238", "2,473", "63.15%", "$10,005,534", "deals.product: GTXPro → GTX Pro, 1,480 rows"],
         ),
         ("bpic2012", "bpic2012", ["13,087", "7,367", "5,113", "2,246", "399 are still open", "the CRM's change log"]),
+        (
+            "pbi",
+            "pbi_regional_sales/extracted",
+            ["known only as it is now, or was at closing", "Created → Won", "7,282"],
+        ),
     ],
 )
 def test_the_same_notebook_makes_their_pages(salesops, root, data, tmp_path, variant, folder, expected):

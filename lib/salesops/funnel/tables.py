@@ -42,7 +42,12 @@ def stage_table(funnel: Funnel) -> Table:
     compared, other = "before" in funnel.scope.cohorts, bool(now["n_other"].sum())
     rows, hot, notes = [], [], []
     if not any(funnel.scope.stages):
-        notes.append(_("The source keeps no history of stages, so nothing can be said of single stages."))
+        notes.append(
+            _(
+                "The source keeps no history of stages: a stage is known only as it is now, or was at closing. So no "
+                "conversion by stage can be said, and none is printed."
+            )
+        )
     for row in now.itertuples():
         change = together.loc[row.step] if row.step in together.index else None
         older = before[before["step"] == row.step] if before is not None else None
