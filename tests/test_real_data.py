@@ -93,7 +93,7 @@ def test_bpic2012_has_its_checked_figures(root, data):
         (
             "pbi",
             "pbi_regional_sales/extracted",
-            ["known only as it is now, or was at closing", "Created → Won", "7,282"],
+            ["known only as it is now, or was at closing", "Created → Won", "7,138"],
         ),
     ],
 )

@@ -28,7 +28,7 @@ class Shift(NamedTuple):
     leader : the group whose own rate explains most, or None; `share_of_own`: how much of the groups' own change.
     reversed : the groups' own rates went beyond chance one way, the total the other (Simpson).
     quarters : period, n, rate (Estimate or None), p_adjusted: the share by quarter of reaching the stage, `of_group`.
-    since : the first quarter that stands out, and all that do; empty where none does.
+    since : the quarters that stand out the way the stage changed; empty where none does, or it did not beyond chance.
     money : Estimate of the won amount that the change costs or brings in these months, or None.
     """
 
@@ -73,10 +73,8 @@ def shifts(
 ) -> dict[int, Shift]:
     """Each stage that changed beyond chance, taken apart; and the one that changed least by chance where none did."""
     found = changed[changed["p_adjusted"] < SIGNIFICANT]
+    found = found if len(found) else changed.sort_values("p", kind="stable").head(1)
     wanted = list(found.sort_values("p", kind="stable")["step"].drop_duplicates())
-    together = changed[changed["group"] == ALL]
-    if not wanted and len(together):
-        wanted = [together.sort_values("p", kind="stable")["step"].iloc[0]]
     return {int(step): one for step in wanted if (one := _shift(book, params, scope, steps, changed, closed, step))}
 
 
@@ -91,8 +89,9 @@ def _shift(book, params, scope, steps, changed, closed, step) -> Shift | None:
     leader, share = _leader(parts, own)
     beyond = own.low > 0 or own.high < 0
     hot = here[here["p_adjusted"] < SIGNIFICANT].sort_values("p", kind="stable")
-    of_group = leader if leader in set(hot["group"]) else hot["group"].iloc[0] if len(hot) else ALL
-    quarters = _quarters(book, params, scope, step, of_group) if len(hot) else _no_quarters()
+    least = here.sort_values("p", kind="stable").iloc[0]
+    of_group = leader if leader in set(hot["group"]) else least["group"]
+    quarters = _quarters(book, params, scope, step, of_group)
     row = hot.iloc[0] if len(hot) else None
     since = []
     if row is not None:
@@ -146,10 +145,6 @@ def _leader(parts: pd.DataFrame, own: Estimate) -> tuple[str | None, float | Non
         return None, None
     values = np.array([one.value for one in parts["own"]]) * np.sign(own.value)
     return parts["group"].iloc[int(values.argmax())], float(values.max() / abs(own.value))
-
-
-def _no_quarters() -> pd.DataFrame:
-    return pd.DataFrame(columns=["period", "n", "rate", "gap", "p_adjusted"])
 
 
 def _quarters(book: crm.Book, params: Params, scope: Scope, step: int, group: str) -> pd.DataFrame:
