@@ -237,9 +237,12 @@ def test_the_bridge_closes_on_bpic2012(data):
     """13,087 cases, no expected closing days: every open deal counts, by the day it was begun and ended."""
     asked = params(source=f"bpic2012:{data}/bpic2012", period="2011-12", span="period", segment_by="none")
     book = crm.open(**asked.book)
-    found = moves.measure(book, asked, asked.frame, asked.frame.last_on)
+    assert moves.measure(book, asked, asked.frame, asked.frame.last_on).total["amount"].isna().all()  # on no log
+    found = moves.measure(
+        book, asked, asked.frame, asked.frame.last_on, amounts=True
+    )  # refuses to return what does not close
     total = found.total.set_index("movement")
-    assert not found.due
+    assert not found.due and total.loc["closing", "amount"] > 0
     deals = crm.open(f"bpic2012:{data}/bpic2012").deals.execute()
     begun, ended = deals["created_at"], deals["closed_at"]
     low, high = (
@@ -305,12 +308,30 @@ def test_needed_coverage_is_students_interval_in_logarithms():
     from salesops.bridge import coverage
 
     ratios = [2.0, 3.0, 2.5, 2.2]
-    found = coverage._needed(pd.DataFrame({"needed": [*ratios, np.nan]}))
+    found = coverage._needed(pd.DataFrame({"needed": ratios}))
     logs = np.log(ratios)
     half = 3.182446 * logs.std(ddof=1) * np.sqrt(1 + 1 / 4)  # t at 3 degrees of freedom, from a table
     assert found["needed"].low == pytest.approx(np.exp(logs.mean() - half), rel=1e-6)
     assert found["needed"].value == pytest.approx(np.exp(logs.mean())) and found["needed"].n == 4
     assert coverage._needed(pd.DataFrame({"needed": ratios[:3]}))["needed"] is None
+    assert coverage._needed(pd.DataFrame({"needed": [*ratios, np.nan]}))["needed"] is None  # nothing came in one
+    assert coverage._needed(pd.DataFrame({"needed": [0.1, 9.0, 0.5, 4.0]}))["needed"] is None  # says too little
+
+
+def test_quotas_of_quarters_and_of_months_add_up_by_rep(tmp_path):
+    from salesops.bridge import coverage
+
+    deals, changes = logs([(1, [])])
+    (tmp_path / "b").mkdir()
+    rows = [{"rep_id": "r1", "period": "2026-Q1", "amount_minor": 1000, "currency": "USD", "kind": "bookings"}]
+    rows += [
+        {"rep_id": "r2", "period": f"2026-0{k}", "amount_minor": 500, "currency": "USD", "kind": "bookings"}
+        for k in (1, 2, 3)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["quotas"].schema), tmp_path / "b" / "quotas.parquet")
+    book = write(tmp_path / "b", deals, changes)
+    assert coverage._target(book, params(source="x"), periods.parse("2026-Q1")) == (25.0, "")
+    assert coverage._target(book, params(source="x"), periods.parse("2026-Q2")) == (None, "not_for_quarter")
 
 
 @pytest.mark.slow
@@ -381,13 +402,13 @@ def test_without_quotas_or_history_the_page_says_so(tmp_path):
     book = write(tmp_path / "b", deals, [one for one in changes if one["field"] == "stage"])
     asked = params(source="x", period="2026-02", segment_by="none")
     found = measure(book, asked)
-    assert found.coverage.target is None and found.coverage.no_target == "no_quotas" and found.pushes.empty
+    assert found.coverage.target is None and found.coverage.no_target == "no_amounts" and found.pushes.empty
     assert not found.bridge.due and "expected to close" not in words.tiles_note(found)
     table = words.coverage_table(found, "USD")
     assert table is None or any("No target" in note for note in table.notes)
     assert not [one for one in words.findings(found, "USD") if "coverage" in one.headline]
     early = measure(crm.Book(tmp_path / "b", dt.date(2026, 2, 1)), asked)  # amounts are on no log: not known then
-    assert not early.bridge.amounts and early.bridge.total["amount"].abs().sum() == 0
+    assert not early.bridge.amounts and early.bridge.total["amount"].isna().all()
     assert "not known" in words.tiles_note(early)
 
 
@@ -437,7 +458,7 @@ def test_words_hold_in_every_shape_of_result(found):
 
 def test_charts_draw_what_they_are_given(found):
     axes = [Figure().add_subplot() for _ in range(3)]
-    charts.plot_bridge(["a", "b", "c", "d"], [100.0, 30.0, -50.0, 80.0], "USD", ax=axes[0])
+    charts.plot_bridge(["a", "b", "c", "d"], [100.0, 30.0, -50.0, 80.0], ["w", "x", "y", "z"], ax=axes[0])
     assert [(bar.get_x(), bar.get_width()) for bar in axes[0].patches] == [(0, 100), (100, 30), (130, -50), (0, 80)]
     charts.plot_coverage(*words.coverage_curves(found), ax=axes[1])
     assert axes[1].lines[-1].get_ydata()[-1] == found.coverage.now

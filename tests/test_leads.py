@@ -89,12 +89,12 @@ def test_the_share_answered_is_that_of_statsmodels_in_working_hours(book, found)
     early = worked.notna() & ~(worked >= mine["first_response_at"])
     until = mine["first_response_at"].mask(early, worked).fillna(cut).clip(lower=mine["created_at"])
     answered = mine["first_response_at"].notna() & ~early
-    hours = [np.floor(10 * worked_hours(a, b, asked)) for a, b in zip(mine["created_at"], until, strict=True)]
+    hours = [np.ceil(60 * worked_hours(a, b, asked) - 1e-6) for a, b in zip(mine["created_at"], until, strict=True)]
     reference = SurvfuncRight(np.array(hours), answered.to_numpy())
-    at = np.searchsorted(reference.surv_times, 40, side="right") - 1
+    at = np.searchsorted(reference.surv_times, 240, side="right") - 1
     assert found.in_sla.value == pytest.approx(1 - reference.surv_prob[at], abs=1e-9)
-    assert found.p90_hours.value == pytest.approx(reference.quantile(0.9) / 10)
-    assert found.n_waiting == (~answered).sum()
+    assert found.p90_hours.value == pytest.approx(reference.quantile(0.9) / 60)
+    assert (found.n_waiting, found.n_unrecorded) == ((~answered & ~early).sum(), early.sum())
 
 
 def worked_hours(begin: pd.Timestamp, end: pd.Timestamp, asked: Params) -> float:
@@ -134,10 +134,14 @@ def test_working_hours_are_those_of_a_walk_over_days(tmp_path_factory, spans, ca
     table = counts.waits(book, asked, counts.looked_at(book, asked))
     known = [row for row in leads if row["first_response_at"] < book.cut]
     expected = sorted(
-        int(10 * worked_hours(pd.Timestamp(r["created_at"]), pd.Timestamp(r["first_response_at"]), asked) + 1e-9)
+        int(
+            np.ceil(
+                60 * worked_hours(pd.Timestamp(r["created_at"]), pd.Timestamp(r["first_response_at"]), asked) - 1e-6
+            )
+        )
         for r in known
     )
-    mine = table[table["answered"]]
+    mine = table[table["state"] == "answered"]
     assert sorted(np.repeat(mine["age"], mine["n"]).tolist()) == expected
 
 

@@ -266,15 +266,23 @@ def test_rates_alike_are_drawn_together_and_unlike_ones_are_not():
 
 
 def test_the_chance_of_being_best_is_that_of_a_simulation():
-    pooled = stats.pool_rates(np.array([5, 9, 30, 2]), np.array([20, 30, 60, 30]))
-    rng = np.random.default_rng(0)
-    total = np.array([rate.n for rate in pooled.rates]) + pooled.weight
-    value = np.array([rate.value for rate in pooled.rates])
-    drawn = rng.beta(value * total, (1 - value) * total, (200_000, 4))
+    """Of many cases, where the family says little: independent posteriors."""
+    n_yes, n = np.array([500, 520, 545, 150]), np.full(4, 1000)
+    pooled = stats.pool_rates(n_yes, n)
+    drawn = np.random.default_rng(0).beta(n_yes, n - n_yes, (200_000, 4))
     best = np.bincount(drawn.argmax(axis=1), minlength=4) / 200_000
-    assert stats.chance_of_best(pooled) == pytest.approx(best, abs=0.004)
-    assert stats.chance_above(pooled) == pytest.approx((drawn > pooled.mean).mean(axis=0), abs=0.004)
-    assert stats.chance_of_best(pooled).sum() == pytest.approx(1)
+    assert pooled.best == pytest.approx(best, abs=0.03) and pooled.best.sum() == pytest.approx(1)
+    assert (pooled.above[:3] > 0.5).all() and pooled.above[3] < 0.05
+
+
+def test_intervals_of_rates_drawn_together_cover_with_and_without_spread():
+    """20 members of 25 cases: the mean and the weight are not known either."""
+    rng, inside = np.random.default_rng(1), []
+    for k in range(30):
+        true = rng.beta(5, 15, 20) if k % 2 else np.full(20, 0.25)
+        pooled = stats.pool_rates(rng.binomial(25, true), np.full(20, 25))
+        inside += [rate.low <= p <= rate.high for rate, p in zip(pooled.rates, true, strict=True)]
+    assert np.mean(inside) > 0.9
 
 
 def _weighed(seed: int, n: int = 200) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from salesops.lang import _
 from salesops.stats import Estimate
 
 
-def plot_bridge(names: Sequence[str], amounts: Sequence[float], currency: str, *, ax: Axes) -> Axes:
+def plot_bridge(names: Sequence[str], amounts: Sequence[float], texts: Sequence[str], *, ax: Axes) -> Axes:
     """A waterfall: the first and the last are totals, what lies between is what changed them."""
     level, last = 0.0, len(amounts) - 1
     reach = max(amounts[0], amounts[-1], 1.0)
@@ -22,8 +22,7 @@ def plot_bridge(names: Sequence[str], amounts: Sequence[float], currency: str, *
         level = amount if total else level + amount
         end = max(start, start + amount)
         reach = max(reach, end)
-        text = lang.money(amount, currency, compact=True)
-        ax.annotate(text, (end, row), xytext=(5, 0), textcoords="offset points", va="center", weight="bold")
+        ax.annotate(texts[row], (end, row), xytext=(5, 0), textcoords="offset points", va="center", weight="bold")
         if row < last:
             ax.plot([level, level], [row - 0.31, row + 1.31], color=theme.LINE, lw=1, zorder=0)
     ax.invert_yaxis()

@@ -18,6 +18,7 @@ from salesops.stats.proportions import LEVEL
 TICK = 900  # seconds; every time zone's days begin on one
 STEP_DAYS = 7
 LEAST_QUARTERS = 4
+WIDEST = 10.0  # times the lower limit, beyond which the upper one says nothing
 
 
 class Coverage(NamedTuple):
@@ -46,9 +47,11 @@ class Coverage(NamedTuple):
 
 
 def measure(book: crm.Book, params: Params) -> Coverage:
-    """Coverage of the quarter, and what earlier quarters needed at each day."""
+    """Coverage of the quarter, and what earlier quarters needed at each day; nothing where amounts are on no log."""
     last_on = min(book.as_of, params.reported.last_on)
     this = periods.quarter_of(last_on, params.year_starts)
+    if "amount" not in book.about["tracked"]:
+        return _not_known(this, NINETY - (this.last_on - last_on).days)
     begins_on = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
     past = [
         periods.quarter_of(periods.add_months(this.first_on, -3 * k), params.year_starts)
@@ -74,6 +77,15 @@ def measure(book: crm.Book, params: Params) -> Coverage:
     )  # fmt: skip
 
 
+def _not_known(quarter: periods.Period, day: int) -> Coverage:
+    curve, own = (
+        pd.DataFrame(columns=["day", "n", "needed"]),
+        pd.DataFrame(columns=["day", "open", "booked", "coverage"]),
+    )
+    past = pd.DataFrame(columns=["quarter", "open", "booked", "final", "needed"])
+    return Coverage(quarter, day, None, "no_amounts", np.nan, np.nan, None, curve, own, None, past)
+
+
 def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
@@ -88,13 +100,15 @@ def _landing(here: pd.Series, needed: Estimate | None) -> Estimate | None:
 def _needed(part: pd.DataFrame) -> dict:
     """The coverage that quarters had at a day, by what they booked from then on: the mean of the logarithms, and where
     the next quarter's is to be expected (Student's interval of a new value)."""
-    ratios = part["needed"].dropna()
+    ratios = part["needed"]
     n = len(ratios)
-    if n < LEAST_QUARTERS:
+    if n < LEAST_QUARTERS or ratios.isna().any():  # in one nothing more was booked: no coverage would have been enough
         return {"n": n, "needed": None}
     logs = np.log(ratios.to_numpy())
     half = student.ppf(0.5 + LEVEL / 2, n - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / n)
     mean = logs.mean()
+    if half > np.log(WIDEST) / 2:
+        return {"n": n, "needed": None}
     return {"n": n, "needed": Estimate(*(float(np.exp(mean + x)) for x in (0, -half, half)), n)}
 
 
@@ -163,15 +177,10 @@ def _target(book: crm.Book, params: Params, quarter: periods.Period) -> tuple[fl
             reps = book.reps.filter(book.reps[name] == wanted).select("rep_id")
             quotas = quotas.semi_join(reps, "rep_id")
     months = [f"{periods.add_months(quarter.first_on, k):%Y-%m}" for k in range(3)]
-    table = (
-        quotas.filter(_.period.isin([quarter.name, *months]))
-        .group_by("period")
-        .agg(minor=_.amount_minor.sum())
-        .execute()
-    )
-    found = dict(zip(table["period"], table["minor"], strict=True))
-    if quarter.name in found:
-        return float(found[quarter.name]) / book.minor_units, ""
-    if all(month in found for month in months):
-        return float(sum(found.values())) / book.minor_units, ""
-    return None, "not_for_quarter"
+    quotas = quotas.filter(_.period.isin([quarter.name, *months]))
+    table = quotas.group_by("rep_id", "period").agg(minor=_.amount_minor.sum()).execute()
+    total = 0
+    for _rep, own in table.groupby("rep_id"):
+        found = dict(zip(own["period"], own["minor"], strict=True))
+        total += found.get(quarter.name, sum(found.values()))  # a rep has one for the quarter, or one for each month
+    return (float(total) / book.minor_units, "") if len(table) else (None, "not_for_quarter")

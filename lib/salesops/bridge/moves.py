@@ -32,9 +32,11 @@ class Bridge(NamedTuple):
     groups : group, one column of amounts for each of these.
     moved : deal_id, name, account, movement, amount: the largest.
     landed_n, landed, booked_n, booked : deals won between the two days that were created in between; all that were won.
-    n_blank : open deals on either day without an amount, which count as nothing.
+    n_blank : open deals on the closing day without an amount, which count as nothing.
+    n_undated : deals without a creation date, which are in no number here.
     due : whether deals count by their expected closing day; not where the source has none on a log.
-    amounts : whether amounts are known as of these days.
+    amounts : whether amounts of open deals are known as of these days: only where the source logs them. Where not, all
+        amounts but those of won deals are absent.
     """
 
     opening_on: dt.date
@@ -47,12 +49,15 @@ class Bridge(NamedTuple):
     booked_n: int
     booked: float
     n_blank: int
+    n_undated: int
     due: bool
     amounts: bool
 
 
-def measure(book: crm.Book, params: Params, frame: periods.Period, closing_on: dt.date) -> Bridge:
-    """The bridge of a span, up to and with a day of it.
+def measure(
+    book: crm.Book, params: Params, frame: periods.Period, closing_on: dt.date, *, amounts: bool | None = None
+) -> Bridge:
+    """The bridge of a span, up to and with a day of it; `amounts`: take those of the source for known, log or not.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def measure(book: crm.Book, params: Params, frame: periods.Period, closing_on: d
     if closing_on <= opening_on:
         raise ValueError(f"nothing lies between the end of {opening_on} and {closing_on}, the last day known")
     start, end = (periods.end_of(day, book.time_zone) for day in (opening_on, closing_on))
-    due, amounts = by_due(book, params), "amount" in book.about["tracked"] or book.complete
+    due, amounts = by_due(book, params), "amount" in book.about["tracked"] if amounts is None else amounts
     spans = _spans(book, params, frame, due=due, amounts=amounts)
     ends = [_standing(spans, moment) for moment in (start, end)]
     deals = _netted(_moves(spans, start, end, _slip_moment(frame, params, book))).cache()
@@ -72,11 +77,12 @@ def measure(book: crm.Book, params: Params, frame: periods.Period, closing_on: d
     off = int(ends[0]["minor"].sum() + totals[list(MOVEMENTS)].to_numpy().sum() - ends[1]["minor"].sum())
     if off:
         raise ValueError(f"the bridge does not close: {off} minor units are left over")
-    units = book.minor_units
-    landed = _landed(book, params, spans, start, end)
+    units = book.minor_units if amounts else np.nan  # what is not known is absent, not nothing
+    n_undated = part_of(book, params).filter(_.created_at.isnull()).count().execute()
     return Bridge(
         opening_on, closing_on, table.assign(amount=table.pop("minor") / units), _groups(ends, totals, units),
-        _listed(book, deals, params.listed), *landed, sum(int(part["n_blank"].sum()) for part in ends), due, amounts,
+        _listed(book, deals, params.listed), *_landed(book, params, start, end), int(ends[1]["n_blank"].sum()),
+        int(n_undated), due, amounts,
     )  # fmt: skip
 
 
@@ -93,8 +99,9 @@ def part_of(book: crm.Book, params: Params) -> ibis.Table:
 
 def _spans(book: crm.Book, params: Params, frame: periods.Period, *, due: bool, amounts: bool) -> ibis.Table:
     """Each span of each deal with the one before: member (open, and due in the span), amount, kind."""
-    deals = part_of(book, params).select("deal_id", "group")
-    spans = book.states.join(deals, "deal_id")
+    # What was never dated is known with the last day alone, and would stand in every earlier one.
+    deals = part_of(book, params).filter(_.created_at.notnull()).select("deal_id", "group")
+    spans = book.states.filter(_.entered_at.notnull()).join(deals, "deal_id")
     first, last = (ibis.literal(day) for day in frame[1:])
     here = spans.expected_close_on.cast("date").between(first, last) if due else ibis.literal(True)
     member = ((spans.kind == OPEN) & here).fill_null(False)
@@ -113,8 +120,7 @@ def _spans(book: crm.Book, params: Params, frame: periods.Period, *, due: bool, 
 
 def _standing(spans: ibis.Table, moment: dt.datetime) -> pd.DataFrame:
     """group, n, minor, n_blank: what stands in the pipeline at a moment."""
-    begun = spans.entered_at.isnull() | (spans.entered_at < moment)
-    here = spans.filter(begun, _.left_at.isnull() | (_.left_at >= moment), _.member)
+    here = spans.filter(_.entered_at < moment, _.left_at.isnull() | (_.left_at >= moment), _.member)
     table = here.group_by("group").agg(n=_.count(), minor=_.amount.sum(), n_blank=_.blank.sum()).execute()
     return table.fillna({"group": NOT_KNOWN})
 
@@ -189,7 +195,7 @@ def _total(ends: list[pd.DataFrame], totals: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["movement", "n", "minor"])
 
 
-def _groups(ends: list[pd.DataFrame], totals: pd.DataFrame, units: int) -> pd.DataFrame:
+def _groups(ends: list[pd.DataFrame], totals: pd.DataFrame, units: float) -> pd.DataFrame:
     """One row per group, the largest opening or closing first."""
     sides = [
         part.set_index("group")["minor"].rename(name) for part, name in zip(ends, ("opening", "closing"), strict=True)
@@ -215,13 +221,13 @@ def _listed(book: crm.Book, deals: ibis.Table, n: int) -> pd.DataFrame:
     return table[["deal_id", "name", "account", "movement", "amount"]].reset_index(drop=True)
 
 
-def _landed(book: crm.Book, params: Params, spans: ibis.Table, start: dt.datetime, end: dt.datetime):
-    """Of the deals won between the days and still so on the last: those created in between, and all; deals, amount."""
-    begun = spans.entered_at.isnull() | (spans.entered_at < end)
-    last = spans.filter(begun, _.left_at.isnull() | (_.left_at >= end), _.kind == WON, _.kind_since >= start)
-    created = part_of(book, params).select("deal_id", "created_at")
-    rows = last.join(created, "deal_id").mutate(inside=(_.created_at >= start).fill_null(False))
-    table = rows.group_by("inside").agg(n=_.count(), minor=_.amount.sum()).execute().set_index("inside")
+def _landed(book: crm.Book, params: Params, start: dt.datetime, end: dt.datetime) -> tuple[int, float, int, float]:
+    """Of the deals won between the days and still so: those created in between, and all; deals, amount."""
+    won = part_of(book, params).filter(_.status == WON, _.closed_at >= start, _.closed_at < end)
+    rows = won.mutate(inside=(_.created_at >= start).fill_null(False))
+    table = (
+        rows.group_by("inside").agg(n=_.count(), minor=_.amount_minor.sum().coalesce(0)).execute().set_index("inside")
+    )
     inside = table.loc[True] if True in table.index else {"n": 0, "minor": 0}
     n, minor = int(np.sum(table["n"])), int(np.sum(table["minor"]))
     return int(inside["n"]), int(inside["minor"]) / book.minor_units, n, minor / book.minor_units

@@ -52,7 +52,7 @@ def _enough(found: Pipeline, currency: str) -> list[Finding]:
         return []
     words = {
         "quarter": lang.period(cover.quarter),
-        "now": lang.decimal(cover.now) if cover.now else lang.NONE,
+        "now": lang.decimal(cover.now),
         "needed": lang.decimal(needed.value),
         "low": lang.decimal(needed.low),
         "high": lang.decimal(needed.high),
@@ -82,22 +82,26 @@ def _enough(found: Pipeline, currency: str) -> list[Finding]:
     if cover.now is None or cover.now < needed.low:
         return [
             Finding(
-                "bad", _("{now} times coverage of {quarter} is not enough: {needed} was needed").format(**words), detail
+                "bad",
+                _("{now} times coverage of {quarter} is below what earlier quarters needed: {needed}").format(**words),
+                detail,
             )
         ]
     if cover.now > needed.high:
         return [
             Finding(
-                "good", _("{now} times coverage of {quarter} is enough: {needed} was needed").format(**words), detail
+                "good",
+                _("{now} times coverage of {quarter} is above what earlier quarters needed: {needed}").format(**words),
+                detail,
             )
         ]
-    headline = _("{now} times coverage of {quarter} may or may not be enough: {needed} was needed")
+    headline = _("{now} times coverage of {quarter} is within what earlier quarters needed: {needed}")
     return [Finding("warn", headline.format(**words), detail)]
 
 
 def _needed_now(found: Pipeline) -> Estimate | None:
     curve = found.coverage.curve
-    return curve.loc[curve["day"] == found.coverage.day, "needed"].item()
+    return curve.loc[curve["day"] == found.coverage.day, "needed"].item() if len(curve) else None
 
 
 def _moved(found: Pipeline, currency: str) -> Finding:
@@ -109,6 +113,12 @@ def _moved(found: Pipeline, currency: str) -> Finding:
         "from": lang.day(found.bridge.opening_on),
         "to": lang.day(found.bridge.closing_on),
     }
+    if not found.bridge.amounts:
+        n = found.bridge.total.set_index("movement")["n"]
+        text = _("The open pipeline went from {opening} to {closing} deals")
+        detail = _("From the end of {from} to the end of {to}; what they were worth on these days is on no log.")
+        counted = {"opening": lang.count(n["opening"]), "closing": lang.count(n["closing"])}
+        return Finding("plain", text.format(**counted), detail.format(**words))
     headline = _("The open pipeline went from {opening} to {closing}").format(**words)
     sides = [amounts[list(MOVEMENTS)].clip(lower=0), amounts[list(MOVEMENTS)].clip(upper=0)]
     parts = []
@@ -138,20 +148,24 @@ def _pushed(found: Pipeline) -> list[Finding]:
     if often.empty or not (known["pushes"] == 1).any():
         return []
     once, more = known[known["pushes"] == 1].iloc[0], often.iloc[0]
-    worse = more["won"].high < once["won"].low
     words = {
         "share": lang.percent(more["won"].value),
         "interval": lang.between(more["won"].low, more["won"].high),
         "once": lang.percent(once["won"].value),
+        "once_days": lang.days(once["age_days"]),
         "again": lang.percent(more["again"].value),
         "days": lang.days(more["age_days"]),
         "n": lang.count(more["n"]),
     }
     headline = _("After a second push {share} of deals are won within {days} days")
-    if worse:
-        headline = _("After a second push only {share} of deals are won within {days} days; after the first, {once}")
-    detail = _("The 95% interval is {interval}, n = {n}; {again} are pushed again within as many days.")
-    return [Finding("warn" if worse else "plain", headline.format(**words), detail.format(**words))]
+    detail = _(
+        "The 95% interval is {interval}, n = {n}; {again} are pushed "
+        "again within as many days. After the first push it is "
+        "{once} within {once_days} days. Those pushed twice are "
+        "other deals, and older: what a push itself does is on the "
+        "process page."
+    )
+    return [Finding("plain", headline.format(**words), detail.format(**words))]
 
 
 def _landed(bridge: Bridge, currency: str) -> list[Finding]:
@@ -160,7 +174,7 @@ def _landed(bridge: Bridge, currency: str) -> list[Finding]:
     text = ngettext(
         "{n} of {of} deal won was also created between the two days",
         "{n} of {of} deals won were also created between the two days",
-        bridge.landed_n,
+        bridge.booked_n,
     )
     headline = text.format(n=lang.count(bridge.landed_n), of=lang.count(bridge.booked_n))
     detail = _("They are worth {landed} of {booked}; no look at the opening pipeline could have shown them.").format(
@@ -183,8 +197,8 @@ def tiles(found: Pipeline, currency: str) -> list[Tile]:
         (_("Won"), bridge.booked, None if found.before is None else found.before.booked, _("whenever they were due")),
         (
             _("Moved out by date"),
-            abs(amounts[moved_out].sum()),
-            None if before is None else abs(before[moved_out].sum()),
+            abs(amounts[moved_out].sum(min_count=1)),
+            None if before is None else abs(before[moved_out].sum(min_count=1)),
             _("slipped and pushed out"),
         ),
     ]
@@ -204,12 +218,13 @@ def tiles(found: Pipeline, currency: str) -> list[Tile]:
         note = _("needed: {needed} ({low} to {high})").format(
             needed=lang.decimal(needed.value), low=lang.decimal(needed.low), high=lang.decimal(needed.high)
         )
-    shown.append(Tile(_("Coverage of what is left"), lang.decimal(cover.now) if cover.now else lang.NONE, note=note))
+    shown.append(Tile(_("Coverage of what is left"), lang.decimal(cover.now), note=note))
     return shown
 
 
 def _no_target(why: str) -> str:
     return {
+        "no_amounts": _("the source keeps no log of amounts"),
         "no_quotas": _("the source has no quotas"),
         "one_pipeline": _("quotas are for all pipelines together"),
         "not_for_quarter": _("no quota is set for this quarter"),
@@ -234,14 +249,28 @@ def tiles_note(found: Pipeline) -> str:
 def bridge_bars(found: Pipeline) -> tuple[list[str], list[float]]:
     """Names and amounts for the waterfall; movements of nothing are left out."""
     table = found.bridge.total
-    shown = table[(table["amount"] != 0) | table["movement"].isin(["opening", "closing"])]
+    ends = table["movement"].isin(["opening", "closing"])
+    if not found.bridge.amounts:  # deals at both ends; what moved is in the table
+        return [movement_name(name) for name in table.loc[ends, "movement"]], table.loc[ends, "n"].astype(
+            float
+        ).tolist()
+    shown = table[(table["amount"] != 0) | ends]
     return [movement_name(name) for name in shown["movement"]], shown["amount"].tolist()
 
 
 def bridge_alt(found: Pipeline, currency: str) -> str:
-    names, amounts = bridge_bars(found)
-    bars = "; ".join(f"{name}: {lang.money(a, currency, compact=True)}" for name, a in zip(names, amounts, strict=True))
+    written = [bar_text(found, one, currency) for one in bridge_bars(found)[1]]
+    bars = "; ".join(f"{name}: {text}" for name, text in zip(bridge_bars(found)[0], written, strict=True))
     return _("Bars: {bars}.").format(bars=bars)
+
+
+def bar_text(found: Pipeline, value: float, currency: str) -> str:
+    """A bar's number: money, or deals where amounts are not known."""
+    return lang.money(value, currency, compact=True) if found.bridge.amounts else lang.count(value)
+
+
+def bar_texts(found: Pipeline, currency: str) -> list[str]:
+    return [bar_text(found, one, currency) for one in bridge_bars(found)[1]]
 
 
 def coverage_curves(found: Pipeline) -> tuple:
@@ -291,7 +320,7 @@ def bridge_table(found: Pipeline, currency: str) -> Table:
             "in one deal (out and in again, up and down, lost and re-opened) is taken out."
         )
     ]
-    if found.bridge.n_blank:
+    if found.bridge.n_blank and found.bridge.amounts:
         text = ngettext(
             "{n} open deal has no amount and counts as nothing.",
             "{n} open deals have no amount and count as nothing.",
@@ -302,6 +331,13 @@ def bridge_table(found: Pipeline, currency: str) -> Table:
     caption_ = _("From the end of {opening} to the end of {closing}").format(
         opening=lang.day(found.bridge.opening_on), closing=lang.day(found.bridge.closing_on)
     )
+    if found.bridge.n_undated:
+        text = ngettext(
+            "{n} deal has no creation date and is in no number here.",
+            "{n} deals have no creation date and are in no number here.",
+            found.bridge.n_undated,
+        )
+        notes.append(text.format(n=lang.count(found.bridge.n_undated)))
     hot = [row.movement in ("opening", "closing") for row in found.bridge.total.itertuples()]
     return Table(caption_, [*columns, _("What it means")], rows, numeric, hot, notes)
 
@@ -325,7 +361,7 @@ def movement_means(movement: str, *, due: bool) -> str:
 def group_table(found: Pipeline, dimension: str, currency: str) -> Table | None:
     """The bridge of each group; they sum to the whole."""
     table = found.bridge.groups
-    if len(table) < 2:
+    if len(table) < 2 or not found.bridge.amounts:
         return None
     shown, rest = table.head(MOST_GROUPS), table.iloc[MOST_GROUPS:]
     names = [name for name in table.columns if name != "group" and table[name].any()]

@@ -25,7 +25,7 @@ from salesops.problems import BadInput
 
 OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
 # Facts that later data change, or that tell the same data apart by how they came.
-OF_THE_WHOLE = ("n_rows", "first_moment", "last_moment", "exported_on", "written")
+OF_THE_WHOLE = ("n_rows", "filled", "first_moment", "last_moment", "exported_on", "written")
 
 
 class Book:

@@ -17,6 +17,7 @@ from salesops.stats.proportions import LEVEL
 ALL = crm.ALL
 POINT = 0.01
 MOST_STAGES = 12
+LEAST_ENDED = 0.9  # of the visits, by the last age known
 _STEP = 1e-5
 
 
@@ -46,8 +47,11 @@ class Chain(NamedTuple):
     amount: float | None
 
 
-def measure(book: crm.Book, scope: Scope, cohort: ibis.Table, closed: pd.DataFrame) -> Chain | None:
-    """The chain; None where stages have no history, one is visited too little, or there are more than 12."""
+def measure(book: crm.Book, scope: Scope, cohort: ibis.Table, closed: pd.DataFrame, spread: float) -> Chain | None:
+    """The chain; None where stages have no history, one is visited or watched too little, or there are more than 12.
+
+    `spread` is the standard error of the mean won amount, as a part of it.
+    """
     n = len(scope.stages)
     if not any(scope.stages) or not 2 <= n <= MOST_STAGES:
         return None
@@ -56,7 +60,12 @@ def measure(book: crm.Book, scope: Scope, cohort: ibis.Table, closed: pd.DataFra
     ended = table[table["to"] != OPEN].groupby("stage")["n"].sum().reindex(range(n), fill_value=0)
     if (ended < scope.min_deals).any():
         return None
-    moves = np.array([_ends(table[table["stage"] == k], scope) for k in range(n)])
+    found = [_ends(table[table["stage"] == k], scope) for k in range(n)]
+    if any(one is None for one in found):
+        return None
+    moves = np.array(found)
+    if np.linalg.matrix_rank(np.eye(n) - moves[:, :n]) < n:  # some deals never end
+        return None
     n_entered = int(now.count().execute())
     row = closed[(closed["cohort"] == "now") & (closed["group"] == ALL)]
     n_won = int(row["n_won"].sum())
@@ -73,11 +82,17 @@ def measure(book: crm.Book, scope: Scope, cohort: ibis.Table, closed: pd.DataFra
         visits=inverse[0],
         win=inverse @ moves[:, n],
         wins=scaled,
-        worth=None if amount is None else [Estimate(*(x * amount for x in one[:3]), one.n) for one in scaled],
+        worth=None if amount is None else [_times(one, amount, spread) for one in scaled],
         joint=sum(one.value for one in scaled) * (amount or 1.0),
         n_entered=n_entered,
         amount=amount,
     )
+
+
+def _times(found: Estimate, amount: float, spread: float) -> Estimate:
+    """An estimate times a mean amount that is itself uncertain, by `spread` of it."""
+    half = np.hypot(found.high - found.value, norm.ppf(0.5 + LEVEL / 2) * found.value * spread)
+    return Estimate(*(float(x * amount) for x in (found.value, found.value - half, found.value + half)), found.n)
 
 
 def move_counts(book: crm.Book, scope: Scope, deals: ibis.Table) -> pd.DataFrame:
@@ -99,8 +114,9 @@ def move_counts(book: crm.Book, scope: Scope, deals: ibis.Table) -> pd.DataFrame
     return rows.filter(_.to.notnull()).group_by("stage", "to", "age").agg(n=_.count()).execute()
 
 
-def _ends(table: pd.DataFrame, scope: Scope) -> np.ndarray:
-    """The chances of what ends a visit of one stage, open ones censored, among those ended by the last age known."""
+def _ends(table: pd.DataFrame, scope: Scope) -> np.ndarray | None:
+    """The chances of what ends a visit of one stage, open ones censored, among those ended by the last age known; None
+    where too few have ended by then to stand for the others, which end otherwise if they last longer."""
     ends = [*map(str, range(len(scope.stages))), WON, LOST]
     found = [end for end in ends if (table["to"] == end).any()]
     counted = {f"n_{end}": np.where(table["to"] == end, table["n"], 0) for end in (*found, OPEN)}
@@ -110,7 +126,9 @@ def _ends(table: pd.DataFrame, scope: Scope) -> np.ndarray:
     age = min(curve.watched_until(scope.min_deals), float(table["age"].max()) + DAY_HOURS)
     shares = {end: curve.at(end, age).value for end in found}
     total = sum(shares.values())
-    return np.array([shares.get(end, 0.0) / total if total else float(end == LOST) for end in ends])
+    if total < LEAST_ENDED:
+        return None
+    return np.array([shares.get(end, 0.0) / total for end in ends])
 
 
 def won_from_first(moves: np.ndarray) -> float:

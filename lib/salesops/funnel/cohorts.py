@@ -29,6 +29,7 @@ class Rules(NamedTuple):
     zero_amounts: bool = False
     amounts_kept: bool = False
     sizes: tuple[float, ...] = ()
+    reasons_found: tuple[str, ...] = ()  # the reasons of the source that are meant, in its own letters
 
 
 class Scope(NamedTuple):
@@ -55,6 +56,8 @@ def find_scope(book: crm.Book, params: Params) -> Scope:
         If the pipeline or the accepted stage is not in the book, or too few deals were won to take a horizon from.
     """
     pipeline, stages = crm.find_pipeline(book, params.pipeline)
+    if not stages:
+        raise ValueError(f"the pipeline {pipeline!r} has no stage in which a deal is open")
     if params.accepted_stage > len(stages):
         named = ", ".join(stages) if any(stages) else "no history of stages"
         raise ValueError(f"accepted_stage {params.accepted_stage}: the pipeline {pipeline!r} has {named}")
@@ -69,6 +72,7 @@ def find_scope(book: crm.Book, params: Params) -> Scope:
     rules = Rules(
         params.cohort_by, params.stage_rule, params.count_of, params.lost_date, params.accepted_stage,
         params.reasons, params.exclude_amounts == "zero" and not kept, kept, params.edges or _thirds(book, deals),
+        _meant(deals, params.reasons),
     )  # fmt: skip
     scope = Scope(
         pipeline,
@@ -89,6 +93,14 @@ def _begins_on(book: crm.Book) -> dt.date:
     """The first day of the first month that the history holds."""
     first = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).tz_localize("UTC")
     return first.tz_convert(book.time_zone).date().replace(day=1)
+
+
+def _meant(deals: ibis.Table, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The reasons of loss that are meant, whatever their case and the blanks around them."""
+    if not asked:
+        return ()
+    seen = deals.filter(_.lost_reason.notnull()).select("lost_reason").distinct().execute()["lost_reason"]
+    return tuple(sorted(one for one in seen if one.strip().casefold() in asked))
 
 
 def _amounts_tell_outcome(deals: ibis.Table) -> bool:
@@ -134,9 +146,21 @@ def within(moment: ibis.Column, book: crm.Book, scope: Scope) -> ibis.Column:
     return ibis.cases(*[((moment >= low) & (moment < high), name) for name, (low, high) in spans.items()])
 
 
+def closed_within(deals: ibis.Table, book: crm.Book, scope: Scope) -> ibis.Column:
+    """Which cohort's months a deal closed in: when it was moved, or a lost one on its entered closing day where the
+    scope says so; missing outside."""
+    moved = within(deals.closed_at, book, scope)
+    if scope.rules.lost_date == "transition":
+        return moved
+    day = deals.expected_close_on.cast("date")
+    spans = {name: (ibis.literal(p.first_on), ibis.literal(p.last_on)) for name, p in scope.cohorts.items()}
+    dated = ibis.cases(*[(day.between(first, last), name) for name, (first, last) in spans.items()])
+    return ibis.ifelse((deals.status == LOST) & day.notnull(), dated, moved)
+
+
 def why_left_out(deals: ibis.Table, rules: Rules) -> ibis.Column:
     """The convention that leaves a deal out: reason, amount; missing for those that count."""
-    reason = deals.lost_reason.strip().lower().isin(list(rules.reasons)) if rules.reasons else ibis.literal(False)
+    reason = deals.lost_reason.isin(list(rules.reasons_found)) if rules.reasons_found else ibis.literal(False)
     amount = deals.amount_minor <= 0 if rules.zero_amounts else ibis.literal(False)
     return ibis.cases((reason.fill_null(False), "reason"), (amount.fill_null(False), "amount"))
 

@@ -13,6 +13,7 @@ from salesops.funnel.watching import DAY_HOURS, incidence, watch
 from salesops.stats import Estimate
 
 LEAST_VALUED = 100  # deals, for an interval of a share of money
+LEAST_EFFECTIVE = 30  # of equal amounts, that as uneven ones must weigh to tell a spread
 ALL = crm.ALL  # the group of all deals together
 
 
@@ -73,7 +74,8 @@ def measure(book: crm.Book, params: Params) -> Funnel:
     step_counts = counts.visit_counts(book, scope, cohort) if totals else counts.step_counts(scope, paths)
     steps = conversions(_with_all(step_counts), scope, logged=book.about["history"] == "changes")
     together = life_counts[life_counts["group"] == ALL]
-    before = counts.open_before(book, scope)
+    at_end = book.as_of == scope.cohorts["now"].last_on  # else the two days would not compare
+    before = counts.open_before(book, scope) if at_end else ()
     closing_counts = counts.closing_counts(book, scope, base)
     closed = closings(closing_counts, book.minor_units, valued=scope.valued)
     changed = shift.changes(steps)
@@ -92,7 +94,7 @@ def measure(book: crm.Book, params: Params) -> Funnel:
         times=times.measure(book, scope, base, cohort, stay_counts),
         velocity=velocity.measure(closing_counts, scope, book.minor_units),
         splits=splits.measure(every, stay_counts, times.stay_correlations(book, scope, cohort), scope),
-        chain=chain.measure(book, scope, cohort, closed),
+        chain=chain.measure(book, scope, cohort, closed, velocity.amount_spread(closing_counts)),
         reps=reps.measure(book, scope, base),
         losses=losses.measure(book, scope, base),
         parity=parity.measure(book, scope, paths),
@@ -175,10 +177,15 @@ def _money_at(part: pd.DataFrame, cause: str, age_days: float) -> Estimate | Non
     """The share of the amount that ended by `cause` up to an age; None where amounts say too little."""
     n = int(part["n"].sum())
     known = part["n_amount"].sum() >= 0.9 * n >= 0.9 * LEAST_VALUED and not part["n_negative"].any()
-    if not known or part["total"].sum() <= 0:
+    if not known or part["total"].sum() <= 0 or not _spread_known(part[part["outcome"] == cause]):
         return None
     found = stats.incidence_by_value(part, [cause, LOST, "other"], cause, age_days * DAY_HOURS)
     return found._replace(n=int(part["n_amount"].sum()))
+
+
+def _spread_known(part: pd.DataFrame) -> bool:
+    """Whether enough amounts carry a sum: as many as `LEAST_EFFECTIVE` equal ones would."""
+    return part["total"].sum() ** 2 >= LEAST_EFFECTIVE * part["squares"].sum() > 0
 
 
 def closings(table: pd.DataFrame, minor_units: int, *, valued: bool = True) -> pd.DataFrame:
@@ -211,4 +218,5 @@ def closings(table: pd.DataFrame, minor_units: int, *, valued: bool = True) -> p
 def _by_value(by: pd.DataFrame) -> Estimate | None:
     won, lost = by["total"]
     known = (by["n_amount"] >= 0.9 * by["n"]).all() and not by["n_negative"].any() and won + lost > 0
+    known = known and _spread_known(by.loc[[WON]])
     return stats.ratio_of_sums(won, lost, *by["squares"], int(by["n_amount"].sum())) if known else None

@@ -10,7 +10,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
-from salesops.funnel.cohorts import HOUR, LOST, NOT_KNOWN, OPEN, WON, Scope, within
+from salesops.funnel.cohorts import HOUR, LOST, NOT_KNOWN, OPEN, WON, Scope, closed_within
 
 AMOUNTS = ("n_amount", "n_negative", "total", "squares")
 
@@ -147,15 +147,7 @@ def closing_counts(book: crm.Book, scope: Scope, base: ibis.Table) -> pd.DataFra
     A deal closes when it was moved to won or lost; a lost one on its entered closing day where the scope says so.
     """
     deals = base.filter(_.closed_at.notnull())
-    moment = deals.closed_at
-    if scope.rules.lost_date == "close_date":
-        entered = deals.expected_close_on.cast("timestamp")
-        moment = ibis.ifelse((deals.status == LOST) & entered.notnull(), entered, moment)
-    return _closed(deals.mutate(cohort=within(moment, book, scope)))
-
-
-def _closed(deals: ibis.Table) -> pd.DataFrame:
-    deals = deals.filter(_.cohort.notnull())
+    deals = deals.mutate(cohort=closed_within(deals, book, scope)).filter(_.cohort.notnull())
     days = (deals.closed_at.epoch_seconds() - deals.created_at.epoch_seconds()).cast("float64") / 86_400
     days = ibis.greatest(days, 0)
     counts = deals.group_by("cohort", "group", "status").agg(

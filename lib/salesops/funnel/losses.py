@@ -8,7 +8,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, stats
-from salesops.funnel.cohorts import LOST, OPEN, Scope, bounds
+from salesops.funnel.cohorts import LOST, OPEN, Scope, closed_within
 
 MOST_REASONS = 10
 
@@ -31,9 +31,9 @@ class Losses(NamedTuple):
 
 
 def measure(book: crm.Book, scope: Scope, base: ibis.Table) -> Losses:
-    """The reasons of the deals lost in the months, by the moment they were moved to lost."""
-    low, high = bounds(scope.cohorts["now"], book)
-    deals = base.filter(_.status == LOST, _.closed_at >= low, _.closed_at < high)
+    """The reasons of the deals lost in the months."""
+    deals = base.filter(_.status == LOST, _.closed_at.notnull())
+    deals = deals.filter(closed_within(deals, book, scope) == "now")
     visits = book.visits.semi_join(deals, "deal_id").filter(_.kind == OPEN)
     last = visits.group_by("deal_id").agg(stage=_.stage.argmax(_.seq))
     rows = deals.select("deal_id", "amount_minor", reason=_.lost_reason.strip().nullif(""))

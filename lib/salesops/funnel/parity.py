@@ -42,8 +42,8 @@ def _win(book: crm.Book, scope: Scope) -> dict[str, Figure]:
     deals = book.deals.filter(_.pipeline == scope.pipeline)
     first, last = (ibis.literal(day) for day in scope.cohorts["now"][1:])
     moved = ((deals.closed_at >= low) & (deals.closed_at < high)).fill_null(False)
-    entered = deals.expected_close_on.cast("date").coalesce(deals.closed_at.cast("date"))
-    dated = entered.between(first, last).fill_null(False)
+    entered = deals.expected_close_on.cast("date")
+    dated = ibis.ifelse(entered.notnull(), entered.between(first, last), moved).fill_null(False)
     created = ((deals.created_at >= low) & (deals.created_at < high)).fill_null(False)
     won, lost = deals.status == WON, deals.status == LOST
     real = (deals.amount_minor > 0).fill_null(False)

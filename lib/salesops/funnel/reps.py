@@ -59,7 +59,7 @@ def rank(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         groups.append([group, len(part), int(part["n"].sum()), pooled.mean, pooled.p])
         parts.append(part.assign(
             raw=[stats.wilson(int(w), int(n)) for w, n in zip(part["n_won"], part["n"], strict=True)],
-            pooled=pooled.rates, above=stats.chance_above(pooled), best=stats.chance_of_best(pooled),
+            pooled=pooled.rates, above=pooled.above, best=pooled.best,
         ))  # fmt: skip
     found = _groups(groups)
     found["p_adjusted"] = stats.adjust_for_many(found["p_adjusted"])

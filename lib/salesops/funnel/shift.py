@@ -24,7 +24,8 @@ class Shift(NamedTuple):
     """The change of one stage's share, taken apart.
 
     total, mix, own : in shares; total is mix and own together. own : Estimate of what the groups' own rates did.
-    parts : group, n, rate, rate_before, share, share_before, mix, own (Estimate); exact to the total.
+    parts : group, n, rate, rate_before, age_days (one for all), share, share_before, mix, own (Estimate); exact to the
+        total.
     leader : the group whose own rate explains most, or None; `share_of_own`: how much of the groups' own change.
     reversed : the groups' own rates went beyond chance one way, the total the other (Simpson).
     quarters : period, n, rate (Estimate or None), p_adjusted: the share by quarter of reaching the stage, `of_group`.
@@ -81,7 +82,7 @@ def shifts(
 def _shift(book, params, scope, steps, changed, closed, step) -> Shift | None:
     here = changed[changed["step"] == step]
     groups = here[here["group"] != ALL]
-    parts = _parts(groups, steps, step) if len(groups) else _parts(here[here["group"] == ALL], steps, step)
+    parts = _parts(groups if len(groups) else here, steps, step)
     if parts.empty:
         return None
     own = _added(parts["own"].tolist())
@@ -92,7 +93,8 @@ def _shift(book, params, scope, steps, changed, closed, step) -> Shift | None:
     least = here.sort_values("p", kind="stable").iloc[0]
     of_group = leader if leader in set(hot["group"]) else least["group"]
     quarters = _quarters(book, params, scope, step, of_group)
-    row = hot.iloc[0] if len(hot) else None
+    together = hot[hot["group"] == ALL]
+    row = (together if len(together) else hot).iloc[0] if len(hot) else None  # the one that the page speaks of
     since = []
     if row is not None:
         way = np.sign(here.set_index("group").loc[of_group, "change"].value)
@@ -114,19 +116,20 @@ def _shift(book, params, scope, steps, changed, closed, step) -> Shift | None:
 
 
 def _parts(groups: pd.DataFrame, steps: pd.DataFrame, step: int) -> pd.DataFrame:
-    """Kitagawa's parts over the groups whose rates are known in both times."""
-    reached = steps[steps["step"] == step].set_index(["cohort", "group"])["n_reached"]
+    """Kitagawa's parts over the groups whose rates are known in both times, all at the least of their ages."""
+    here = steps[steps["step"] == step].set_index(["cohort", "group"])
+    reached, age = here["n_reached"], groups["age_days"].min() * DAY_HOURS
+    rates = {side: [here.loc[(side, g), "watched"].at(age) for g in groups["group"]] for side in ("now", "before")}
     n = pd.DataFrame({side: [reached.get((side, g), 0) for g in groups["group"]] for side in ("now", "before")})
     share = n / n.sum()
-    rate = pd.DataFrame({
-        "now": [one.value for one in groups["rate"]], "before": [one.value for one in groups["rate_before"]],
-    })  # fmt: skip
+    rate = pd.DataFrame({side: [one.value for one in found] for side, found in rates.items()})
     found = stats.kitagawa(share, rate)
     middle = share.mean(axis=1)
-    own = [Estimate(*(w * x for x in c[:3]), c.n) for w, c in zip(middle, groups["change"], strict=True)]
+    changed = [stats.difference(*pair) for pair in zip(rates["now"], rates["before"], strict=True)]
+    own = [Estimate(*(w * x for x in c[:3]), c.n) for w, c in zip(middle, changed, strict=True)]
     return pd.DataFrame({
-        "group": groups["group"].to_numpy(), "n": n["now"].to_numpy(), "rate": groups["rate"].to_numpy(),
-        "rate_before": groups["rate_before"].to_numpy(), "share": share["now"].to_numpy(),
+        "group": groups["group"].to_numpy(), "n": n["now"].to_numpy(), "rate": rates["now"],
+        "rate_before": rates["before"], "age_days": age / DAY_HOURS, "share": share["now"].to_numpy(),
         "share_before": share["before"].to_numpy(), "mix": found["mix"].to_numpy(), "own": own,
     })  # fmt: skip
 
@@ -149,6 +152,8 @@ def _leader(parts: pd.DataFrame, own: Estimate) -> tuple[str | None, float | Non
 
 def _quarters(book: crm.Book, params: Params, scope: Scope, step: int, group: str) -> pd.DataFrame:
     """The share by quarter of reaching the stage, each against all the others, corrected for their number."""
+    if scope.rules.stage_rule != "reached" or scope.rules.count_of != "uniques":  # would count otherwise than the page
+        return pd.DataFrame(columns=["period", "n", "rate", "gap", "p_adjusted"])
     last = scope.cohorts["now"].last_on
     months = [periods.add_months(last, -3 * k) for k in reversed(range(N_QUARTERS))]
     spans = {f"q{k}": periods.quarter_of(month, params.year_starts) for k, month in enumerate(months)}

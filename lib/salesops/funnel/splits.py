@@ -7,13 +7,14 @@ import pandas as pd
 from scipy.stats import norm
 
 from salesops import crm, stats
-from salesops.funnel.cohorts import NOT_KNOWN, WON, Scope
+from salesops.funnel.cohorts import WON, Scope
 from salesops.funnel.watching import DAY_HOURS, p_of_change, watch
 from salesops.stats import Estimate
 from salesops.stats.proportions import LEVEL
 
 ALL = crm.ALL
 MOST_GROUPS = 12  # of a dimension, the largest ones
+LEAST_STAYS = 60  # of a stage, below which a median's interval says too little of its tails
 _Z = norm.ppf(0.5 + LEVEL / 2)
 
 
@@ -32,9 +33,10 @@ def measure(lives: pd.DataFrame, stays: pd.DataFrame, alike: Correlations, scope
         comparisons of their kind (Holm: some groups do differ, and a claim about another is wrong if it is wrong).
     """
     now = lives[(lives["cohort"] == "now") & (lives["dimension"] != "group")]
-    now = now.assign(group=now["group"].fillna(NOT_KNOWN))
-    stays = stays.assign(group=stays["group"].fillna(NOT_KNOWN))
+    # What is blank is often blank because of what became of the deal, so it is on neither side.
+    now, stays = now[now["group"].notna()], stays[stays["group"].notna()]
     rows, known_dimensions = [], set(now["dimension"].unique())
+    known_dimensions -= set() if scope.valued else {"size"}
     for dimension in [one for one in crm.DIMENSIONS if one in known_dimensions]:
         mine, visits = now[now["dimension"] == dimension], stays[stays["dimension"] == dimension]
         sizes = mine.groupby("group")["n"].sum().sort_values(ascending=False, kind="stable")
@@ -82,7 +84,7 @@ def _paces(table: pd.DataFrame, groups: list[str], alike: Correlations, scope: S
         ended, opened = (np.vstack([x[:-1], x.sum(axis=0) - x[:-1]]) for x in sums.values())
         n = (ended + opened).sum(axis=1)
         value, low, high = stats.medians(ages, ended, opened)
-        usable = (n >= scope.min_deals) & (low > 0) & (low < high) & np.isfinite(high)
+        usable = (n >= max(scope.min_deals, LEAST_STAYS)) & (low > 0) & (low < high) & np.isfinite(high)
         with np.errstate(divide="ignore", invalid="ignore"):
             logs, spread = np.log(value), (np.log(high) - np.log(low)) / (2 * _Z)
         for k, group in enumerate(groups):

@@ -211,8 +211,8 @@ def mix_table(funnel: Funnel) -> Table | None:
     notes = [
         _(
             "The two parts sum to the change of the groups' average, {total} points (Kitagawa, at the mean of both "
-            "times). Groups with too few deals are left out."
-        ).format(total=_tenths(taken.total))
+            "times), by {days} days after reaching the stage. Groups with too few deals are left out."
+        ).format(total=_tenths(taken.total), days=lang.days(taken.parts["age_days"].iloc[0]))
     ]
     caption = _("{step}: what changed, by group").format(step=step_name(funnel, step))
     return Table(caption, columns, rows, [False] + [True] * 8, notes=notes)
@@ -294,6 +294,9 @@ def _times(funnel: Funnel, table: pd.DataFrame, caption: str, *, visits: bool) -
         rows.append([row.stage, lang.count(row.n), *again, lang.count(row.n_open), *quantiles])
         if row.median is None:
             notes.append(f"{row.stage}: {_no_median(row, funnel.scope.min_deals)}")
+    notes.append(
+        _("Deals of these months: only those quick so far have come to the late stages, so stays there may look short.")
+    )
     columns = [_("Stage"), *([_("Visits"), _("of them again")] if visits else [_("Deals")]), _("Still going on")]
     for name in (_("Median, days"), _("Three in four, days"), _("Nine in ten, days")):
         columns += [name, _("95% interval")]
@@ -507,6 +510,7 @@ def split_table(funnel: Funnel) -> Table | None:
                 lang.count(row.n),
                 *rate_cells(row.rate),
                 _of(row.rate_others),
+                lang.days(row.age_days),
                 _p(row.p_won),
                 *pace,
                 _p(row.p_pace),
@@ -519,6 +523,7 @@ def split_table(funnel: Funnel) -> Table | None:
         _("Won"),
         _("95% interval"),
         _("Won, others"),
+        _("by day"),
         _("Adjusted p"),
         _("Time in a stage, of the others'"),
         _("95% interval"),
@@ -532,7 +537,7 @@ def split_table(funnel: Funnel) -> Table | None:
     if not rows:
         notes.insert(0, _("No group differs beyond chance."))
     caption = _("Who differs from all others beyond chance")
-    return Table(caption, columns, rows, [False, False] + [True] * 8, notes=notes)
+    return Table(caption, columns, rows, [False, False] + [True] * 9, notes=notes)
 
 
 def _of(rate: Estimate | None) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from salesops import stats
 from salesops.funnel.cohorts import LOST, WON, Scope
@@ -12,6 +12,7 @@ from salesops.stats import Estimate
 from salesops.stats.proportions import LEVEL
 
 FACTORS = ("n_deals", "win_rate", "deal_size", "cycle")
+LEAST_WON = 50  # deals, for the spread of amounts to be known at all
 
 
 class Velocity(NamedTuple):
@@ -48,10 +49,13 @@ def measure(closing_counts: pd.DataFrame, scope: Scope, minor_units: int) -> Vel
     parts = stats.lmdi(*values)
     spread = {name: float(np.hypot(now[1][name], before[1][name])) for name in FACTORS}
     weight = stats.log_mean(*(float(np.prod(list(side.values()))) for side in values))
-    half = {name: norm.ppf(0.5 + LEVEL / 2) * weight * spread[name] for name in FACTORS}
+    freedom = min(side[0]["n_deals"] * side[0]["win_rate"] for side in (now, before)) - 1  # of the fewer won
+    half = {name: student.ppf(0.5 + LEVEL / 2, freedom) * weight * spread[name] for name in FACTORS}
     n = round(now[0]["n_deals"] + before[0]["n_deals"])
     found = {name: Estimate(parts[name], parts[name] - half[name], parts[name] + half[name], n) for name in FACTORS}
-    p = [2 * norm.sf(abs(parts[name]) / (weight * spread[name])) if spread[name] else 1.0 for name in FACTORS]
+    p = [
+        2 * student.sf(abs(parts[name]) / (weight * spread[name]), freedom) if spread[name] else 1.0 for name in FACTORS
+    ]
     adjusted = stats.adjust_for_many(p)
     velocity_before = float(np.prod(list(values[1].values())))
     return Velocity(
@@ -60,12 +64,19 @@ def measure(closing_counts: pd.DataFrame, scope: Scope, minor_units: int) -> Vel
     )  # fmt: skip
 
 
+def amount_spread(closing_counts: pd.DataFrame) -> float:
+    """The standard error of the mean won amount of the present months, as a part of it; 0 of none."""
+    won = closing_counts[(closing_counts["cohort"] == "now") & (closing_counts["status"] == WON)]
+    total, squares, n = (float(won[name].sum()) for name in ("total", "squares", "n_amount"))
+    return _relative(total, squares, n) if total > 0 else 0.0
+
+
 def _factors(table: pd.DataFrame, scope: Scope, minor_units: int) -> tuple[dict[str, float], dict[str, float]] | None:
     """The factors, and the standard errors of their logarithms; None where they cannot be known."""
     by = table.drop(columns=["cohort", "group"]).groupby("status").sum().reindex([WON, LOST], fill_value=0)
     won, n = by.loc[WON], float(by["n"].sum())
     valued = won["n"] and won["n_amount"] >= 0.9 * won["n"] and not won["n_negative"] and won["total"] > 0
-    if won["n"] < scope.min_deals or not valued or won["n_days"] < won["n"] * 0.9 or won["days"] <= 0:
+    if won["n"] < max(scope.min_deals, LEAST_WON) or not valued or won["n_days"] < won["n"] * 0.9 or won["days"] <= 0:
         return None
     win_rate, size, cycle = won["n"] / n, won["total"] / won["n_amount"] / minor_units, won["days"] / won["n_days"]
     factors = {"n_deals": n, "win_rate": float(win_rate), "deal_size": float(size), "cycle": float(cycle)}

@@ -138,10 +138,11 @@ def _at_stake(taken: Shift | None, currency: str) -> list[str]:
     if taken is None or taken.money is None:
         return []
     money = taken.money
-    low, high = sorted((abs(money.low), abs(money.high)))
-    text = _("It costs about {money} of won amount ({low} to {high})")
+    text = _("It costs about {money} of won amount (95%: {low} to {high})")
+    low, high = -money.high, -money.low
     if money.value > 0:
-        text = _("It brings about {money} of won amount ({low} to {high})")
+        text = _("It brings about {money} of won amount (95%: {low} to {high})")
+        low, high = money.low, money.high
     text += _(", if what goes further is won as often, and is worth as much, as before.")
     amounts = {"money": abs(money.value), "low": low, "high": high}
     return [text.format(**{name: lang.money(value, currency, compact=True) for name, value in amounts.items()})]
@@ -190,9 +191,10 @@ def _stale(funnel: Funnel, currency: str) -> list[Finding]:
         "{n} of {of} open deals are older in their stage than three in four won deals were",
         n_stale,
     ).format(n=lang.count(n_stale), of=lang.count(n_limited))
-    detail = _("They are worth {money}.").format(
-        money=lang.money(table["amount"].sum(min_count=1), currency, compact=True)
-    )
+    amount = table["amount"].sum(min_count=1)
+    detail = ""
+    if lang.known(amount):
+        detail = _("Their amounts sum to {money}.").format(money=lang.money(amount, currency, compact=True))
     known = table[[one is not None for one in table["after"]]]
     worst = known[[a.high < u.low for a, u in zip(known["after"], known["usual"], strict=True)]]
     if len(worst):
@@ -208,9 +210,7 @@ def _stale(funnel: Funnel, currency: str) -> list[Finding]:
             days=lang.days(row["age_days"]),
             usual=lang.percent(row["usual"].value),
         )
-    elif len(known):
-        detail += " " + _("Such deals were not won less often, beyond chance, than all that entered the stage.")
-    return [Finding("warn", headline, detail)]
+    return [Finding("warn", headline, detail.strip())]
 
 
 def _velocity(funnel: Funnel, currency: str) -> list[Finding]:
@@ -270,7 +270,8 @@ def _differs(funnel: Funnel) -> list[Finding]:
     if len(order):
         top = order.drop_duplicates("dimension").head(3)
         named = "; ".join(
-            _("{group} {share} ({interval}), others {others}").format(
+            _("{group} {share} ({interval}), others {others}, by day {days}").format(
+                days=lang.days(row.age_days),
                 group=group_name(funnel.scope, row.group, row.dimension),
                 share=lang.percent(row.rate.value),
                 interval=lang.between(row.rate.low, row.rate.high),
@@ -280,9 +281,8 @@ def _differs(funnel: Funnel) -> list[Finding]:
         )
         headline = _("The share won differs by {what}").format(what=_listed(top["dimension"]))
         detail = _(
-            "Won within {days} days: {named}; beyond chance after correcting for {n} comparisons. That says who, not "
-            "why: groups overlap."
-        ).format(days=lang.days(top["age_days"].min()), named=named, n=int(table["p_won"].notna().sum()))
+            "Won: {named}; beyond chance after correcting for {n} comparisons. That says who, not why: groups overlap."
+        ).format(named=named, n=int(table["p_won"].notna().sum()))
         found.append(Finding("plain", headline, detail))
     return found
 
@@ -305,6 +305,9 @@ def _won(funnel: Funnel) -> Finding:
         headline = _("Too few deals to say what share is won")
         if life["n"] >= funnel.scope.min_deals:
             headline = _("The deals are too young to say what share is won")
+            detail = _("{n} deals, of which fewer than {least} were watched for a day.")
+            words = {"n": lang.count(life["n"]), "least": lang.count(funnel.scope.min_deals)}
+            return Finding("warn", headline, detail.format(**words))
         return Finding("warn", headline, too_few(life["n"], funnel.scope.min_deals))
     headline = _("{share} of deals are won within {days} days").format(
         share=lang.percent(life["rate"].value), days=lang.days(life["age_days"])
@@ -333,7 +336,9 @@ def _weakest(funnel: Funnel) -> list[Finding]:
         "days": lang.days(weakest["age_days"]),
     }
     headline = _("{step} is the narrowest place: {share} go further within {days} days").format(**words)
-    if weakest["rate"].high >= next_one["rate"].low:
+    nearest = min(range(1, len(order)), key=lambda k: order.iloc[k]["rate"].low)  # by its interval, not by its value
+    if weakest["rate"].high >= order.iloc[nearest]["rate"].low:
+        next_one = order.iloc[nearest]
         headline = _("The narrowest place cannot be told from the next one")
         detail = _(
             "{step} has {share} ({interval}), {other} has {other_share} ({other_interval}); the intervals overlap."
@@ -359,9 +364,12 @@ def _weakest(funnel: Funnel) -> list[Finding]:
 def _slowest(funnel: Funnel) -> list[Finding]:
     stays = funnel.times.stays
     known = stays[stays["median"].notna()]
-    if known.empty:
+    if len(known) < 2 or (stays["median"].isna() & (stays["n"] >= funnel.scope.min_deals)).any():
+        return []  # a stage that half have not left yet may be the slowest
+    order = known.assign(days=[m.value for m in known["median"]]).sort_values("days", kind="stable")
+    row = order.iloc[-1]
+    if row["median"].low <= max(other.high for other in order["median"].iloc[:-1]):
         return []
-    row = known.assign(days=[m.value for m in known["median"]]).sort_values("days", kind="stable").iloc[-1]
     headline = _("Deals stay longest in {stage}: half leave within {days} days").format(
         stage=row["stage"], days=lang.days(row["days"])
     )
@@ -435,7 +443,7 @@ def tiles_note(funnel: Funnel) -> str:
     scope, now = funnel.scope, lang.period(funnel.scope.cohorts["now"])
     if "before" in scope.cohorts:
         before = lang.period(scope.cohorts["before"])
-        text = _("Deals created, or closed, in {now}, or open at the end of it; before: {before}.").format(
+        text = _("Deals created, or closed, in {now}, or open on the last day known; before: {before}.").format(
             now=now, before=before
         )
     else:

@@ -12,7 +12,7 @@ from salesops.stats import Estimate
 
 ALL = crm.ALL
 DAY_HOURS = 24
-TENTHS = 10  # of a working hour
+MINUTES = 60  # in a working hour
 MOST_GROUPS = 15
 LANDMARKS = (1, 4, 24, 72)  # hours since a lead came in
 
@@ -26,6 +26,7 @@ class Leads(NamedTuple):
         p_adjusted (of its deals being as all others'), in_sla (Estimate), median_hours (Estimate or None).
     in_sla : Estimate of the share answered in time, waiting ones censored; None where answers are not known.
     median_hours, p90_hours : working hours until the answer. n_waiting, n_late : not answered yet, and past the SLA.
+    n_unrecorded : accepted, or a deal, without an answer on record by then.
     answers : hours (since a lead came in), n, deal (leads answered by then), n_waiting, deal_waiting (not yet), change
         (Estimate or None: shares that become a deal within `age_days` from then on), p_adjusted.
     deal, won : Estimate of the share of all leads within `age_days` of coming in, or None.
@@ -39,6 +40,7 @@ class Leads(NamedTuple):
     p90_hours: Estimate | None
     n_waiting: int
     n_late: int
+    n_unrecorded: int
     answers: pd.DataFrame
     deal: Estimate | None
     won: Estimate | None
@@ -61,20 +63,21 @@ def measure(book: crm.Book, params: Params) -> Leads:
     answered = "first_response_at" in book.about["filled"]["leads"]
     waits = counts.waits(book, params, leads) if answered else None
     after = counts.answered_by(book, leads, len(steps), LANDMARKS) if answered and "deal" in steps else None
-    deal, won, age_days = _overall(table, params, len(steps))
-    sla = round(params.sla_hours * TENTHS)
+    deal, won, age_days = _overall(table, params, len(steps)) if "deal" in steps else (None, None, float("nan"))
+    sla = int(params.sla_hours * MINUTES + 1e-9)
     survival = _waiting(waits, params) if answered else None
-    late = waits[~waits["answered"] & (waits["age"] > sla)] if answered else None
+    waiting = waits[waits["state"] == "waiting"] if answered else None
     sizes = counts.sizes(leads)
     return Leads(
         steps=steps,
         table=_steps(table, params, len(steps)),
-        groups=_groups(table, waits, params, len(steps)),
+        groups=_groups(table, waits, params, steps),
         in_sla=_by(survival, sla),
         median_hours=_hours(survival, 0.5),
         p90_hours=_hours(survival, 0.9),
-        n_waiting=int(waits.loc[~waits["answered"], "n"].sum()) if answered else 0,
-        n_late=int(late["n"].sum()) if answered else 0,
+        n_waiting=int(waiting["n"].sum()) if answered else 0,
+        n_late=int(waiting.loc[waiting["age"] > sla, "n"].sum()) if answered else 0,
+        n_unrecorded=int(waits.loc[waits["state"] == "worked", "n"].sum()) if answered else 0,
         answers=_answers(after, params),
         deal=deal,
         won=won,
@@ -121,9 +124,10 @@ def _steps(table: pd.DataFrame, params: Params, n_steps: int) -> pd.DataFrame:
     return found.drop(columns="p")
 
 
-def _groups(table: pd.DataFrame, waits: pd.DataFrame | None, params: Params, n_steps: int) -> pd.DataFrame:
+def _groups(table: pd.DataFrame, waits: pd.DataFrame | None, params: Params, steps: tuple[str, ...]) -> pd.DataFrame:
     columns = ["group", "n", "n_deal", "n_won", "deal", "won", "age_days", "p", "in_sla", "median_hours"]
-    if params.split_by == "none" or n_steps == 1:
+    n_steps = len(steps)
+    if params.split_by == "none" or "deal" not in steps:
         return pd.DataFrame(columns=[*columns[:7], "p_adjusted", *columns[8:]])
     now = table[table["cohort"] == "now"]
     to_won, to_deal = now[now["step"] == -2], now[now["step"] == (-1 if n_steps > 2 else -2)]
@@ -145,7 +149,10 @@ def _groups(table: pd.DataFrame, waits: pd.DataFrame | None, params: Params, n_s
                 row["p"] = stats.p_of_equal_incidence(curves["deal"], rest, "moved", age)
         if waits is not None:
             survival = _waiting(waits[waits["group"] == group], params)
-            row |= {"in_sla": _by(survival, round(params.sla_hours * TENTHS)), "median_hours": _hours(survival, 0.5)}
+            row |= {
+                "in_sla": _by(survival, int(params.sla_hours * MINUTES + 1e-9)),
+                "median_hours": _hours(survival, 0.5),
+            }
         rows.append(row)
     found = pd.DataFrame(rows, columns=columns)
     tested = found["p"].notna()
@@ -158,7 +165,7 @@ def _waiting(waits: pd.DataFrame, params: Params) -> stats.Survival | None:
     """Kaplan-Meier of the answer, those still waiting censored; None of too few."""
     if waits["n"].sum() < params.min_leads:
         return None
-    answered = waits["answered"].to_numpy(dtype=bool)
+    answered = (waits["state"] == "answered").to_numpy(dtype=bool)
     table = pd.DataFrame({"age": waits["age"].to_numpy(), "n_ended": np.where(answered, waits["n"], 0),
                           "n_open": np.where(answered, 0, waits["n"])})  # fmt: skip
     return stats.kaplan_meier(table)
@@ -177,7 +184,7 @@ def _by(survival: stats.Survival | None, age: float) -> Estimate | None:
 
 def _hours(survival: stats.Survival | None, share: float) -> Estimate | None:
     found = survival.quantile(share) if survival is not None else None
-    return None if found is None else Estimate(*(x / TENTHS for x in found[:3]), found.n)
+    return None if found is None else Estimate(*(x / MINUTES for x in found[:3]), found.n)
 
 
 def _overall(table: pd.DataFrame, params: Params, n_steps: int) -> tuple[Estimate | None, Estimate | None, float]:

@@ -11,18 +11,16 @@ from salesops.leads.params import Params
 
 HOUR, DAY = 3600, 86_400
 STEPS = ("lead", "qualified", "accepted", "deal", "won")
-TENTH = 360  # seconds: waiting is counted in tenths of an hour
+MINUTE = 60  # seconds: waiting is counted in whole minutes, begun ones as whole
 NOT_KNOWN = "\0"  # the group of leads for which the source has no value
 
 
 def steps_known(book: crm.Book) -> tuple[str, ...]:
-    """The steps of which the source has any date."""
-    filled = book.about["filled"]["leads"]
-    return tuple(
-        step
-        for step, column in zip(STEPS, ("created_at", "mql_at", "sql_at", "deal_id", "deal_id"), strict=True)
-        if column in filled
-    )
+    """The steps of which anything is known by the last day."""
+    leads = book.leads
+    columns = {"qualified": leads.mql_at, "accepted": leads.sql_at, "deal": leads.deal_id, "won": leads.deal_id}
+    known = leads.agg(**{step: column.count() for step, column in columns.items()}).execute().iloc[0]
+    return ("lead", *(step for step in STEPS[1:] if known[step]))
 
 
 def looked_at(book: crm.Book, params: Params) -> ibis.Table:
@@ -117,17 +115,19 @@ def step_counts(book: crm.Book, leads: ibis.Table, n_steps: int) -> pd.DataFrame
 
 
 def waits(book: crm.Book, params: Params, leads: ibis.Table) -> pd.DataFrame:
-    """group, answered, age (tenths of a working hour), n: how long leads of the present months waited for an answer.
+    """group, state (answered, worked, waiting), age (working minutes), n: how long leads of the present months waited.
 
-    One that was not answered waits until the last day known, or until it was accepted without an answer on record.
+    One that was not answered waits until the last day known; one that was accepted without an answer on record is
+    `worked`, and is watched until then.
     """
     now = leads.filter(_.cohort == "now")
     early = now.worked.notnull() & (now.answered.isnull() | (now.worked < now.answered))
     until = ibis.ifelse(early, now.worked, now.answered).coalesce(end_of(book))
-    rows = now.select("group", "came", until=ibis.greatest(until, now.came), answered=now.answered.notnull() & ~early)
+    state = ibis.cases((early, "worked"), (now.answered.notnull(), "answered"), else_="waiting")
+    rows = now.select("group", "came", until=ibis.greatest(until, now.came), state=state)
     worked = _worked(book, params, rows)
-    age = ibis.greatest((worked.until_worked - worked.came_worked) // TENTH, 0)
-    counted = worked.select("group", "answered", age=age).group_by("group", "answered", "age")
+    age = ibis.greatest((worked.until_worked - worked.came_worked + MINUTE - 1) // MINUTE, 0)
+    counted = worked.select("group", "state", age=age).group_by("group", "state", "age")
     return counted.agg(n=_.count()).execute().fillna({"group": NOT_KNOWN})
 
 

@@ -68,7 +68,7 @@ def _late(found: Leads, params: Params) -> list[Finding]:
 
 
 def _hours_words(hours: float) -> str:
-    text = lang.decimal(hours, 0 if float(hours).is_integer() else 1)
+    text = lang.decimal(hours, next(digits for digits in (0, 1, 2) if digits == 2 or round(hours, digits) == hours))
     return ngettext("{hours} working hour", "{hours} working hours", int(np.ceil(hours))).format(hours=text)
 
 
@@ -322,8 +322,10 @@ def answer_table(found: Leads) -> Table | None:
         _(
             "Leads that were no deal yet at that age, so that both "
             "sides have come as far. What leads are answered first "
-            "is somebody's choice, so this says nothing of the cause."
-        )
+            "is somebody's choice, and {n} leads were accepted "
+            "without an answer on record, so this says nothing of the "
+            "cause."
+        ).format(n=lang.count(found.n_unrecorded))
     ]
     return Table(_("How soon leads are answered, and what becomes of them"), columns, rows, [True] * 9, hot, notes)
 

@@ -113,8 +113,9 @@ def _write_csv(stream, events: ibis.Table, book: crm.Book) -> int:
 
 
 def _harmless(cell: str | None) -> str | None:
-    """Text that a spreadsheet would take for a formula begins with an apostrophe."""
-    return f"'{cell}" if cell and cell.startswith(FORMULA) else cell
+    """Text that a spreadsheet would take for a formula begins with an apostrophe; control characters are left out."""
+    clean = cell.translate(CONTROL) if cell else cell
+    return f"'{clean}" if clean and clean.strip().startswith(FORMULA) else clean
 
 
 def _write_xes(stream, events: ibis.Table, book: crm.Book) -> int:

@@ -15,10 +15,11 @@ OPEN, WON, LOST = "open", "won", "lost"
 HOUR, DAY_HOURS = 3600, 24
 DETOURS = ("skip", "back", "reopen", "owner", "amount_cut", "push")
 BASE, LONGEST = 16, 15  # a way is a number: stage k as the nth visit adds k * 16 ** n
+LATER, WON_AT, LOST_AT = 13, 14, 15  # stages from the thirteenth on are one
 
 
 class Ways(NamedTuple):
-    """n : deals. straight : Estimate of the share without any skip, move back or re-opening, or None.
+    """n : deals. straight : Estimate of the share of closed deals without any skip, move back or re-opening, or None.
 
     variants : way (names of stages, in order), n, share, days (median from creation to close, or NaN); the most
         frequent, by number. n_variants : how many there are. n_longer : deals of more than 15 visits.
@@ -68,12 +69,21 @@ def looked_at(book: crm.Book, params: Params, pipeline: str) -> ibis.Table:
 def measure(book: crm.Book, params: Params, pipeline: str, deals: ibis.Table) -> Ways:
     """The ways of the deals looked at; see `Ways`."""
     stages = book.stages.filter(_.pipeline == pipeline).order_by("position").execute()
-    names = dict(zip(stages["position"], stages["stage"], strict=True))
+    names = _names(stages)
     visits = book.visits.semi_join(deals, "deal_id").filter(_.entered_at.notnull(), _.position.notnull())
-    place = ibis.least(visits.position, BASE - 1).cast("int64")
+    last = int((stages["kind"] == OPEN).sum())
+    place = ibis.cases(
+        (visits.kind == WON, WON_AT), (visits.kind == LOST, LOST_AT), else_=ibis.least(visits.position, LATER)
+    )
+    order = ibis.window(group_by=visits.deal_id, order_by=visits.seq)
+    before = visits.position.lag().over(order)
+    jumped = ((visits.kind == WON) & (before < last)) | (
+        (visits.seq == 0) & (visits.kind == OPEN) & (visits.position > 1)
+    )
     weight = ibis.cases(*[(visits.seq == k, ibis.literal(BASE**k, "int64")) for k in range(LONGEST)], else_=0)
-    bent = visits.entry_kind.isin(["skip", "back", "reopen"])
-    coded = visits.group_by("deal_id").agg(code=(place * weight).sum(), last=visits.seq.max(), bent=bent.any())
+    bent = visits.entry_kind.isin(["skip", "back", "reopen"]) | jumped.fill_null(False)
+    visits = visits.mutate(code=place.cast("int64") * weight, bent=bent)
+    coded = visits.group_by("deal_id").agg(code=_.code.sum(), last=_.seq.max(), bent=_.bent.any())
     each = deals.join(coded, "deal_id")
     day = ibis.greatest(each.closed - each.begun, 0) // 86_400
     table = each.select("code", "bent", "status", longer=each["last"] >= LONGEST, day=day)
@@ -84,11 +94,28 @@ def measure(book: crm.Book, params: Params, pipeline: str, deals: ibis.Table) ->
         variants=_variants(counted[~counted["longer"]], names, params),
         n_variants=int(counted.loc[~counted["longer"], "code"].nunique()),
         n_longer=int(counted.loc[counted["longer"], "n"].sum()),
-        edges=_edges(book, deals, names),
+        edges=_edges(book, deals, dict(zip(stages["position"], stages["stage"], strict=True))),
     )
 
 
+def _names(stages: pd.DataFrame) -> dict[int, str]:
+    """What a digit of a way means: the open stages, later ones together, won, lost."""
+    names = {
+        k: stage
+        for k, stage, kind in zip(stages["position"], stages["stage"], stages["kind"], strict=True)
+        if kind == OPEN
+    }
+    found = {k: stage for k, stage in names.items() if k < LATER}
+    found |= {LATER: names[LATER] if len(names) == LATER else "…"} if len(names) >= LATER else {}
+    for place, kind in ((WON_AT, WON), (LOST_AT, LOST)):
+        ends = stages.loc[stages["kind"] == kind, "stage"]
+        found |= {place: ends.iloc[0]} if len(ends) else {}
+    return found
+
+
 def _straight(counted: pd.DataFrame, params: Params) -> Estimate | None:
+    """Of closed deals: one that is open may still leave the straight way."""
+    counted = counted[counted["status"] != OPEN]
     n = int(counted["n"].sum())
     return stats.wilson(int(counted.loc[~counted["bent"], "n"].sum()), n) if n >= params.min_deals else None
 

@@ -24,6 +24,7 @@ from salesops.stats.proportions import LEVEL
 
 WEEK, DAY = 7 * 86_400, 86_400
 WEEKS = 26  # of age
+LEAST_DAYS = 7  # after the detour, for anything to be said
 STRATA = ["week", "group", "band", "stage"]
 _Z = norm.ppf(0.5 + LEVEL / 2)
 
@@ -61,7 +62,7 @@ def measure(book: crm.Book, params: Params, deals: ibis.Table) -> Prices:
         rows.append(
             row | (_price(weeks, firsts, kind, params, as_of_end(book)) if known[kind] >= params.min_deals else {})
         )
-    columns = ["detour", "n", "n_matched", "won", "won_others", "gap", "p_gap", "more_days", "p_days"]
+    columns = ["detour", "n", "n_matched", "won", "won_others", "gap", "p_gap", "more_days", "p_days", "days"]
     table = pd.DataFrame(rows, columns=columns)
     p = table[["p_gap", "p_days"]].to_numpy(dtype=float, copy=True)
     tested = ~np.isnan(p)
@@ -73,7 +74,7 @@ def measure(book: crm.Book, params: Params, deals: ibis.Table) -> Prices:
 def _weeks(book: crm.Book, deals: ibis.Table) -> ibis.Table:
     """One row per deal and week of age at whose end it is open: deal_id, week, ends (epoch seconds), before and after
     (positions of the stages at the week's beginning and end), group, band (third of the amounts), status, closed."""
-    edges = _thirds(deals)
+    edges = [] if _amounts_tell_outcome(deals) else _thirds(deals)
     band = ibis.ifelse(
         deals.amount_minor.isnull(), -1, sum(((deals.amount_minor >= e).cast("int64") for e in edges), ibis.literal(0))
     )
@@ -102,6 +103,12 @@ def _weeks(book: crm.Book, deals: ibis.Table) -> ibis.Table:
     return earlier.drop("deal_id_right", "since2", "until2")
 
 
+def _amounts_tell_outcome(deals: ibis.Table) -> bool:
+    """Whether most lost deals have no amount: then an amount says who will be won, and nobody is matched on it."""
+    n, n_known = deals.filter(_.status == LOST).agg(n=_.count(), known=(_.amount_minor > 0).sum()).execute().iloc[0]
+    return bool(n and 2 * (0 if pd.isna(n_known) else n_known) < n)
+
+
 def _thirds(deals: ibis.Table) -> list[int]:
     """Two amounts that part the deals in thirds."""
     amounts = deals.filter(_.amount_minor > 0).group_by("amount_minor").agg(n=_.count()).execute()
@@ -119,6 +126,8 @@ def _price(weeks: ibis.Table, firsts: ibis.Table, kind: str, params: Params, end
     took = ((rows["at"] <= rows.ends) & (rows["at"] > rows.ends - WEEK)).fill_null(False)
     rows = rows.mutate(took=took).filter(_["at"].isnull() | (_["at"] > _.ends - WEEK))
     rows = rows.filter(_.took | _["at"].isnull() | (_["at"] > _.ends))
+    if kind == "skip":  # against those that went on by one stage in the week: progress itself is not the detour
+        rows = rows.filter(_.took | (_.after > _.before))
     stage = rows.before if kind in ("skip", "back") else rows.after
     rows = rows.mutate(stage=stage).filter(_.stage.notnull())
     days = ibis.greatest((rows.closed.coalesce(end) - rows.ends) // DAY, 0)
@@ -140,16 +149,28 @@ def _price(weeks: ibis.Table, firsts: ibis.Table, kind: str, params: Params, end
     )
     table = counted.execute()
     repeats = known.filter(~_.took).agg(n=_.count(), deals=_.deal_id.nunique()).execute().iloc[0]
-    return {"n_matched": n} | _compared(table, float(repeats["n"] / repeats["deals"]), params.horizon_days)
+    return {"n_matched": n} | _compared(
+        table, float(repeats["n"] / repeats["deals"]), params.horizon_days, params.min_deals
+    )
 
 
-def _compared(table: pd.DataFrame, repeats: float, days: int) -> dict:
+def _watched(side: pd.DataFrame, least: int) -> float:
+    """The age in days up to which enough of a side were watched."""
+    counted = {f"n_{end}": np.where(side["outcome"] == end, side["n"], 0) for end in (WON, LOST, OPEN)}
+    curve = stats.aalen_johansen(pd.DataFrame({"age": side["age"], **counted}), {WON: "n_won", LOST: "n_lost"})
+    return curve.watched_until(least)
+
+
+def _compared(table: pd.DataFrame, repeats: float, days: int, least: int) -> dict:
     """The two sides; `repeats`: how often one deal is among the others, whose spread is that much larger."""
     sides = [table[table["took"]], table[~table["took"]]]
     ends = [WON, LOST]
+    days = int(min(days, *(_watched(side, least) for side in sides)))
+    if days < LEAST_DAYS:
+        return {}
     won = [stats.weighted_se(side, ends, WON, days) for side in sides]
     opened = [stats.mean_open(side, ends, days) for side in sides]
-    found = {"won": won[0][0], "won_others": won[1][0]}
+    found = {"won": won[0][0], "won_others": won[1][0], "days": days}
     n = int(sides[0]["n"].sum())
     for name, p, (mine, others) in (("gap", "p_gap", won), ("more_days", "p_days", opened)):
         value, se = mine[0] - others[0], float(np.hypot(mine[1], others[1] * np.sqrt(repeats)))

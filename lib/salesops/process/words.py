@@ -39,7 +39,7 @@ def findings(found: Process) -> list[Finding]:
     table = found.prices.table
     costly = table[(table["p_gap"] < SIGNIFICANT) & table["gap"].notna()]
     order = costly.assign(value=[one.value for one in costly["gap"]]).sort_values("value", kind="stable")
-    made = [_price(found, row) for row in order.itertuples()]
+    made = [_price(row) for row in order.itertuples()]
     if not made and table["gap"].notna().any():
         text = _("{n} kinds of detour were compared; chance alone could explain every difference.")
         detail = text.format(n=int(table["gap"].notna().sum()))
@@ -47,7 +47,7 @@ def findings(found: Process) -> list[Finding]:
     return [*made, *_straight(found)]
 
 
-def _price(found: Process, row) -> Finding:
+def _price(row) -> Finding:
     points = abs(round(row.gap.value * 100))
     text = ngettext("{detour}: {points} point less often won", "{detour}: {points} points less often won", points)
     if row.gap.value > 0:
@@ -60,7 +60,7 @@ def _price(found: Process, row) -> Finding:
     ).format(
         won=lang.percent(row.won),
         others=lang.percent(row.won_others),
-        days=lang.count(found.prices.days),
+        days=lang.count(row.days),
         low=lang.points(row.gap.low, signed=True),
         high=lang.points(row.gap.high, signed=True),
         n=lang.count(row.n_matched),
@@ -82,11 +82,10 @@ def _straight(found: Process) -> list[Finding]:
         return [Finding("warn", _("Too few deals to say how many go straight"))]
     headline = _("{share} of deals go the straight way").format(share=lang.percent(ways.straight.value))
     detail = _(
-        "Of {n} deals, {share} ({interval}) skipped no stage, did "
-        "not move back and were not re-opened. There are {n_ways} "
-        "ways in all."
+        "Of {n} closed deals, {share} ({interval}) skipped no stage, did not move back and were not re-opened. "
+        "There are {n_ways} ways in all."
     ).format(
-        n=lang.count(ways.n),
+        n=lang.count(ways.straight.n),
         share=lang.percent(ways.straight.value),
         interval=lang.between(ways.straight.low, ways.straight.high),
         n_ways=lang.count(ways.n_variants),
@@ -148,8 +147,8 @@ def caption(found: Process) -> str:
     return _(
         "Left: moves of {n} deals; orange leaves the straight way; "
         "re-openings from lost are in the table. Right: against "
-        "comparable deals, within {days} days, 95% interval; grey is not beyond chance."
-    ).format(n=lang.count(found.ways.n), days=lang.count(found.prices.days))
+        "comparable deals, 95% interval; grey is not beyond chance."
+    ).format(n=lang.count(found.ways.n))
 
 
 def price_table(found: Process, params: Params) -> Table | None:
@@ -166,7 +165,7 @@ def price_table(found: Process, params: Params) -> Table | None:
             lang.count(row.n_matched),
         ]
         if row.gap is None:
-            cells += [lang.NONE] * 8
+            cells += [lang.NONE] * 9
             notes.append(
                 _("{detour}: fewer than {least} deals with comparable others.").format(
                     detour=detour_name(row.detour), least=params.min_deals
@@ -176,6 +175,7 @@ def price_table(found: Process, params: Params) -> Table | None:
             cells += [
                 lang.percent(row.won, 1),
                 lang.percent(row.won_others, 1),
+                lang.count(row.days),
                 *_points(row.gap),
                 _p(row.p_gap),
                 *_days(row.more_days),
@@ -190,6 +190,7 @@ def price_table(found: Process, params: Params) -> Table | None:
         _("Compared"),
         _("Won after it"),
         _("Won, comparable"),
+        _("by day"),
         _("Difference, points"),
         _("95% interval"),
         _("Adjusted p"),
@@ -200,11 +201,13 @@ def price_table(found: Process, params: Params) -> Table | None:
     notes.append(
         _(
             "Comparable: open in the same week of age, in the same "
-            "stage, third of amounts and {dimension}, without the "
-            "detour so far. Followed for {days} days with open deals censored; p adjusted for all comparisons (Holm)."
-        ).format(dimension=dimension_name(params.match_by), days=lang.count(found.prices.days))
+            "stage (of its beginning for skips and moves back, of its "
+            "end for the others), third of amounts and {dimension}, "
+            "without the detour so far; for a skip those that went "
+            "on by one stage in that week. Open deals are censored; p adjusted for all comparisons (Holm)."
+        ).format(dimension=dimension_name(params.match_by))
     )
-    return Table(_("What detours cost"), columns, rows, [False] + [True] * 11, hot, notes)
+    return Table(_("What detours cost"), columns, rows, [False] + [True] * 12, hot, notes)
 
 
 def dimension_name(dimension: str) -> str:

@@ -10,7 +10,7 @@ from salesops.stats.proportions import (
     ratio_of_sums,
     wilson,
 )
-from salesops.stats.shrinkage import ALIKE, Pooled, chance_above, chance_of_best, pool_rates
+from salesops.stats.shrinkage import ALIKE, Pooled, pool_rates
 from salesops.stats.survival import (
     Incidence,
     Survival,
@@ -32,8 +32,6 @@ __all__ = [
     "aalen_johansen",
     "adjust_for_any",
     "adjust_for_many",
-    "chance_above",
-    "chance_of_best",
     "difference",
     "incidence_by_value",
     "kaplan_meier",

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import betaln
+from scipy.special import betaln, expit, logit
 from scipy.stats import beta as beta_
 from scipy.stats import norm
 
 from salesops.stats.proportions import LEVEL, Estimate
 
 ALIKE = 1e4  # cases that the prior weighs, from which on the rates cannot be told apart
-_GRID = np.linspace(0, 1, 2001)
+_GRID = np.linspace(0, 1, 401)
 
 
 class Pooled(NamedTuple):
@@ -19,17 +19,20 @@ class Pooled(NamedTuple):
 
     mean : the common rate. weight : how many cases the common rate counts for; `ALIKE` or more where the
     rates differ no more than chance lets them. rates : Estimate each, with a 95 % credible interval.
+    above : probability that each is above the common mean. best : that it is the highest of all.
     p : of all rates being equal (Tarone).
     """
 
     mean: float
     weight: float
     rates: list[Estimate]
+    above: np.ndarray
+    best: np.ndarray
     p: float
 
 
 def pool_rates(n_yes: np.ndarray, n: np.ndarray) -> Pooled:
-    """Empirical-Bayes rates: each is (yes + weight * mean) / (n + weight).
+    """Rates drawn to a common mean, over all means and weights that the counts allow, by how likely each makes them.
 
     Parameters
     ----------
@@ -42,16 +45,48 @@ def pool_rates(n_yes: np.ndarray, n: np.ndarray) -> Pooled:
 
     References
     ----------
-    Beta-binomial by maximum likelihood at the pooled mean: Griffiths (1973), Biometrics 29, 637-648. Test of equal
-    rates: Tarone (1979), Biometrika 66, 585-590.
+    Beta-binomial: Griffiths (1973), Biometrics 29, 637-648; integrated over its two numbers on a grid, as in Gelman et
+    al. (2013), Bayesian Data Analysis, 3rd ed., section 5.3. Test of equal rates: Tarone (1979), Biometrika 66,
+    585-590.
     """
     n_yes, n = np.asarray(n_yes, dtype=float), np.asarray(n, dtype=float)
     if (n > 0).sum() < 2:
         raise ValueError("a family of rates needs two members with cases")
     mean = float(n_yes.sum() / n.sum())
-    weight = _weight(n_yes, n, mean)
-    rates = drawn_together(n_yes, n, mean, weight)
-    return Pooled(mean, weight, rates, _tarone(n_yes, n, mean))
+    means, weights, chances = _priors(n_yes, n)
+    a = n_yes + (weights * means)[:, None]
+    b = (n - n_yes) + (weights * (1 - means))[:, None]
+    below = np.array([beta_.cdf(_GRID, x[:, None], y[:, None]) for x, y in zip(a, b, strict=True)])
+    together = np.einsum("p,pmr->mr", chances, below)
+    value = chances @ (a / (a + b))
+    limits = [[float(np.interp(level, one, _GRID)) for one in together] for level in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]
+    found = zip(value, *limits, n, strict=True)
+    rates = [Estimate(float(x), min(low, float(x)), max(high, float(x)), int(of)) for x, low, high, of in found]
+    above = chances @ beta_.sf(means[:, None], a, b)
+    best = np.einsum("p,pm->m", chances, np.array([_best(one) for one in below]))
+    return Pooled(mean, _weight(n_yes, n, mean), rates, above, best, _tarone(n_yes, n, mean))
+
+
+def _priors(n_yes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means and weights on a grid, and how probable the counts make each."""
+    middle = (n_yes.sum() + 0.5) / (n.sum() + 1)
+    spread = np.sqrt(1 / (n.sum() * middle * (1 - middle)) + 0.02)  # of its logit; wider where rates differ
+    means = expit(logit(middle) + spread * np.linspace(-3, 3, 7))
+    weights = np.exp(np.linspace(np.log(2), np.log(2000), 8))
+    grid_mean, grid_weight = (x.ravel() for x in np.meshgrid(means, weights))
+    a, b = grid_weight * grid_mean, grid_weight * (1 - grid_mean)
+    logs = (betaln(a[:, None] + n_yes, b[:, None] + n - n_yes) - betaln(a, b)[:, None]).sum(axis=1)
+    chances = np.exp(logs - logs.max())
+    kept = chances > 0.01
+    return grid_mean[kept], grid_weight[kept], chances[kept] / chances[kept].sum()
+
+
+def _best(below: np.ndarray) -> np.ndarray:
+    """The probability of being the highest, from each member's distribution over the grid of rates."""
+    logs = np.log(np.clip(below, 1e-300, 1))
+    steps, middle = np.diff(below, axis=1), (logs[:, 1:] + logs[:, :-1]) / 2
+    chance = (steps * np.exp(middle.sum(axis=0) - middle)).sum(axis=1)
+    return chance / chance.sum()
 
 
 def drawn_together(n_yes: np.ndarray, n: np.ndarray, mean: float, weight: float) -> list[Estimate]:
@@ -84,28 +119,3 @@ def _tarone(n_yes: np.ndarray, n: np.ndarray, mean: float) -> float:
         return 1.0
     spread = ((n_yes - n * mean) ** 2).sum() / (mean * (1 - mean))
     return float(norm.sf((spread - n.sum()) / np.sqrt(2 * (n * (n - 1)).sum())))
-
-
-def chance_of_best(pooled: Pooled) -> np.ndarray:
-    """For each member, the probability that its rate is the highest of all, by quadrature over the posteriors."""
-    a, b = _shapes(pooled)
-    logs = np.log(np.clip(np.array([beta_.cdf(_GRID, x, y) for x, y in zip(a, b, strict=True)]), 1e-300, 1))
-    steps = np.diff(np.exp(logs), axis=1)
-    middle = (logs[:, 1:] + logs[:, :-1]) / 2
-    others = middle.sum(axis=0) - middle
-    chance = (steps * np.exp(others)).sum(axis=1)
-    return chance / chance.sum()
-
-
-def chance_above(pooled: Pooled) -> np.ndarray:
-    """For each member, the probability that its rate is above the family's mean."""
-    a, b = _shapes(pooled)
-    return beta_.sf(pooled.mean, a, b)
-
-
-def _shapes(pooled: Pooled) -> tuple[np.ndarray, np.ndarray]:
-    """The posteriors' two numbers, from their means and weights."""
-    n = np.array([rate.n for rate in pooled.rates], dtype=float)
-    total = n + (1.0 if pooled.mean in (0.0, 1.0) else pooled.weight)
-    value = np.array([rate.value for rate in pooled.rates])
-    return value * total, (1 - value) * total
