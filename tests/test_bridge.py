@@ -145,7 +145,7 @@ def replay(deals, changes, start, end, slip) -> dict[str, int]:
 
 @given(LIVES)
 @settings(
-    max_examples=6,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
@@ -165,8 +165,8 @@ def test_the_bridge_of_random_logs_is_a_replay_of_them_to_the_cent(tmp_path_fact
 
 @pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(0, 50))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_tens_of_thousands_of_random_logs_close(tmp_path_factory, seed, first):
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_thousands_of_random_logs_close(tmp_path_factory, seed, first):
     rng = np.random.default_rng(seed)
     fields = ["stage", "amount", "expected_close_on"]
     lives = [
@@ -225,7 +225,7 @@ def test_every_movement_of_the_sample_company_happens_somewhere():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 8))
+@pytest.mark.parametrize("seed", range(2, 5))
 def test_the_bridge_closes_on_other_seeds(seed):
     asked = params(source=f"sample:deals=4000,seed={seed}", period="2026-09")
     measure(crm.open(**asked.book), asked)
@@ -338,7 +338,7 @@ def test_quotas_of_quarters_and_of_months_add_up_by_rep(tmp_path):
 def test_the_interval_of_needed_coverage_holds_the_next_quarter():
     """Nine in ten or more of the quarters that follow, over days of the quarter and seeds of the sample company."""
     inside = []
-    for seed in range(1, 5):
+    for seed in range(1, 4):
         for period in ("2026-01", "2026-04", "2026-07", "2025-10"):
             asked = params(source=f"sample:deals=6000,seed={seed}", period=period)
             cover = measure(crm.open(**asked.book), asked).coverage
@@ -412,6 +412,7 @@ def test_without_quotas_or_history_the_page_says_so(tmp_path):
     assert "not known" in words.tiles_note(early)
 
 
+@pytest.mark.slow
 def test_what_is_learned_later_does_not_change_the_bridge(tmp_path):
     base = [(n % 20, [(300 + n, "amount", n % 5, False), (500, "expected_close_on", 2, False)]) for n in range(40)]
     found = []

@@ -114,7 +114,7 @@ def worked_hours(begin: pd.Timestamp, end: pd.Timestamp, asked: Params) -> float
     st.sampled_from(["", "RU", "DE-BY"]),
     st.integers(0, 12),
 )
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_working_hours_are_those_of_a_walk_over_days(tmp_path_factory, spans, calendar, work_from):
     asked = params(
         source="x",
