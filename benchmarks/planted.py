@@ -46,7 +46,8 @@ def planted(seed: int, truth: dict) -> dict:
     said = words.findings(found, currency)
     first = said[0].headline + " " + said[0].detail
     inside = {
-        name: None if got is None else bool(got.low <= truth[name] <= got.high) for name, got in estimates(found).items()
+        name: None if got is None else bool(got.low <= truth[name] <= got.high)
+        for name, got in estimates(found).items()
     }
     named = all(part in first for part in ("Mid-market", "Proposal → Negotiation fell", "July – September 2026"))
     partner = found.splits.set_index(["dimension", "group"]).loc[("source", "Partner"), "p_pace"] < 0.05
