@@ -60,8 +60,7 @@ def make_small(project: Path) -> Path:
         "funnel-02",
         "funnel-03",
         "funnel-04",
-        "funnel-17",
-        "funnel-18",
+        *(cell.id for cell in notebook.cells[-2:]),
     ]
     notebook.cells = [cells[name] for name in kept]
     nbformat.write(notebook, path)
@@ -783,7 +782,7 @@ def test_five_hundred_pages_leak_nothing(small, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     path = small / "notebooks" / "funnel.ipynb"
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if cell.id != "funnel-18"]
+    notebook.cells = notebook.cells[:-1]
     nbformat.write(notebook, path)
     pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": list(range(5, 505))}})
     wanted = jobs.prepare([pack], overrides={"pipeline": "ok"}, out=small / "out")

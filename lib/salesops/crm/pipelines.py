@@ -29,4 +29,6 @@ def find_pipeline(book: Book, asked: str = "") -> tuple[str, tuple[str, ...]]:
         raise ValueError(f"no deal is known at the end of {book.as_of}")
     pipeline = asked or known[0]
     stages = book.stages.filter(_.pipeline == pipeline, _.kind == "open").order_by("position").execute()["stage"]
-    return pipeline, tuple(stages) if book.about["history"] != "current_stage" else ("",)
+    # Dates of closings alone tell nothing of the stages before them.
+    known = book.about["history"] != "current_stage" and book.about.get("stages_dated", True)
+    return pipeline, tuple(stages) if known else ("",)

@@ -58,8 +58,7 @@ def prepare(folder: Path, about: dict) -> None:
     dated = (folder / "stage_dates.parquet").exists() and not log.count().execute()
     if dated:
         log = _dated(con.read_parquet(folder / "stage_dates.parquet"), deals, stages)
-        # Dates of closings alone tell nothing of the stages before them.
-        dated = bool(log.join(stages.filter(_.kind == "open"), "stage").count().execute())
+        about = {**about, "stages_dated": bool(log.join(stages.filter(_.kind == "open"), "stage").count().execute())}
     _write(_visits(deals, log, stages).order_by("deal_id", "seq"), folder / "visits.parquet")
     visits = con.read_parquet(folder / "visits.parquet")
     _write(_states(deals, visits, changes).order_by("deal_id", "entered_at"), folder / "states.parquet")
