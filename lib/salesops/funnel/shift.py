@@ -15,7 +15,7 @@ from salesops.funnel.watching import DAY_HOURS, p_of_change, watch
 from salesops.stats import Estimate
 
 ALL = crm.ALL
-SIGNIFICANT = 0.04  # of the adjusted p: at 0.05 a little over 5 % of companies without any change were said to change
+SIGNIFICANT = 0.03  # of the adjusted p: at 0.05 rather more than 5 % of companies without any change were said to change
 N_QUARTERS = 8
 LEAST_PART = 0.5  # of the horizon, that a quarter has to be watched to be compared
 
