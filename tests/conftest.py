@@ -1,5 +1,6 @@
 """What the tests share: the project, one cache of books for the session, and what may be missing."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import matplotlib
 import pytest
+from salesops import crm, lang, yamlfile
 
 matplotlib.use("Agg")
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -41,6 +43,19 @@ def root() -> Path:
 def cache(tmp_path_factory):
     """Books prepared by the tests stay out of the project."""
     os.environ["SALESOPS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def english():
+    lang.use("en")
+    yield
+    lang.use("en")
+
+
+@pytest.fixture(scope="session")
+def book(cache) -> crm.Book:
+    """The sample company."""
+    return crm.open("sample")
 
 
 @pytest.fixture(scope="session")
@@ -118,35 +133,20 @@ def postgres(tmp_path_factory):
         shutil.rmtree(place, ignore_errors=True)
 
 
-FUNNEL = {
-    "source": "sample",
-    "period": "2026-10",
-    "as_of": "",
-    "year_starts": 1,
-    "lang": "en",
-    "region": "",
-    "vat": "as_given",
-    "team": "",
-    "months": 6,
-    "compare_to": "previous",
-    "pipeline": "",
-    "segment_by": "segment",
-    "horizon_days": 90,
-    "min_deals": 20,
-    "cohort_by": "entry",
-    "stage_rule": "reached",
-    "count_of": "uniques",
-    "lost_date": "transition",
-    "accepted_stage": 1,
-    "exclude_reasons": "",
-    "exclude_amounts": "none",
-    "sizes": "",
-}
+def parameters(stem: str, **changed) -> dict:
+    """What params/<stem>.yml says, some of it changed."""
+    return yamlfile.load(ROOT / "params" / f"{stem}.yml") | changed
+
+
+def checked(stem: str, **changed):
+    """The same as the Params of its analysis."""
+    return importlib.import_module(f"salesops.{stem}").Params.check(parameters(stem, **changed), where="the test")
+
+
+FUNNEL = parameters("funnel", exclude_reasons="", exclude_amounts="none")
 
 
 @pytest.fixture
 def funnel_params():
     """Parameters of the funnel, with some changed."""
-    from salesops.funnel import Params
-
-    return lambda **changed: Params.check({**FUNNEL, **changed}, where="test")
+    return lambda **changed: checked("funnel", **(FUNNEL | changed))

@@ -1,6 +1,7 @@
 """The bridge: to the cent against a replay of random change logs, coverage and pushes against loops."""
 
 import datetime as dt
+import functools
 import itertools
 import re
 
@@ -12,30 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from salesops import crm, lang, periods, yamlfile
-from salesops.bridge import Params, charts, measure, moves, pushes, words
+from salesops import crm, lang, periods
+from salesops.bridge import charts, measure, moves, pushes, words
 from salesops.bridge.moves import MOVEMENTS, OUT
 from salesops.crm import prepare
 from salesops.crm.tables import TABLES
 
-from tests.conftest import ROOT
+from tests.conftest import checked
 from tests.test_crm_book import ABOUT, STAGES, START
 
-
-def params(**changed) -> Params:
-    return Params.check(yamlfile.load(ROOT / "params" / "bridge.yml") | changed, where="the test")
-
-
-@pytest.fixture(autouse=True)
-def english():
-    lang.use("en")
-    yield
-    lang.use("en")
-
-
-@pytest.fixture(scope="module")
-def book():
-    return crm.open("sample")
+params = functools.partial(checked, "bridge")
 
 
 @pytest.fixture(scope="module")

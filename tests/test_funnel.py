@@ -18,27 +18,13 @@ from salesops.problems import BadInput
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 from statsmodels.stats.multitest import multipletests
 
-
-@pytest.fixture(scope="module")
-def book():
-    return crm.open("sample")
+from tests.conftest import FUNNEL, checked
 
 
 @pytest.fixture(scope="module")
 def usual(book):
     """The funnel of the sample company by the parameters of the tests, measured once."""
-    from salesops.funnel import Params
-
-    from tests.conftest import FUNNEL
-
-    return measure(book, Params.check(FUNNEL, where="test"))
-
-
-@pytest.fixture(autouse=True)
-def english():
-    lang.use("en")
-    yield
-    lang.use("en")
+    return measure(book, checked("funnel", **FUNNEL))
 
 
 def steps(found, cohort="now", group=ALL) -> pd.DataFrame:
@@ -518,13 +504,10 @@ def _by_hand(tmp_path):
 
 def _steps_of(book, **changed) -> dict:
     """(step, outcome) -> deals, of the present cohort."""
-    from salesops.funnel import Params
-
-    from tests.conftest import FUNNEL
 
     asked = {"source": "x", "period": "2026-01", "months": 0, "compare_to": "none", "segment_by": "none", "min_deals": 5,
              "horizon_days": 60, "as_of": "2026-03-01"}  # fmt: skip
-    params = Params.check({**FUNNEL, **asked, **changed}, where="test")
+    params = checked("funnel", **(FUNNEL | asked | changed))
     scope = cohorts.find_scope(book, params)
     deals = cohorts.cohort_deals(book, scope, cohorts.base_deals(book, scope, []))
     if params.count_of == "totals":
@@ -579,12 +562,8 @@ def test_the_snapshot_is_followed_from_its_day(tmp_path):
     lives = [(0, [_stage(4, 2), _stage(30 + 10 + n % 3, 3)]) for n in range(30)]
     book = write(tmp_path / "b", *history(lives))
     assert _steps_of(book, cohort_by="snapshot") == {(1, "moved"): 30}
-    from salesops.funnel import Params
-
-    from tests.conftest import FUNNEL
-
-    params = Params.check({**FUNNEL, "source": "x", "period": "2026-01", "months": 0, "compare_to": "none", "segment_by": "none",
-                           "cohort_by": "snapshot", "as_of": "2026-03-01"}, where="test")  # fmt: skip
+    params = checked("funnel", **FUNNEL | {"source": "x", "period": "2026-01", "months": 0, "compare_to": "none",
+                                           "segment_by": "none", "cohort_by": "snapshot", "as_of": "2026-03-01"})  # fmt: skip
     scope = cohorts.find_scope(book, params)
     table = counts.step_counts(
         scope, counts.paths(book, scope, cohorts.cohort_deals(book, scope, cohorts.base_deals(book, scope, [])))
@@ -736,9 +715,6 @@ def test_the_parts_of_a_change_sum_to_it(book, usual, funnel_params):
 
 def test_a_total_that_hides_what_groups_did_is_said_to():
     """Both groups rose by ten points, and the worse one grew: the total fell (Simpson)."""
-    from salesops.funnel import Params
-
-    from tests.conftest import FUNNEL
 
     cells = {
         ("now", "good"): (200, 0.8),
@@ -757,7 +733,7 @@ def test_a_total_that_hides_what_groups_did_is_said_to():
     parts_ = shift._parts(changed[changed["group"] != ALL], steps_, 0)
     own = shift._added(parts_["own"].tolist())
     assert own.low > 0 > parts_["mix"].sum() + own.value
-    assert Params.check(FUNNEL, where="test").edges == ()
+    assert checked("funnel", **FUNNEL).edges == ()
 
 
 def test_an_undefeated_rep_shows_a_hundred_per_cent_with_its_interval():

@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import functools
 import io
 from pathlib import Path
 
@@ -19,30 +20,17 @@ from salesops.crm.tables import TABLES
 from salesops.crm.writeback import Change
 from salesops.hygiene import cost, duplicates, files, measure, rules, words
 from salesops.hygiene.compute import broken
-from salesops.hygiene.params import RULES, Params
+from salesops.hygiene.params import RULES
 from salesops.problems import BadInput
 from scipy.stats import hypergeom
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, checked
 from tests.test_crm_book import ABOUT, STAGES
 
 CHANCES = {"Lead": 0.1, "Offer": 0.4, "Talks": 0.7, "Won": 1.0, "Lost": 0.0}
 
 
-def params(**changed) -> Params:
-    return Params.check(yamlfile.load(ROOT / "params" / "hygiene.yml") | changed, where="the test")
-
-
-@pytest.fixture(autouse=True)
-def english():
-    lang.use("en")
-    yield
-    lang.use("en")
-
-
-@pytest.fixture(scope="module")
-def book():
-    return crm.open("sample")
+params = functools.partial(checked, "hygiene")
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,6 @@ from salesops import lang, messages, periods
 from tests.conftest import ROOT
 
 
-@pytest.fixture(autouse=True)
-def english():
-    yield
-    lang.use("en")
-
-
 def fields(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 

@@ -1,6 +1,7 @@
 """The leads: counts against plain Python, working hours minute by minute, answers against statsmodels, real data."""
 
 import datetime as dt
+import functools
 import itertools
 import re
 
@@ -19,24 +20,10 @@ from salesops.leads import Params, charts, compute, counts, measure, words
 from salesops.problems import BadInput
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, checked
 from tests.test_crm_book import ABOUT, START
 
-
-def params(**changed) -> Params:
-    return Params.check(yamlfile.load(ROOT / "params" / "leads.yml") | changed, where="the test")
-
-
-@pytest.fixture(autouse=True)
-def english():
-    lang.use("en")
-    yield
-    lang.use("en")
-
-
-@pytest.fixture(scope="module")
-def book():
-    return crm.open("sample")
+params = functools.partial(checked, "leads")
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +182,7 @@ def test_real_leads_have_their_published_shares(data):
     assert found.n == 8000 and found.steps == ("lead", "qualified", "deal", "won")
     groups = found.groups.set_index("group")
     for source, (n, won) in {"paid_search": (1586, 195), "organic_search": (2296, 271), "social": (1350, 75),
-                             "unknown": (1099, 179), "email": (493, 15), counts.NOT_KNOWN: (60, 14)}.items():  # fmt: skip
+                             "unknown": (1099, 179), "email": (493, 15), crm.NOT_KNOWN: (60, 14)}.items():  # fmt: skip
         assert tuple(groups.loc[source, ["n", "n_won"]]) == (n, won)
     assert groups["n_won"].sum() == 842
     table = words.group_table(found, asked)

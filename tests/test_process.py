@@ -1,6 +1,7 @@
 """The process: ways and detours against plain Python, prices that are nothing where nothing is, event logs that come back."""
 
 import csv
+import functools
 import gzip
 import itertools
 import re
@@ -12,30 +13,17 @@ import pandas as pd
 import pytest
 from lxml import etree
 from matplotlib.figure import Figure
-from salesops import crm, lang, yamlfile
+from salesops import crm, lang
 from salesops.problems import BadInput
-from salesops.process import Params, charts, measure, paths, price, words, write_events
+from salesops.process import charts, measure, paths, price, words, write_events
 
-from tests.conftest import ROOT
+from tests.conftest import checked
 from tests.test_crm_book import history, write
 
 DAYS = pd.Timedelta(days=1)
 
 
-def params(**changed) -> Params:
-    return Params.check(yamlfile.load(ROOT / "params" / "process.yml") | changed, where="the test")
-
-
-@pytest.fixture(autouse=True)
-def english():
-    lang.use("en")
-    yield
-    lang.use("en")
-
-
-@pytest.fixture(scope="module")
-def book():
-    return crm.open("sample")
+params = functools.partial(checked, "process")
 
 
 @pytest.fixture(scope="module")

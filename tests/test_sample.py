@@ -13,11 +13,6 @@ from salesops.crm.sample import truth
 
 
 @pytest.fixture(scope="module")
-def book():
-    return crm.open("sample")
-
-
-@pytest.fixture(scope="module")
 def planted(book) -> dict:
     return json.loads((book.folder / "truth.json").read_text())
 

@@ -80,6 +80,49 @@ def between(low: float, high: float) -> str:
     return f"{numbers.format_decimal(low * 100, format='0', locale=locale())}–{percent(high)}"
 
 
+def rate(found, digits: int = 0) -> str:
+    """A share with `value`, `low` and `high`, or None: the value alone."""
+    return NONE if found is None else percent(found.value, digits)
+
+
+def interval(found) -> str:
+    """The limits of a share with `low` and `high`, or of None."""
+    return NONE if found is None else between(found.low, found.high)
+
+
+def point_cells(found) -> list[str]:
+    """A difference of shares and its limits, in percentage points: +5, −1 … +11."""
+    if found is None:
+        return [NONE] * 2
+    limits = [points(limit, signed=True) for limit in (found.low, found.high)]
+    return [points(found.value, signed=True), " … ".join(limits)]
+
+
+def p_value(p: float | None) -> str:
+    """Relation and value: = 0.012, < 0.001."""
+    if not known(p):
+        return NONE
+    return f"<\N{NO-BREAK SPACE}{decimal(0.001, 3)}" if p < 0.001 else f"=\N{NO-BREAK SPACE}{decimal(p, 3)}"
+
+
+def dimension(name: str) -> str:
+    """What deals or leads are split by, as the head of a column."""
+    return {
+        "none": _("All"),
+        "segment": _("Segment"),
+        "region": _("Region"),
+        "source": _("Source"),
+        "campaign": _("Campaign"),
+        "product": _("Product"),
+        "deal_type": _("Deal type"),
+        "industry": _("Industry"),
+        "country": _("Country"),
+        "team": _("Team"),
+        "rep": _("Rep"),
+        "size": _("Deal size"),
+    }[name]
+
+
 def points(change: float, *, signed: bool = False) -> str:
     """A difference of two shares in percentage points, without the word."""
     text = numbers.format_decimal(abs(change) * 100, format="0", locale=locale())

@@ -2,6 +2,7 @@
 
 import matplotlib
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, MUTED, LINE = "#1b2733", "#5b6a78", "#dfe5ea"
@@ -42,3 +43,11 @@ def apply() -> None:
 def figure(height: float) -> Figure:
     """A figure of the one width that fits a column on a screen and the whole of a telephone; inches."""
     return Figure(figsize=(5.2, height), layout="constrained")
+
+
+def quiet(ax: Axes) -> Axes:
+    """An Axes without frame and ticks, its grid behind what is drawn."""
+    sns.despine(ax=ax, left=True, bottom=True)
+    ax.tick_params(length=0)
+    ax.set_axisbelow(True)
+    return ax

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from salesops import lang, theme
@@ -28,7 +27,7 @@ def plot_bridge(names: Sequence[str], amounts: Sequence[float], texts: Sequence[
     ax.invert_yaxis()
     ax.set(title=_("From opening to closing"), xticks=[], xlim=(0, reach * 1.2), yticks=range(len(names)))
     ax.set_yticklabels([lang.short(name) for name in names])
-    return _quiet(ax)
+    return theme.quiet(ax)
 
 
 def plot_coverage(
@@ -61,11 +60,4 @@ def plot_coverage(
     ax.set(ylim=(0, ceiling * 1.15))
     ax.yaxis.set_major_formatter(lambda value, _position: lang.decimal(value))
     ax.grid(axis="y")
-    return _quiet(ax)
-
-
-def _quiet(ax: Axes) -> Axes:
-    sns.despine(ax=ax, left=True, bottom=True)
-    ax.tick_params(length=0)
-    ax.set_axisbelow(True)
-    return ax
+    return theme.quiet(ax)

@@ -17,7 +17,6 @@ from salesops import crm, periods
 from salesops.bridge.params import Params
 
 OPEN, WON, LOST = "open", "won", "lost"
-NOT_KNOWN = "\0"  # the group of deals for which the source has no value
 INTO = ("created", "pulled_in", "increased", "reopened")
 OUT = ("decreased", "won", "lost", "slipped", "pushed_out")
 MOVEMENTS = (*INTO, *OUT)
@@ -94,7 +93,7 @@ def by_due(book: crm.Book, params: Params) -> bool:
 def part_of(book: crm.Book, params: Params) -> ibis.Table:
     """The deals looked at, with their group."""
     deals = book.deals.filter(_.pipeline == params.pipeline) if params.pipeline else book.deals
-    return crm.with_group(book, deals, params.segment_by, sizes=())
+    return crm.with_group(book, deals, params.segment_by)
 
 
 def _spans(book: crm.Book, params: Params, frame: periods.Period, *, due: bool, amounts: bool) -> ibis.Table:
@@ -122,7 +121,7 @@ def _standing(spans: ibis.Table, moment: dt.datetime) -> pd.DataFrame:
     """group, n, minor, n_blank: what stands in the pipeline at a moment."""
     here = spans.filter(_.entered_at < moment, _.left_at.isnull() | (_.left_at >= moment), _.member)
     table = here.group_by("group").agg(n=_.count(), minor=_.amount.sum(), n_blank=_.blank.sum()).execute()
-    return table.fillna({"group": NOT_KNOWN})
+    return table.fillna({"group": crm.NOT_KNOWN})
 
 
 def _slip_moment(frame: periods.Period, params: Params, book: crm.Book) -> dt.datetime:
@@ -185,7 +184,7 @@ def _summed(deals: ibis.Table) -> pd.DataFrame:
         **{name: deals[name].sum() for name in MOVEMENTS},
         **{f"n_{name}": deals[f"n_{name}"].sum() for name in MOVEMENTS},
     )
-    return table.execute().fillna({"group": NOT_KNOWN})
+    return table.execute().fillna({"group": crm.NOT_KNOWN})
 
 
 def _total(ends: list[pd.DataFrame], totals: pd.DataFrame) -> pd.DataFrame:

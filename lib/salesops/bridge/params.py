@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from salesops import periods, settings
-from salesops.crm.tables import DIMENSIONS
+from salesops.crm.tables import UNBANDED
 from salesops.settings import option
 
 
@@ -21,7 +21,7 @@ class Params(settings.Params):
         "a deal that leaves the span from this day of ninety on has slipped; before, it was pushed", ge=1, le=90
     )
     pipeline: str = option("the pipeline shown; blank is all of them together")
-    segment_by: Literal[DIMENSIONS] = option("what to split by")
+    segment_by: Literal[UNBANDED] = option("what to split by")
     quarters: int = option("earlier quarters that tell what coverage was needed", unit="quarters", ge=4, le=20)
     horizon_days: int = option("age after a push by which shares are told", unit="days", ge=1, le=3650)
     min_deals: int = option("fewer deals than this are too few for a rate", unit="deals", ge=5, le=10_000)

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from salesops import lang
+from salesops import crm, lang
 from salesops.bridge.compute import Pipeline
-from salesops.bridge.moves import MOVEMENTS, NOT_KNOWN, Bridge
+from salesops.bridge.moves import MOVEMENTS, Bridge
 from salesops.bridge.params import Params
 from salesops.bridge.pushes import MOST
 from salesops.findings import Finding, Table, Tile
@@ -367,7 +367,7 @@ def group_table(found: Pipeline, dimension: str, currency: str) -> Table | None:
     names = [name for name in table.columns if name != "group" and table[name].any()]
     rows = [
         [
-            _("not known") if row["group"] == NOT_KNOWN else row["group"],
+            _("not known") if row["group"] == crm.NOT_KNOWN else row["group"],
             *(lang.money(row[name], currency) for name in names),
         ]
         for _k, row in shown.iterrows()
@@ -375,25 +375,9 @@ def group_table(found: Pipeline, dimension: str, currency: str) -> Table | None:
     if len(rest):
         rows.append([_("all others"), *(lang.money(rest[name].sum(), currency) for name in names)])
     rows.append([_("Together"), *(lang.money(table[name].sum(), currency) for name in names)])
-    columns = [dimension_name(dimension), *(movement_name(name) for name in names)]
-    caption_ = _("By {dimension}, {currency}").format(dimension=dimension_name(dimension).lower(), currency=currency)
+    columns = [lang.dimension(dimension), *(movement_name(name) for name in names)]
+    caption_ = _("By {dimension}, {currency}").format(dimension=lang.dimension(dimension).lower(), currency=currency)
     return Table(caption_, columns, rows, [False] + [True] * len(names))
-
-
-def dimension_name(dimension: str) -> str:
-    return {
-        "none": _("All deals"),
-        "segment": _("Segment"),
-        "region": _("Region"),
-        "source": _("Source"),
-        "product": _("Product"),
-        "deal_type": _("Deal type"),
-        "industry": _("Industry"),
-        "country": _("Country"),
-        "team": _("Team"),
-        "rep": _("Rep"),
-        "size": _("Deal size"),
-    }[dimension]
 
 
 def moved_table(found: Pipeline, currency: str) -> Table | None:
@@ -422,7 +406,13 @@ def push_table(found: Pipeline, currency: str) -> Table | None:
         name = _("never (from creation)") if row.pushes == 0 else lang.count(row.pushes)
         if row.pushes == MOST:
             name = _("{n} and more").format(n=MOST)
-        shares = [_share(row.won), _limits(row.won), _share(row.again), _limits(row.again), lang.days(row.age_days)]
+        shares = [
+            lang.rate(row.won),
+            lang.interval(row.won),
+            lang.rate(row.again),
+            lang.interval(row.again),
+            lang.days(row.age_days),
+        ]
         rows.append([name, lang.count(row.n), *shares, lang.count(row.n_open), lang.money(row.amount, currency)])
     columns = [
         _("Pushes"),
@@ -483,11 +473,3 @@ def coverage_table(found: Pipeline, currency: str) -> Table | None:
     hot = [False] * (len(rows) - 1) + [True]
     caption_ = _("Coverage on day {day} of ninety").format(day=cover.day)
     return Table(caption_, columns, rows, [False] + [True] * 4, hot, notes)
-
-
-def _share(found: Estimate | None) -> str:
-    return lang.NONE if found is None else lang.percent(found.value)
-
-
-def _limits(found: Estimate | None) -> str:
-    return lang.NONE if found is None else lang.between(found.low, found.high)

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "book": ["Book", "open"],
-        "dimensions": ["ALL", "known_dimensions", "with_dimensions", "with_group"],
+        "dimensions": ["ALL", "NOT_KNOWN", "known_dimensions", "with_dimensions", "with_group"],
         "pipelines": ["find_pipeline"],
         "tables": ["DIMENSIONS", "TABLES"],
     },

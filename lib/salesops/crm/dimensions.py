@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from salesops.crm.book import Book
 
 ALL = ""  # the group of deals that are not split; no deal can have it as a value
+NOT_KNOWN = "\0"  # the group of those for which the source has no value; no value can be this
 ON_ACCOUNT = ("segment", "industry", "region", "country")
 ON_REP = ("region", "team")
 

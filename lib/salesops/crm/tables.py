@@ -79,6 +79,7 @@ VAT = (AS_GIVEN, "in", "out")
 DIMENSIONS = (
     "none", "segment", "region", "source", "product", "deal_type", "industry", "country", "team", "rep", "size",
 )  # fmt: skip
+UNBANDED = tuple(name for name in DIMENSIONS if name != "size")  # where no amounts are told that part deals by size
 C = Column
 
 TABLES = {

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
@@ -26,7 +25,7 @@ def plot_reached(names: Sequence[str], counts: Sequence[int], *, ax: Axes) -> Ax
         ax.text(count + top * 0.015, row, lang.count(count), va="center", weight="bold")
     ax.set(title=_("Deals that reached each stage"), xlabel="", ylabel="", xlim=(0, top * 1.14), xticks=[])
     ax.set(yticks=rows, yticklabels=[lang.short(name) for name in names])
-    return _quiet(ax)
+    return theme.quiet(ax)
 
 
 def plot_conversion(
@@ -66,7 +65,7 @@ def plot_conversion(
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(max(low - 0.04, 0), min(high + 0.04, 1)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda share, _position: lang.percent(share)))
     ax.grid(axis="x")
-    return _quiet(ax)
+    return theme.quiet(ax)
 
 
 def plot_won_by_age(now: Incidence, before: Incidence | None, end_days: float, *, ax: Axes) -> Axes:
@@ -88,7 +87,7 @@ def plot_won_by_age(now: Incidence, before: Incidence | None, end_days: float, *
     ax.set_title(_("Share of deals won and lost, by age"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _position: lang.percent(share)))
     ax.grid(axis="y")
-    return _quiet(ax)
+    return theme.quiet(ax)
 
 
 def _label_ends(ax: Axes, labels: list[tuple[float, str, str]]) -> None:
@@ -98,10 +97,3 @@ def _label_ends(ax: Axes, labels: list[tuple[float, str, str]]) -> None:
         at = max(value, at + least)
         text = f"{name} {lang.percent(value)}"
         ax.text(1.015, at, text, transform=ax.get_yaxis_transform(), color=colour, va="center", weight="bold")
-
-
-def _quiet(ax: Axes) -> Axes:
-    sns.despine(ax=ax, left=True, bottom=True)
-    ax.tick_params(length=0)
-    ax.set_axisbelow(True)
-    return ax

@@ -13,7 +13,6 @@ from salesops.funnel.params import Params
 
 HOUR, DAY = 3600, 86_400
 WON, LOST, OPEN = "won", "lost", "open"
-NOT_KNOWN = "\0"  # the group of deals for which the source has no value; no value can be this
 ONE_SIDED = 0.5  # share of lost deals without an amount from which on leaving them out would leave out losing
 
 

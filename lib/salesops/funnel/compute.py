@@ -7,7 +7,7 @@ import pandas as pd
 
 from salesops import crm, stats
 from salesops.funnel import chain, cohorts, counts, losses, parity, reps, shift, splits, times, velocity
-from salesops.funnel.cohorts import LOST, NOT_KNOWN, OPEN, WON, Scope
+from salesops.funnel.cohorts import LOST, OPEN, WON, Scope
 from salesops.funnel.params import Params
 from salesops.funnel.watching import DAY_HOURS, incidence, watch
 from salesops.stats import Estimate
@@ -117,7 +117,7 @@ def _with_all(table: pd.DataFrame) -> pd.DataFrame:
     summed = ["n", *counts.AMOUNTS]
     keys = [name for name in table.columns if name not in ("group", *summed)]
     together = table.groupby(keys, as_index=False)[summed].sum().assign(group=ALL)
-    split = table.assign(group=table["group"].fillna(NOT_KNOWN))
+    split = table.assign(group=table["group"].fillna(crm.NOT_KNOWN))
     parts = [together] if set(table["group"]) <= {ALL} else [together, split]
     return pd.concat(parts, ignore_index=True).sort_values(["group", *keys], ignore_index=True)
 

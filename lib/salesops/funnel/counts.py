@@ -10,7 +10,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
-from salesops.funnel.cohorts import HOUR, LOST, NOT_KNOWN, OPEN, WON, Scope, closed_within
+from salesops.funnel.cohorts import HOUR, LOST, OPEN, WON, Scope, closed_within
 
 AMOUNTS = ("n_amount", "n_negative", "total", "squares")
 
@@ -157,7 +157,7 @@ def closing_counts(book: crm.Book, scope: Scope, base: ibis.Table) -> pd.DataFra
         days=days.sum().coalesce(0.0),
         days_squares=(days * days).sum().coalesce(0.0),
     )
-    return counts.execute().fillna({"group": NOT_KNOWN})
+    return counts.execute().fillna({"group": crm.NOT_KNOWN})
 
 
 def standing(book: crm.Book, scope: Scope) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods, stats
-from salesops.funnel.cohorts import NOT_KNOWN, WON, Scope, bounds
+from salesops.funnel.cohorts import WON, Scope, bounds
 
 MOST_GROUPS, MOST_REPS = 8, 3
 LEAST_DEALS = 5  # of a rep in a group, to be named
@@ -44,7 +44,7 @@ def _closed(book: crm.Book, scope: Scope, base: ibis.Table, year: periods.Period
     deals = base.filter(_.closed_at >= low, _.closed_at < high, _.rep_id.notnull()).mutate(rep=_.by_rep)
     deals = deals.mutate(group=ibis.literal(crm.ALL)) if scope.segment_by == "rep" else deals
     counted = deals.group_by("group", "rep").agg(n_won=(_.status == WON).sum(), n=_.count())
-    return counted.order_by("group", "rep").execute().fillna({"group": NOT_KNOWN})
+    return counted.order_by("group", "rep").execute().fillna({"group": crm.NOT_KNOWN})
 
 
 def rank(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -9,13 +9,14 @@ from ibis import _
 
 from salesops import crm, periods, stats
 from salesops.funnel import cohorts, counts
-from salesops.funnel.cohorts import LOST, NOT_KNOWN, Scope
+from salesops.funnel.cohorts import LOST, Scope
 from salesops.funnel.params import Params
 from salesops.funnel.watching import DAY_HOURS, p_of_change, watch
 from salesops.stats import Estimate
 
 ALL = crm.ALL
-SIGNIFICANT = 0.03  # of the adjusted p: at 0.05 rather more than 5 % of companies without any change were said to change
+# Of the adjusted p: at 0.05 rather more than 5 % of companies without any change were said to change.
+SIGNIFICANT = 0.03
 N_QUARTERS = 8
 LEAST_PART = 0.5  # of the horizon, that a quarter has to be watched to be compared
 
@@ -184,7 +185,7 @@ def _by_quarter(book, scope, segment_by, step, group, spans) -> pd.DataFrame:
     everyone = everyone._replace(segment_by=segment_by if group != ALL else "none")
     deals = cohorts.cohort_deals(book, everyone, cohorts.base_deals(book, everyone, []))
     if group != ALL:
-        deals = deals.filter(_.group.isnull() if group == NOT_KNOWN else _.group == group)
+        deals = deals.filter(_.group.isnull() if group == crm.NOT_KNOWN else _.group == group)
     paths = counts.paths(book, everyone, deals)
     reached = paths[f"t{step}"]
     bounds = {key: cohorts.bounds(span, book) for key, span in spans.items()}

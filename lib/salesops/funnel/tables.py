@@ -12,13 +12,11 @@ from salesops.funnel.watching import DAY_HOURS
 from salesops.funnel.words import (
     SIGNIFICANT,
     closing_of,
-    dimension_name,
     factor_name,
     group_name,
     kind_name,
     life_of,
     limits,
-    p_value,
     rate_cells,
     stage_name,
     step_name,
@@ -58,7 +56,11 @@ def stage_table(funnel: Funnel) -> Table:
                 *map(lang.count, counted),
                 *rate_cells(row.rate),
                 *rate_cells(row.by_value),
-                *([_cell(older, "rate"), *_change_cells(change)] if compared else []),
+                *(
+                    [_cell(older, "rate"), *lang.point_cells(None if change is None else change["change"])]
+                    if compared
+                    else []
+                ),
             ]
         )
         hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
@@ -140,7 +142,7 @@ def group_table(funnel: Funnel, dimension: str) -> Table | None:
         )
         hot.append(change is not None and change["p_adjusted"] < SIGNIFICANT)
     columns = [
-        dimension_name(dimension),
+        lang.dimension(dimension),
         _("Deals"),
         _("Open"),
         _("Won"),
@@ -157,7 +159,7 @@ def group_table(funnel: Funnel, dimension: str) -> Table | None:
     if n_left:
         text = ngettext("{n} smaller group is not shown.", "{n} smaller groups are not shown.", n_left)
         notes.append(text.format(n=n_left))
-    caption = _("By {dimension}").format(dimension=dimension_name(dimension).lower())
+    caption = _("By {dimension}").format(dimension=lang.dimension(dimension).lower())
     return Table(caption, columns, rows, [False] + [True] * (len(columns) - 1), hot, notes)
 
 
@@ -170,7 +172,11 @@ def _focus(funnel: Funnel) -> int | None:
 def _group_change(change) -> list[str]:
     if change is None:
         return [lang.NONE] * 4
-    return [lang.percent(change["rate"].value), lang.percent(change["rate_before"].value), *_change_cells(change)]
+    return [
+        lang.percent(change["rate"].value),
+        lang.percent(change["rate_before"].value),
+        *lang.point_cells(change["change"]),
+    ]
 
 
 def mix_table(funnel: Funnel) -> Table | None:
@@ -198,7 +204,7 @@ def mix_table(funnel: Funnel) -> Table | None:
     n = int(taken.parts["n"].sum())
     rows.append([_("Together"), lang.count(n), *[""] * 4, _tenths(taken.mix), *_point_interval(taken.own)])
     columns = [
-        dimension_name(funnel.scope.segment_by),
+        lang.dimension(funnel.scope.segment_by),
         _("Reached"),
         _("Part of deals before"),
         _("now"),
@@ -235,7 +241,7 @@ def quarter_table(funnel: Funnel) -> Table | None:
             continue
         rows, hot = [], []
         for row in taken.quarters.itertuples():
-            p = lang.NONE if pd.isna(row.p_adjusted) else p_value(row.p_adjusted)
+            p = lang.NONE if pd.isna(row.p_adjusted) else lang.p_value(row.p_adjusted)
             rows.append([lang.period(row.period), lang.count(row.n), *rate_cells(row.rate), p])
             hot.append(row.period in taken.since)
         group = "" if taken.of_group == ALL else group_name(funnel.scope, taken.of_group) + ", "
@@ -335,12 +341,13 @@ def stale_table(funnel: Funnel, currency: str) -> Table | None:
         _("95% interval"),
         _("by day"),
     ]
-    notes = [
-        _(
+    limit = _("The limit: three in four stays of the deals won in a year ended by then.")
+    if funnel.scope.segment_by != "none":
+        limit = _(
             "The limit: three in four stays of the deals won in a year ended by then, by {dimension} where at least "
-            "{least} were won. Won: of stays entered in two years, from the day they passed the limit, or entered."
-        ).format(dimension=dimension_name(funnel.scope.segment_by).lower(), least=funnel.scope.min_deals)
-    ]
+            "{least} were won."
+        ).format(dimension=lang.dimension(funnel.scope.segment_by).lower(), least=funnel.scope.min_deals)
+    notes = [limit, _("Won: of stays entered in two years, from the day they passed the limit, or entered.")]
     caption = _("Open deals older in their stage than three in four won deals were")
     return Table(caption, columns, rows, [False] + [True] * 9, notes=notes)
 
@@ -505,15 +512,15 @@ def split_table(funnel: Funnel) -> Table | None:
             pace = [lang.percent(row.pace.value), lang.between(row.pace.low, row.pace.high)]
         rows.append(
             [
-                dimension_name(row.dimension),
+                lang.dimension(row.dimension),
                 group_name(funnel.scope, row.group, row.dimension),
                 lang.count(row.n),
                 *rate_cells(row.rate),
-                _of(row.rate_others),
+                lang.rate(row.rate_others, 1),
                 lang.days(row.age_days),
-                _p(row.p_won),
+                lang.p_value(row.p_won),
                 *pace,
-                _p(row.p_pace),
+                lang.p_value(row.p_pace),
             ]
         )
     columns = [
@@ -529,7 +536,7 @@ def split_table(funnel: Funnel) -> Table | None:
         _("95% interval"),
         _("Adjusted p"),
     ]
-    dimensions = ", ".join(dimension_name(one).lower() for one in table["dimension"].drop_duplicates())
+    dimensions = ", ".join(lang.dimension(one).lower() for one in table["dimension"].drop_duplicates())
     notes = [
         _("Compared: {dimensions}; {n} groups, each with all other deals.").format(dimensions=dimensions, n=len(table)),
         _("Groups overlap, and a difference is not its cause."),
@@ -538,14 +545,6 @@ def split_table(funnel: Funnel) -> Table | None:
         notes.insert(0, _("No group differs beyond chance."))
     caption = _("Who differs from all others beyond chance")
     return Table(caption, columns, rows, [False, False] + [True] * 9, notes=notes)
-
-
-def _of(rate: Estimate | None) -> str:
-    return lang.NONE if rate is None else lang.percent(rate.value, 1)
-
-
-def _p(p: float) -> str:
-    return lang.NONE if pd.isna(p) else p_value(p)
 
 
 def rep_table(funnel: Funnel) -> Table | None:
@@ -559,7 +558,7 @@ def rep_table(funnel: Funnel) -> Table | None:
             group_name(funnel.scope, row.group) if funnel.scope.segment_by not in ("none", "rep") else _("All deals")
         )
         verdict = _("reps differ (p {p})") if row.differ else _("reps cannot be told apart (p {p})")
-        verdict = verdict.format(p=p_value(row.p_adjusted))
+        verdict = verdict.format(p=lang.p_value(row.p_adjusted))
         rows.append([f"{group}: {verdict}", "", lang.count(row.n), "", "", lang.percent(row.mean, 1), "", "", ""])
         hot.append(bool(row.differ))
         for rep in fit.reps[fit.reps["group"] == row.group].itertuples():
@@ -578,7 +577,7 @@ def rep_table(funnel: Funnel) -> Table | None:
             )
             hot.append(False)
     columns = [
-        dimension_name(funnel.scope.segment_by) if funnel.scope.segment_by != "none" else _("Deals"),
+        lang.dimension(funnel.scope.segment_by) if funnel.scope.segment_by != "none" else _("Deals"),
         _("Rep"),
         _("Closed"),
         _("Won"),
@@ -725,7 +724,7 @@ def parity_table(funnel: Funnel) -> Table | None:
     rows = [
         [
             step_name(funnel, row["step"]),
-            _of(ours.get(row["step"])),
+            lang.rate(ours.get(row["step"]), 1),
             *(lang.percent(row[name].share, 1) for name in others),
         ]
         for _k, row in table.iterrows()
@@ -888,14 +887,6 @@ def standing_table(funnel: Funnel, currency: str) -> Table:
 def _cell(table: pd.DataFrame | None, column: str) -> str:
     rate = None if table is None or table.empty else table[column].iloc[0]
     return lang.NONE if rate is None else lang.percent(rate.value)
-
-
-def _change_cells(change) -> list[str]:
-    if change is None:
-        return [lang.NONE] * 2
-    found = change["change"]
-    interval = f"{lang.points(found.low, signed=True)} … {lang.points(found.high, signed=True)}"
-    return [lang.points(found.value, signed=True), interval]
 
 
 def _quantile_cells(quantile: Estimate | None) -> list[str]:

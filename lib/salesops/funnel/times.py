@@ -9,7 +9,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods, stats
-from salesops.funnel.cohorts import DAY, HOUR, NOT_KNOWN, OPEN, WON, Scope, bounds
+from salesops.funnel.cohorts import DAY, HOUR, OPEN, WON, Scope, bounds
 from salesops.funnel.watching import DAY_HOURS, watch
 from salesops.stats import Estimate
 
@@ -140,7 +140,7 @@ def _won_stays(book: crm.Book, scope: Scope, base: ibis.Table) -> pd.DataFrame:
     age = (visits.left_at.epoch_seconds() - visits.entered_at.epoch_seconds()) // HOUR
     rows = visits.select("stage", "group", age=age)
     table = rows.group_by("stage", "group", "age").agg(n=_.count()).execute()
-    return table.assign(group=table["group"].fillna(NOT_KNOWN))
+    return table.assign(group=table["group"].fillna(crm.NOT_KNOWN))
 
 
 def _no_limits() -> pd.DataFrame:
@@ -164,7 +164,7 @@ def _limited(limits: pd.DataFrame, stage: ibis.Column, group: ibis.Column) -> ib
     """Seconds after which a stay is stale, in the engine; missing where no limit is known."""
     cases = [
         (
-            (stage == row.stage) & (group.isnull() if row.group == NOT_KNOWN else group == row.group),
+            (stage == row.stage) & (group.isnull() if row.group == crm.NOT_KNOWN else group == row.group),
             round(row.limit_days * DAY),
         )
         for row in limits[limits["group"] != ALL].itertuples()

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from salesops import lang
+from salesops import crm, lang
 from salesops.findings import Finding, Tile
-from salesops.funnel.cohorts import NOT_KNOWN, Scope
+from salesops.funnel.cohorts import Scope
 from salesops.funnel.compute import ALL, Funnel
 from salesops.funnel.shift import SIGNIFICANT, Shift
 from salesops.lang import _, ngettext
@@ -94,7 +94,10 @@ def _one_change(funnel: Funnel, row, others: pd.DataFrame, currency: str) -> Fin
             "It stands out after correcting for {n} comparisons (adjusted p {p}). Deals that reached the stage: "
             "{n_deals}, followed for {age} days."
         ).format(
-            n=len(funnel.changes), p=p_value(row.p_adjusted), n_deals=lang.count(row.n), age=lang.days(row.age_days)
+            n=len(funnel.changes),
+            p=lang.p_value(row.p_adjusted),
+            n_deals=lang.count(row.n),
+            age=lang.days(row.age_days),
         ),
     ]
     return Finding("bad" if row.change.value < 0 else "good", headline, " ".join(parts))
@@ -288,7 +291,7 @@ def _differs(funnel: Funnel) -> list[Finding]:
 
 
 def _listed(dimensions) -> str:
-    return ", ".join(dimension_name(one).lower() for one in dimensions)
+    return ", ".join(lang.dimension(one).lower() for one in dimensions)
 
 
 def _pace_words(funnel: Funnel, row) -> str:
@@ -544,7 +547,7 @@ def stage_names(funnel: Funnel) -> list[str]:
 
 def group_name(scope: Scope, group: str, dimension: str = "") -> str:
     """A group of a dimension, blank: of the page's own, as people say it; bands of size by their limits."""
-    if group == NOT_KNOWN:
+    if group == crm.NOT_KNOWN:
         return _("not known")
     if (dimension or scope.segment_by) != "size":
         return group
@@ -558,32 +561,12 @@ def group_name(scope: Scope, group: str, dimension: str = "") -> str:
     return f"{edges[band - 1]} – {edges[band]}"
 
 
-def dimension_name(dimension: str) -> str:
-    return {
-        "segment": _("Segment"),
-        "region": _("Region"),
-        "source": _("Source"),
-        "product": _("Product"),
-        "deal_type": _("Deal type"),
-        "industry": _("Industry"),
-        "country": _("Country"),
-        "team": _("Team"),
-        "rep": _("Rep"),
-        "size": _("Deal size"),
-    }.get(dimension, dimension)
-
-
 def stage_name(stage) -> str:
     return stage if pd.notna(stage) else _("not known")
 
 
 def kind_name(kind: str) -> str:
     return {"open": _("open"), "won": _("won"), "lost": _("lost")}[kind]
-
-
-def p_value(p: float) -> str:
-    """Relation and value: = 0.012, < 0.001."""
-    return f"<\N{NO-BREAK SPACE}{lang.decimal(0.001, 3)}" if p < 0.001 else f"=\N{NO-BREAK SPACE}{lang.decimal(p, 3)}"
 
 
 def steps_of(funnel: Funnel, cohort: str) -> pd.DataFrame | None:
@@ -605,7 +588,7 @@ def _row(table: pd.DataFrame, cohort: str, group: str):
 
 
 def rate_cells(rate: Estimate | None, digits: int = 1) -> list[str]:
-    return [lang.NONE] * 2 if rate is None else [lang.percent(rate.value, digits), lang.between(rate.low, rate.high)]
+    return [lang.rate(rate, digits), lang.interval(rate)]
 
 
 def limits(quantile: Estimate) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from salesops import lang, theme
@@ -25,7 +24,7 @@ def plot_rules(names: Sequence[str], shares: Sequence[Estimate | None], *, ax: A
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, high * 1.05))
     ax.xaxis.set_major_formatter(lambda share, _position: lang.percent(share))
     ax.grid(axis="x")
-    return _quiet(ax)
+    return theme.quiet(ax)
 
 
 def plot_months(names: Sequence[str], scores: Sequence[float], *, ax: Axes) -> Axes:
@@ -35,7 +34,7 @@ def plot_months(names: Sequence[str], scores: Sequence[float], *, ax: Axes) -> A
     if not names:
         ax.text(0.5, 0.5, _("not known"), ha="center", va="center", color=theme.MUTED, transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
-        return _quiet(ax)
+        return theme.quiet(ax)
     ax.plot(rows, list(scores), color=theme.ACCENT, lw=2, marker="o", ms=5)
     ax.annotate(
         lang.decimal(100 * scores[-1]), (rows[-1], scores[-1]), xytext=(0, 9), textcoords="offset points",
@@ -48,11 +47,4 @@ def plot_months(names: Sequence[str], scores: Sequence[float], *, ax: Axes) -> A
     ax.yaxis.set_major_formatter(lambda score, _position: lang.decimal(100 * score, 0))
     ax.tick_params(axis="x", rotation=30)
     ax.grid(axis="y")
-    return _quiet(ax)
-
-
-def _quiet(ax: Axes) -> Axes:
-    sns.despine(ax=ax, left=True, bottom=True)
-    ax.tick_params(length=0)
-    ax.set_axisbelow(True)
-    return ax
+    return theme.quiet(ax)

@@ -298,7 +298,9 @@ def month_table(found: Hygiene) -> Table | None:
 def rep_table(found: Hygiene, currency: str) -> Table:
     rows, hot = [], []
     for row in found.reps.head(MOST_REPS).itertuples():
-        rows.append([row.name or row.rep_id or _("(nobody)"), row.team, *_common(row, currency), _p(row.p_adjusted)])
+        rows.append(
+            [row.name or row.rep_id or _("(nobody)"), row.team, *_common(row, currency), lang.p_value(row.p_adjusted)]
+        )
         hot.append(bool(row.p_adjusted < SIGNIFICANT and row.n_broken / row.n > found.n_fixes / found.n_deals))
     columns = [_("Rep"), _("Team"), *_columns(), _("Adjusted p")]
     notes = [
@@ -349,12 +351,6 @@ def _common(row, currency: str) -> list[str]:
         lang.money(row.amount, currency),
         lang.money(row.doubtful, currency),
     ]
-
-
-def _p(value: float) -> str:
-    if not lang.known(value):
-        return lang.NONE
-    return f"<\N{NO-BREAK SPACE}{lang.decimal(0.001, 3)}" if value < 0.001 else lang.decimal(value, 3)
 
 
 def kpi_name(name: str) -> str:

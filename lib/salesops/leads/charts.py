@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from salesops import lang, theme
@@ -20,7 +19,7 @@ def plot_steps(names: Sequence[str], counts: Sequence[int], *, ax: Axes) -> Axes
         ax.text(count + most * 0.015, row, lang.count(count), va="center", weight="bold")
     ax.set(title=_("Leads that reached each step, up to now"), xlim=(0, most * 1.16), xticks=[])
     ax.set(yticks=range(len(names)), yticklabels=list(names))
-    return _quiet(ax)
+    return theme.quiet(ax)
 
 
 def plot_groups(names: Sequence[str], shares: Sequence[Estimate | None], hot: Sequence[bool], *, ax: Axes) -> Axes:
@@ -42,11 +41,4 @@ def plot_groups(names: Sequence[str], shares: Sequence[Estimate | None], hot: Se
     ax.set(ylim=(max(len(names), 1) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(lambda share, _position: lang.percent(share))
     ax.grid(axis="x")
-    return _quiet(ax)
-
-
-def _quiet(ax: Axes) -> Axes:
-    sns.despine(ax=ax, left=True, bottom=True)
-    ax.tick_params(length=0)
-    ax.set_axisbelow(True)
-    return ax
+    return theme.quiet(ax)

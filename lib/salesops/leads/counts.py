@@ -12,7 +12,6 @@ from salesops.leads.params import Params
 HOUR, DAY = 3600, 86_400
 STEPS = ("lead", "qualified", "accepted", "deal", "won")
 MINUTE = 60  # seconds: waiting is counted in whole minutes, begun ones as whole
-NOT_KNOWN = "\0"  # the group of leads for which the source has no value
 
 
 def steps_known(book: crm.Book) -> tuple[str, ...]:
@@ -111,7 +110,7 @@ def step_counts(book: crm.Book, leads: ibis.Table, n_steps: int) -> pd.DataFrame
         age = ibis.greatest((until - here[begin]) // HOUR, 0)
         rows = here.select("cohort", "group", step=ibis.literal(step), outcome=outcome, age=age)
         parts.append(rows.group_by("cohort", "group", "step", "outcome", "age").agg(n=_.count()))
-    return ibis.union(*parts).execute().fillna({"group": NOT_KNOWN})
+    return ibis.union(*parts).execute().fillna({"group": crm.NOT_KNOWN})
 
 
 def waits(book: crm.Book, params: Params, leads: ibis.Table) -> pd.DataFrame:
@@ -128,7 +127,7 @@ def waits(book: crm.Book, params: Params, leads: ibis.Table) -> pd.DataFrame:
     worked = _worked(book, params, rows)
     age = ibis.greatest((worked.until_worked - worked.came_worked + MINUTE - 1) // MINUTE, 0)
     counted = worked.select("group", "state", age=age).group_by("group", "state", "age")
-    return counted.agg(n=_.count()).execute().fillna({"group": NOT_KNOWN})
+    return counted.agg(n=_.count()).execute().fillna({"group": crm.NOT_KNOWN})
 
 
 def _worked(book: crm.Book, params: Params, rows: ibis.Table) -> ibis.Table:

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from salesops import lang
+from salesops import crm, lang
 from salesops.findings import Finding, Table, Tile
 from salesops.lang import _, ngettext
 from salesops.leads.compute import MOST_GROUPS, Leads
-from salesops.leads.counts import NOT_KNOWN
 from salesops.leads.params import Params
 from salesops.stats import Estimate
 
@@ -37,11 +36,7 @@ def _pair(found: Leads, k: int) -> str:
 
 
 def group_name(group: str) -> str:
-    return _("not known") if group == NOT_KNOWN else group
-
-
-def dimension_name(dimension: str) -> str:
-    return {"none": _("All leads"), "source": _("Source"), "campaign": _("Campaign"), "region": _("Region")}[dimension]
+    return _("not known") if group == crm.NOT_KNOWN else group
 
 
 def findings(found: Leads, params: Params) -> list[Finding]:
@@ -115,7 +110,7 @@ def _differs(found: Leads, params: Params) -> list[Finding]:
         for row in said
     )
     headline = _("How often leads become deals differs by {dimension}").format(
-        dimension=dimension_name(params.split_by).lower()
+        dimension=lang.dimension(params.split_by).lower()
     )
     detail = _("Became a deal: {named}; each beyond chance against all others, corrected for {n} comparisons.")
     return [Finding("plain", headline, detail.format(named=named, n=int(table["p_adjusted"].notna().sum())))]
@@ -156,7 +151,7 @@ def tiles(found: Leads, params: Params) -> list[Tile]:
     days = lang.days(found.age_days) if lang.known(found.age_days) else lang.count(params.horizon_days)
     for text, share in ((_("A deal within {days} days"), found.deal), (_("Won within {days} days"), found.won)):
         note = _("too few leads") if share is None else _("95%: {interval}").format(interval=lang.between(*share[1:3]))
-        shown.append(Tile(text.format(days=days), _share(share), note=note))
+        shown.append(Tile(text.format(days=days), lang.rate(share, 1), note=note))
     if found.in_sla is not None:
         note = _("95%: {interval}").format(interval=lang.between(*found.in_sla[1:3]))
         shown.append(Tile(_("Answered in time"), lang.percent(found.in_sla.value), note=note))
@@ -193,7 +188,7 @@ def group_points(found: Leads) -> tuple[list[str], list[Estimate | None], list[b
 
 def group_alt(found: Leads) -> str:
     names, shares, _hot = group_points(found)
-    points = "; ".join(f"{name}: {_share(share)}" for name, share in zip(names, shares, strict=True))
+    points = "; ".join(f"{name}: {lang.rate(share, 1)}" for name, share in zip(names, shares, strict=True))
     return _("Points with intervals: {points}.").format(points=points or _("not split"))
 
 
@@ -209,13 +204,14 @@ def step_table(found: Leads) -> Table:
     """One row per step: how many reached it and went on, the share, and what it was before."""
     rows, hot = [], []
     for row in found.table.itertuples():
-        change = [lang.NONE] * 2
-        if row.change is not None:
-            limits = f"{lang.points(row.change.low, signed=True)} … {lang.points(row.change.high, signed=True)}"
-            change = [lang.points(row.change.value, signed=True), limits]
         counted = [lang.count(n) for n in (row.n, row.n_moved, row.n_open)]
-        rates = [_share(row.rate), _limits(row.rate), lang.days(row.age_days), _share(row.rate_before)]
-        rows.append([_pair(found, row.step), *counted, *rates, *change])
+        rates = [
+            lang.rate(row.rate, 1),
+            lang.interval(row.rate),
+            lang.days(row.age_days),
+            lang.rate(row.rate_before, 1),
+        ]
+        rows.append([_pair(found, row.step), *counted, *rates, *lang.point_cells(row.change)])
         hot.append(bool(row.p_adjusted < SIGNIFICANT))
     columns = [
         _("Step"),
@@ -255,18 +251,18 @@ def group_table(found: Leads, params: Params) -> Table | None:
             lang.percent(row.n_won / row.n, 2),
         ]
         cells += [
-            _share(row.deal),
-            _limits(row.deal),
-            _p(row.p_adjusted),
-            _share(row.won),
-            _limits(row.won),
+            lang.rate(row.deal, 1),
+            lang.interval(row.deal),
+            lang.p_value(row.p_adjusted),
+            lang.rate(row.won, 1),
+            lang.interval(row.won),
             lang.days(row.age_days),
         ]
-        cells += [_share(row.in_sla), _limits(row.in_sla), _number(row.median_hours)] if answers else []
+        cells += [lang.rate(row.in_sla, 1), lang.interval(row.in_sla), _number(row.median_hours)] if answers else []
         rows.append(cells)
         hot.append(bool(row.p_adjusted < SIGNIFICANT))
     columns = [
-        dimension_name(params.split_by),
+        lang.dimension(params.split_by),
         _("Leads"),
         _("Deals"),
         _("Won"),
@@ -290,7 +286,7 @@ def group_table(found: Leads, params: Params) -> Table | None:
         notes.append(
             ngettext("{n} smaller group is not shown.", "{n} smaller groups are not shown.", left).format(n=left)
         )
-    caption_ = _("By {dimension}").format(dimension=dimension_name(params.split_by).lower())
+    caption_ = _("By {dimension}").format(dimension=lang.dimension(params.split_by).lower())
     return Table(caption_, columns, rows, [False] + [True] * (len(columns) - 1), hot, notes)
 
 
@@ -300,12 +296,16 @@ def answer_table(found: Leads) -> Table | None:
         return None
     rows, hot = [], []
     for row in found.answers.itertuples():
-        change = [lang.NONE] * 2
-        if row.change is not None:
-            limits = f"{lang.points(row.change.low, signed=True)} … {lang.points(row.change.high, signed=True)}"
-            change = [lang.points(row.change.value, signed=True), limits]
-        sides = [lang.count(row.n), _share(row.deal), lang.count(row.n_waiting), _share(row.deal_waiting)]
-        rows.append([lang.count(row.hours), *sides, *change, _p(row.p_adjusted), lang.days(row.age_days)])
+        sides = [lang.count(row.n), lang.rate(row.deal, 1), lang.count(row.n_waiting), lang.rate(row.deal_waiting, 1)]
+        rows.append(
+            [
+                lang.count(row.hours),
+                *sides,
+                *lang.point_cells(row.change),
+                lang.p_value(row.p_adjusted),
+                lang.days(row.age_days),
+            ]
+        )
         hot.append(bool(row.p_adjusted < SIGNIFICANT))
     columns = [
         _("Hours since it came in"),
@@ -340,17 +340,3 @@ def hours_note(found: Leads, params: Params) -> str:
         end=params.work_to,
         calendar=params.calendar or _("Monday to Friday"),
     )
-
-
-def _share(found: Estimate | None) -> str:
-    return lang.NONE if found is None else lang.percent(found.value, 1)
-
-
-def _limits(found: Estimate | None) -> str:
-    return lang.NONE if found is None else lang.between(found.low, found.high)
-
-
-def _p(p: float) -> str:
-    if np.isnan(p):
-        return lang.NONE
-    return f"< {lang.decimal(0.001, 3)}" if p < 0.001 else f"= {lang.decimal(p, 3)}"

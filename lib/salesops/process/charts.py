@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 
@@ -56,7 +55,7 @@ def plot_graph(stages: Sequence[str], edges: Sequence[tuple[int, int, int, str]]
         at = 0.12 if bend == 0 else side + (0.36 if b > a else -0.36) * abs(b - a)
         ax.text(at, middle, lang.count(n), ha="left" if b > a else "right", va="center", color=theme.MUTED, zorder=5)
     ax.set(xlim=(-2.6, 2.2), ylim=(len(stages) - 0.5, -0.6), xticks=[], yticks=[], title=_("Moves between stages"))
-    return _quiet(ax)
+    return theme.quiet(ax)
 
 
 def plot_prices(names: Sequence[str], gaps: Sequence[Estimate | None], beyond: Sequence[bool], *, ax: Axes) -> Axes:
@@ -84,11 +83,4 @@ def plot_prices(names: Sequence[str], gaps: Sequence[Estimate | None], beyond: S
     ax.set(yticks=range(len(names)), yticklabels=list(names))
     ax.xaxis.set_major_formatter(lambda share, _position: lang.points(share, signed=True))
     ax.grid(axis="x")
-    return _quiet(ax)
-
-
-def _quiet(ax: Axes) -> Axes:
-    sns.despine(ax=ax, left=True, bottom=True)
-    ax.tick_params(length=0)
-    ax.set_axisbelow(True)
-    return ax
+    return theme.quiet(ax)

@@ -176,10 +176,10 @@ def price_table(found: Process, params: Params) -> Table | None:
                 lang.percent(row.won, 1),
                 lang.percent(row.won_others, 1),
                 lang.count(row.days),
-                *_points(row.gap),
-                _p(row.p_gap),
+                *lang.point_cells(row.gap),
+                lang.p_value(row.p_gap),
                 *_days(row.more_days),
-                _p(row.p_days),
+                lang.p_value(row.p_days),
             ]
         rows.append(cells)
         hot.append(bool(row.p_gap < SIGNIFICANT))
@@ -205,25 +205,9 @@ def price_table(found: Process, params: Params) -> Table | None:
             "end for the others), third of amounts and {dimension}, "
             "without the detour so far; for a skip those that went "
             "on by one stage in that week. Open deals are censored; p adjusted for all comparisons (Holm)."
-        ).format(dimension=dimension_name(params.match_by))
+        ).format(dimension=lang.dimension(params.match_by).lower() if params.match_by != "none" else _("nothing else"))
     )
     return Table(_("What detours cost"), columns, rows, [False] + [True] * 12, hot, notes)
-
-
-def dimension_name(dimension: str) -> str:
-    return {
-        "none": _("nothing else"),
-        "segment": _("segment"),
-        "region": _("region"),
-        "source": _("source"),
-        "product": _("product"),
-        "deal_type": _("deal type"),
-        "industry": _("industry"),
-        "country": _("country"),
-        "team": _("team"),
-        "rep": _("rep"),
-        "size": _("deal size"),
-    }[dimension]
 
 
 def variant_table(found: Process) -> Table:
@@ -268,13 +252,6 @@ def edge_table(found: Process) -> Table:
     return Table(_("What directly follows what"), columns, rows, [False, False, False, True, True], hot, [note])
 
 
-def _points(found: Estimate) -> list[str]:
-    return [
-        lang.points(found.value, signed=True),
-        f"{lang.points(found.low, signed=True)} … {lang.points(found.high, signed=True)}",
-    ]
-
-
 def _days(found: Estimate) -> list[str]:
     return [_signed(found.value), f"{_signed(found.low)} … {_signed(found.high)}"]
 
@@ -282,7 +259,3 @@ def _days(found: Estimate) -> list[str]:
 def _signed(days: float) -> str:
     text = lang.decimal(abs(days))
     return text if text == lang.decimal(0) else ("\N{MINUS SIGN}" if days < 0 else "+") + text
-
-
-def _p(p: float) -> str:
-    return f"< {lang.decimal(0.001, 3)}" if p < 0.001 else f"= {lang.decimal(p, 3)}"
