@@ -105,6 +105,7 @@ def replay(deals, changes, day: dt.date) -> dict:
     return known
 
 
+@pytest.mark.slow
 @given(LIVES, st.integers(0, 59))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_day_in_the_past_is_what_a_replay_of_the_log_gives(tmp_path_factory, lives, day):

@@ -52,6 +52,7 @@ def test_controls_are_there_in_jupyterlab_only(in_lab, tmp_path):
     assert [list(data)[-1] for data in shown] == (["application/vnd.jupyter.widget-view+json"] if in_lab else [])
 
 
+@pytest.mark.slow
 def test_the_extension_is_all_that_a_scratch_notebook_needs(tmp_path):
     cells = [
         "%load_ext salesops",

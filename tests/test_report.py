@@ -227,7 +227,8 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(salesops, tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr and "2026-10" in done.stderr
 
 
-@pytest.mark.parametrize("folder", [".", pytest.param("notebooks", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", [".", "notebooks"])
 def test_plain_papermill_and_nbconvert_make_the_same_page(made, root, tmp_path, folder):
     """From the project, and from the notebook's own folder as JupyterLab does."""
     notebook, values = str(root / "notebooks" / "funnel.ipynb"), str(root / "params" / "funnel.yml")

@@ -333,6 +333,7 @@ def test_the_others_are_made_and_the_run_says_so(broken):
     assert wait_until(lambda: not alive(mark), 5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
 def test_when_the_parent_of_the_kernels_dies_a_new_one_takes_over(salesops, small):
     pack = write_pack(small, {"run": "funnel", "name": "a", "set": {"pipeline": "once"}}, {"run": "funnel"})
@@ -341,7 +342,7 @@ def test_when_the_parent_of_the_kernels_dies_a_new_one_takes_over(salesops, smal
     assert (small / "once").exists() and "2 made" in done.stdout
 
 
-@pytest.mark.parametrize("mode", ["--jobs=1", "--cold"])
+@pytest.mark.parametrize("mode", ["--jobs=1", pytest.param("--cold", marks=pytest.mark.slow)])
 def test_a_page_that_takes_too_long_in_all_is_ended(salesops, small, mode):
     """Also by force, where it does not end itself: a process that is stuck before it begins."""
     done = salesops(
@@ -410,6 +411,7 @@ def test_a_source_that_changes_while_it_is_read_is_never_taken_for_another(small
         crm.open("acme:data/acme")
 
 
+@pytest.mark.slow
 def test_parents_that_do_not_answer_do_not_hang_the_run(small, monkeypatch, tmp_path):
     from salesops.report import workers
 
@@ -485,7 +487,9 @@ def test_names_too_long_for_a_file_and_empty_lists_are_refused(salesops, small):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize("where", ["| head -1", "> /dev/full", ">&-"])
+@pytest.mark.parametrize(
+    "where", ["| head -1", *(pytest.param(one, marks=pytest.mark.slow) for one in ("> /dev/full", ">&-"))]
+)
 def test_pages_are_made_whoever_reads_what_is_said(small, where):
     pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": [10, 11, 12]}})
     script = f"{sys.executable} -m salesops report {pack} --out out {where}"
@@ -503,6 +507,7 @@ def can_mount():
         pytest.skip("file systems cannot be mounted here")
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_half_written(small, can_mount):
     """A disk of 120 kB: some pages find room, the others fail; every file there is whole."""
     pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": list(range(10, 22))}})
@@ -747,6 +752,7 @@ def test_parents_have_one_thread_and_are_replaced_when_the_library_changes_or_af
     assert set(parents()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
 def test_notebooks_import_next_to_nothing_that_was_not_imported_before(root):
     """It says what a notebook still imports, so that the list of what is preloaded can be kept."""
