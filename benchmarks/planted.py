@@ -52,7 +52,7 @@ def planted(seed: int, truth: dict) -> dict:
         for name, got in estimates(found).items()
     }
     named = all(part in first for part in ("Mid-market", "Proposal → Negotiation fell", "July – September 2026"))
-    partner = found.splits.set_index(["dimension", "group"]).loc[("source", "Partner"), "p_pace"] < 0.05
+    partner = found.splits.set_index(["dimension", "group"]).loc[("source", "Partner"), "p_pace"] < words.SIGNIFICANT
     return {"seed": seed, "first": named, "partner_found": bool(partner), **inside}
 
 
@@ -61,8 +61,8 @@ def null(seed: int) -> dict:
     changed = bool((found.changes["p_adjusted"] < words.SIGNIFICANT).any())
     mine = found.splits[found.splits["dimension"].isin(FIXED)]
     return {
-        "seed": seed, "changed": changed, "won": bool((mine["p_won"] < 0.05).any()),
-        "pace": bool((mine["p_pace"] < 0.05).any()), "velocity": bool(found.velocity and found.velocity.beyond),
+        "seed": seed, "changed": changed, "won": bool((mine["p_won"] < words.SIGNIFICANT).any()),
+        "pace": bool((mine["p_pace"] < words.SIGNIFICANT).any()), "velocity": bool(found.velocity and found.velocity.beyond),
         "velocity_parts": found.velocity.beyond if found.velocity else [],
         "reps": bool(found.reps.groups["differ"].any()),
     }  # fmt: skip

@@ -289,17 +289,37 @@ def fixes(params_file, pairs, period, lang, to) -> None:
     What other tables of the book know stands under "After"; the rest is for the rep. Exit code 2: nothing was written.
     """
     from salesops.hygiene import files
+
+    _write_whole(to, lambda: files.for_reps(_params_of("hygiene", params_file, pairs, period, lang)))
+
+
+@main.command(name="forecast")
+@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
+@click.option("--period", help="As of `salesops report`.")
+@click.option("--lang", help="Language of the workbook: en or ru.")
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
+)
+def forecast_files(params_file, pairs, period, lang, to) -> None:
+    """Write the forecast of PARAMS (params/forecast.yml) as files: forecast.parquet and a workbook of the open deals.
+
+    Exit code 2: nothing was written.
+    """
+    from salesops.forecast import files
+
+    _write_whole(to, lambda: files.write(_params_of("forecast", params_file, pairs, period, lang)))
+
+
+def _params_of(analysis: str, params_file: Path, pairs, period: str | None, lang: str | None):
+    """The checked parameters of a file that has to be one of an analysis."""
     from salesops.report import jobs
 
     overrides = dict(pairs) | {name: value for name, value in (("period", period), ("lang", lang)) if value is not None}
-
-    def make() -> dict[str, bytes]:
-        wanted = jobs.prepare([params_file], overrides=overrides)
-        if [job.analysis for job in wanted] != ["hygiene"]:
-            raise BadInput(f"{params_file} cannot be used", ["name one parameter file of hygiene"])
-        return files.for_reps(wanted[0].params)
-
-    _write_whole(to, make)
+    wanted = jobs.prepare([params_file], overrides=overrides)
+    if [job.analysis for job in wanted] != [analysis]:
+        raise BadInput(f"{params_file} cannot be used", [f"name one parameter file of {analysis}"])
+    return wanted[0].params
 
 
 @main.command()

@@ -64,7 +64,7 @@ def measure(book: crm.Book, params: Params) -> Coverage:
     history = table[(table["quarter"] != this.name)]
     curve = pd.DataFrame([{"day": d, **_needed(history[history["day"] == d])} for d in days])
     own = table[(table["quarter"] == this.name) & (table["day"] <= day)].copy()
-    target, no_target = _target(book, params, this)
+    target, no_target = crm.find_quota(book, this, region=params.region, team=params.team, pipeline=params.pipeline)
     here = own[own["day"] == day].iloc[0]
     left = own["booked"].rsub(target) if target is not None else pd.Series(np.nan, index=own.index)
     own["coverage"] = (own["open"] / left).where(left > 0)
@@ -163,24 +163,3 @@ def _wins(book: crm.Book, params: Params) -> pd.DataFrame:
     won = part_of(book, params).filter(_.status == WON, _.closed_at.notnull())
     rows = won.mutate(tick=won.closed_at.epoch_seconds() // TICK)
     return rows.group_by("tick").agg(minor=rows.amount_minor.sum().coalesce(0)).execute()
-
-
-def _target(book: crm.Book, params: Params, quarter: periods.Period) -> tuple[float | None, str]:
-    """The quota of the quarter, else of its months together; of the reps of the region or team asked for."""
-    if not book.has("quotas"):
-        return None, "no_quotas"
-    if params.pipeline:
-        return None, "one_pipeline"
-    quotas = book.quotas.filter(_.kind.isnull() | (_.kind == "bookings"))
-    for name, wanted in (("region", params.region), ("team", params.team)):
-        if wanted:
-            reps = book.reps.filter(book.reps[name] == wanted).select("rep_id")
-            quotas = quotas.semi_join(reps, "rep_id")
-    months = [f"{periods.add_months(quarter.first_on, k):%Y-%m}" for k in range(3)]
-    quotas = quotas.filter(_.period.isin([quarter.name, *months]))
-    table = quotas.group_by("rep_id", "period").agg(minor=_.amount_minor.sum()).execute()
-    total = 0
-    for _rep, own in table.groupby("rep_id"):
-        found = dict(zip(own["period"], own["minor"], strict=True))
-        total += found.get(quarter.name, sum(found.values()))  # a rep has one for the quarter, or one for each month
-    return (float(total) / book.minor_units, "") if len(table) else (None, "not_for_quarter")

@@ -10,7 +10,7 @@ from salesops.stats.proportions import (
     ratio_of_sums,
     wilson,
 )
-from salesops.stats.shrinkage import ALIKE, Pooled, pool_rates
+from salesops.stats.shrinkage import ALIKE, Pooled, pool_means, pool_rates
 from salesops.stats.survival import (
     Incidence,
     Survival,
@@ -42,6 +42,7 @@ __all__ = [
     "medians",
     "p_of_equal_incidence",
     "p_of_equal_rates",
+    "pool_means",
     "pool_rates",
     "ratio_of_sums",
     "shapley",

@@ -12,6 +12,7 @@ from salesops.stats.proportions import LEVEL, Estimate
 
 ALIKE = 1e4  # cases that the prior weighs, from which on the rates cannot be told apart
 _GRID = np.linspace(0, 1, 401)
+_Z = norm.ppf(0.5 + LEVEL / 2)
 
 
 class Pooled(NamedTuple):
@@ -119,3 +120,39 @@ def _tarone(n_yes: np.ndarray, n: np.ndarray, mean: float) -> float:
         return 1.0
     spread = ((n_yes - n * mean) ** 2).sum() / (mean * (1 - mean))
     return float(norm.sf((spread - n.sum()) / np.sqrt(2 * (n * (n - 1)).sum())))
+
+
+def pool_means(means: np.ndarray, errors: np.ndarray) -> list[Estimate]:
+    """Means of one family drawn to their common mean, over all sizes of the differences between them.
+
+    Parameters
+    ----------
+    means, errors : of each member, its mean and the standard error of that; two members at least.
+
+    Returns
+    -------
+    list of Estimate
+        With 95 % credible intervals; `n` is 0, for it is not known here.
+
+    References
+    ----------
+    Gelman et al. (2013), Bayesian Data Analysis, 3rd ed., section 5.4: normal means, flat on the common mean and on the
+    standard deviation between members, integrated on a grid.
+    """
+    means, errors = np.asarray(means, dtype=float), np.asarray(errors, dtype=float)
+    if len(means) < 2:
+        raise ValueError("a family of means needs two members")
+    between = np.linspace(0, 4 * max(float(means.std(ddof=1)), float(errors.max())), 200)[:, None]
+    weights = 1 / (errors**2 + between**2)
+    common = (weights * means).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
+    of_common = 1 / weights.sum(axis=1, keepdims=True)
+    likely = 0.5 * (np.log(of_common) + np.log(weights).sum(axis=1, keepdims=True)
+                    - (weights * (means - common) ** 2).sum(axis=1, keepdims=True))  # fmt: skip
+    chances = np.exp(likely - likely.max())
+    chances /= chances.sum()
+    trust = between**2 / (between**2 + errors**2)
+    centre = trust * means + (1 - trust) * common
+    variance = trust * errors**2 + (1 - trust) ** 2 * of_common
+    mean = (chances * centre).sum(axis=0)
+    spread = np.sqrt((chances * (variance + (centre - mean) ** 2)).sum(axis=0))
+    return [Estimate(float(m), float(m - _Z * s), float(m + _Z * s), 0) for m, s in zip(mean, spread, strict=True)]

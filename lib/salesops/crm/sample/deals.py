@@ -97,7 +97,12 @@ def _owner(created: np.ndarray, region: np.ndarray, reps: pd.DataFrame, rng: np.
     return owner
 
 
-def live(created: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
+def shocks(seed: int, spread: float) -> np.ndarray:
+    """What all chances to go on have in common, on the logit, by quarter from that of `START`."""
+    return np.random.default_rng([seed, 20261031]).normal(0, spread, MONTHS // 3 + 1)
+
+
+def live(created: pd.DataFrame, plan: Plan, common: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     """Every stay of every deal until the last day: deal, at (seconds), code of the stage.
 
     Codes: 0, 1, ... are the open stages of the deal's pipeline, -1 is won, -2 is lost. All deals move
@@ -116,6 +121,8 @@ def live(created: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.Data
         advance, skip, back = (chance[who, k, j] for j in range(3))
         in_drop = drop["deal"][who] & (k == drop["stage"]) & (at[who] >= drop["from"]) & (at[who] < drop["to"])
         advance = np.where(in_drop, advance * plan.drop_factor, advance)
+        if common.any():
+            advance, skip = _shocked(advance, skip, back, common[_quarter_number(at[who])])
         stale = ~expansion[who] & (k == 2) & (rng.random(m) < plan.stale_share)
         advance = np.where(stale, plan.stale_advance, advance)
         skip, back = np.where(stale, 0, skip), np.where(stale, 0, back)
@@ -152,6 +159,20 @@ def live(created: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.Data
         }
     )
     return log.sort_values(["deal", "at"], kind="stable", ignore_index=True)
+
+
+def _quarter_number(at: np.ndarray) -> np.ndarray:
+    """Quarters since that of `START`, of seconds since then."""
+    when = (START + pd.to_timedelta(at, unit="s")).to_period("Q")
+    return np.asarray(when.year * 4 + when.quarter) - (START.year * 4 + (START.month - 1) // 3 + 1)
+
+
+def _shocked(advance: np.ndarray, skip: np.ndarray, back: np.ndarray, shock: np.ndarray) -> tuple:
+    """Chances to go on, by one step or two, with their odds to do so moved; never more than what `back` leaves."""
+    on = advance + skip
+    odds = on / (1 - on) * np.exp(shock)
+    moved = np.minimum(odds / (1 + odds), 1 - back)
+    return advance * moved / on, skip * moved / on
 
 
 def _chances(created: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

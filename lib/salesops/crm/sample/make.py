@@ -22,6 +22,7 @@ DIVISION = 250_000  # deals made at once; a larger company has several divisions
 def write(folder: Path, size: Size) -> None:
     """Make the company's book in `folder`; a large one division by division, so that memory stays small."""
     plan = truth.Plan() if size.planted else truth.NOTHING
+    shocks = deals.shocks(size.seed, size.shock / 100)  # one for all divisions
     n_divisions = -(-size.deals // DIVISION)
     sizes = np.full(n_divisions, size.deals // n_divisions)
     sizes[: size.deals % n_divisions] += 1
@@ -29,7 +30,7 @@ def write(folder: Path, size: Size) -> None:
     dirty: dict[str, int] = {}
     callers: dict[str, str] = {}
     for number, (n, seed) in enumerate(zip(sizes, np.random.SeedSequence(size.seed).spawn(n_divisions), strict=True)):
-        made, found = _division(int(n), plan, np.random.default_rng(seed))
+        made, found = _division(int(n), plan, shocks, np.random.default_rng(seed))
         dirty = {kind: dirty.get(kind, 0) + count for kind, count in found.items()}
         callers = callers or money.callers(made["reps"])
         for name, frame in made.items():
@@ -37,7 +38,7 @@ def write(folder: Path, size: Size) -> None:
     for writer in writers.values():
         writer.close()
     pq.write_table(pa.Table.from_pandas(deals.stages(), schema=TABLES["stages"].schema), folder / "stages.parquet")
-    facts = {"size": size._asdict(), "plan": plan._asdict(), "dirty": dirty, **callers}
+    facts = {"size": size._asdict(), "plan": plan._asdict(), "dirty": dirty, **callers, "shocks": list(shocks.round(3))}
     facts["conversion"] = {f"{p} / {s}": truth.conversion(plan, p, s) for p, s in truth.MOVES}
     (folder / "truth.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     about = {
@@ -58,11 +59,13 @@ def write(folder: Path, size: Size) -> None:
     prepare.prepare(folder, about)
 
 
-def _division(n: int, plan: truth.Plan, rng: np.random.Generator) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+def _division(
+    n: int, plan: truth.Plan, shocks: np.ndarray, rng: np.random.Generator
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """All tables of one division, and its dirty records by kind."""
     made = {"reps": people.reps(n, rng), "accounts": people.accounts(n, rng)}
     created = deals.create(n, made["reps"], made["accounts"], plan, rng)
-    log = deals.live(created, plan, rng)
+    log = deals.live(created, plan, shocks, rng)
     made["deals"], made["changes"], dirty = deals.tables(created, log, made["reps"], plan, rng)
     made["leads"], made["activities"] = people.leads(created, rng), people.activities(created, made["deals"], rng)
     return made | money.tables(made["deals"], made["reps"], plan, rng), dirty

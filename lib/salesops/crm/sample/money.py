@@ -68,13 +68,15 @@ def _calls(booked: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.
     bias[who["sandbagger"]], bias[who["optimist"]] = plan.sandbagger_factor, plan.optimist_factor
     rows = []
     for name in booked.columns:
-        first = pd.Timestamp(periods.parse(name).first_on)
+        first, last = (pd.Timestamp(day) for day in periods.parse(name)[1:])
+        # What a quarter that has not ended will become is not known: as much as at its pace so far.
+        pace = max((last - first).days + 1, 1) / ((min(END, last + pd.Timedelta(days=1)) - first).days)
         for week in range(WEEKS):
             called = first + pd.Timedelta(days=7 * week, hours=9)
             if called < START or called >= END:
                 continue
             noise = rng.lognormal(0, 0.35 * (1 - week / WEEKS) + 0.05, len(booked))
-            amount = np.round(booked[name] * bias * noise, -3).astype("int64")
+            amount = np.round(booked[name] * pace * bias * noise, -3).astype("int64")
             rows.append(
                 pd.DataFrame(
                     {

@@ -1,0 +1,95 @@
+"""The forecast as files: its quantiles as Parquet, the open deals with their chances as a workbook."""
+
+import datetime as dt
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xlsxwriter
+
+from salesops import crm, lang
+from salesops.forecast import compute, tables
+from salesops.forecast.compute import LEVELS, Forecast
+from salesops.forecast.params import Params
+from salesops.lang import _
+from salesops.problems import BadInput
+
+SCHEMA = pa.schema(
+    [
+        ("as_of", pa.date32()),
+        ("period", pa.string()),
+        ("unit", pa.string()),
+        ("value", pa.string()),
+        ("quantile", pa.float64()),
+        ("amount", pa.float64()),
+        ("booked", pa.float64()),
+        ("currency", pa.string()),
+    ]
+)
+
+
+def write(params: Params) -> dict[str, bytes]:
+    """`forecast.parquet` and `forecast-deals.xlsx`, in the language of the parameters: name -> contents.
+
+    Raises
+    ------
+    BadInput
+        If the source cannot be used, or nothing can be forecast.
+    """
+    lang.use(params.lang)
+    try:
+        book = crm.open(**params.book)
+        found = compute.measure(book, params.model_copy(update={"listed": compute.ALL_DEALS}))
+    except ValueError as error:
+        raise error if isinstance(error, BadInput) else BadInput("nothing was written", [str(error)]) from None
+    return {"forecast.parquet": quantiles(found, book.currency), "forecast-deals.xlsx": workbook(found, book.currency)}
+
+
+def quantiles(found: Forecast, currency: str) -> bytes:
+    """One row for each unit, its value, the period and the quantile (0.05 to 0.95; the mean has none). The whole has
+    the unit `all`; what the source does not know is null."""
+    long = found.quantiles.melt(
+        ["unit", "value", "booked"], ["mean", *LEVELS], var_name="quantile", value_name="amount"
+    )
+    long = long.assign(
+        unit=long["unit"].replace("", "all"),
+        value=long["value"].replace({"": None, crm.NOT_KNOWN: None}),
+        quantile=pd.to_numeric(long["quantile"].replace("mean", np.nan)),
+        as_of=found.weeks.as_of, period=found.weeks.target.name, currency=currency,
+    )  # fmt: skip
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(long[SCHEMA.names], schema=SCHEMA, preserve_index=False), stream)
+    return stream.getvalue()
+
+
+def workbook(found: Forecast, currency: str) -> bytes:
+    """Every open deal with its chance, what it is expected to bring, and why; text is never a formula."""
+    stream = io.BytesIO()
+    book = xlsxwriter.Workbook(
+        stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    )
+    book.set_properties({"created": dt.datetime.combine(found.weeks.as_of, dt.time())})
+    sheet = book.add_worksheet("deals")
+    head = book.add_format({"bold": True, "bottom": 1})
+    money, share = book.add_format({"num_format": "#,##0"}), book.add_format({"num_format": "0%"})
+    columns = ["deal_id", _("Deal"), _("Account"), _("Rep"), _("Stage"), f"{_('Amount')}, {currency}", _("Won in time"),
+               _("Expected"), _("Why")]  # fmt: skip
+    for at, name in enumerate(columns):
+        sheet.write_string(0, at, name, head)
+    for at, row in enumerate(found.deals.to_dict("records"), 1):
+        texts = [row["deal_id"], row["name"], row["account"], row["rep"], row["stage_name"]]
+        for column, value in enumerate(texts):
+            if isinstance(value, str):
+                sheet.write_string(at, column, value)
+        sheet.write_number(at, 5, row["expected"], money)
+        sheet.write_number(at, 6, row["p"], share)
+        sheet.write_number(at, 7, row["p"] * row["expected"], money)
+        sheet.write_string(at, 8, tables.why(row["why"], found.layout.dimension))
+    sheet.freeze_panes(1, 2)
+    sheet.autofilter(0, 0, len(found.deals), len(columns) - 1)
+    for at, width in enumerate((14, 40, 28, 20, 16, 14, 12, 14, 44)):
+        sheet.set_column(at, at, width)
+    book.close()
+    return stream.getvalue()

@@ -1,0 +1,362 @@
+"""The forecast's tables: finished numbers in, finished tables out, in every language."""
+
+import numpy as np
+
+from salesops import lang
+from salesops.findings import Table
+from salesops.forecast.compute import Forecast
+from salesops.forecast.record import METHODS
+from salesops.forecast.words import (
+    FEW_RECORDS,
+    cause_name,
+    deal_name,
+    group_label,
+    method_name,
+    no_target,
+    percent_signed,
+)
+from salesops.lang import _, ngettext
+from salesops.stats import Estimate, scores
+
+SHOWN_CALLERS = 12
+
+
+def unit_table(found: Forecast, unit: str, currency: str) -> Table | None:
+    """The quarter by unit; the means sum to the whole, the quantiles do not."""
+    table = found.quantiles
+    if unit not in set(table["unit"]):
+        return None
+    rows, hot = [], []
+    for row in table[table["unit"].isin(["", unit])].to_dict("records"):
+        name = _("Together") if row["unit"] == "" else group_label(row["value"])
+        rows.append([name, *(lang.money(row[one], currency) for one in ("booked", "mean", 0.1, 0.5, 0.9))])
+        hot.append(row["unit"] == "")
+    columns = [lang.dimension(unit), _("Booked"), _("Mean"), "P10", "P50", "P90"]
+    notes = [_("All from the same draws: means sum to the whole; quantiles need not, for not all fall low together.")]
+    return Table(_("The quarter by {unit}").format(unit=lang.dimension(unit).lower()), columns, rows,
+                 [False] + [True] * 5, hot, notes)  # fmt: skip
+
+
+def record_table(found: Forecast, currency: str) -> Table | None:
+    """Every forecast made again at today's point of an earlier quarter, against what came."""
+    here = found.here
+    if not len(here):
+        return None
+    rows, hot = [], []
+    for row in here.itertuples():
+        inside = row.low <= row.actual <= row.high
+        rows.append([
+            row.quarter, lang.day(row.on), lang.money(row.booked, currency), lang.money(row.low, currency),
+            lang.money(row.middle, currency), lang.money(row.high, currency), lang.money(row.actual, currency),
+            _("inside") if inside else _("below") if row.actual < row.low else _("above"),
+            percent_signed(row.mean / row.actual - 1) if row.actual else lang.NONE,
+        ])  # fmt: skip
+        hot.append(not inside)
+    columns = [
+        _("Quarter"),
+        _("Made at the end of"),
+        _("Booked then"),
+        "P10",
+        "P50",
+        "P90",
+        _("What came"),
+        _("Band"),
+        _("Error"),
+    ]
+    notes = [
+        _(
+            "Each was made by the same rule from what was known on its "
+            "day: fitted on the weeks that had ended, its band judged "
+            "by the quarters that had. The error is forecast less actual, in parts of the actual."
+        )
+    ]
+    if found.widened > 1:
+        notes.append(
+            _("Today's band is {factor} times as wide as the draws say, for that is what past ones needed.").format(
+                factor=lang.decimal(found.widened, 2)
+            )
+        )
+    return Table(
+        _("Forecasts made on this day of earlier quarters"),
+        columns,
+        rows,
+        [False, False] + [True] * 5 + [False, True],
+        hot,
+        notes,
+    )
+
+
+def point_table(found: Forecast) -> Table | None:
+    """The record by week of the quarter."""
+    record = found.record[found.record["point"] > 0]
+    rows = []
+    for point, mine in sorted(record.groupby("point"), reverse=True) if len(record) else []:
+        inside = (mine["actual"] >= mine["low"]) & (mine["actual"] <= mine["high"])
+        alone = (mine["actual"] >= mine["alone_low"]) & (mine["actual"] <= mine["alone_high"])
+        rows.append(
+            [
+                lang.count(point),
+                lang.count(len(mine)),
+                lang.percent(scores.wape(mine["mean"], mine["actual"]), 1),
+                _signed_share(scores.bias(mine["mean"], mine["actual"])),
+                f"{lang.count(inside.sum())} / {lang.count(len(mine))}",
+                f"{lang.count(alone.sum())} / {lang.count(len(mine))}",
+                *(_skill(mine, one) for one in ("crm", "stage_week")),
+            ]
+        )
+    if not rows:
+        return None
+    columns = [_("Weeks before the end"), _("Forecasts"), "WAPE", _("Bias"), _("Inside the 80% band"),
+               _("Inside, were deals independent"), _("CRPS below that of CRM stage probabilities"),
+               _("CRPS below that of shares by stage and week")]  # fmt: skip
+    notes = [
+        _(
+            "WAPE: sum of absolute errors over the sum of what came. CRPS "
+            "scores the whole distribution; below by 20% is a fifth "
+            "better. A common shock that moves all deals of a quarter "
+            "together is in the band, and left out in the column beside it."
+        )
+    ]
+    return Table(_("The record by week"), columns, rows, [True] * 8, notes=notes)
+
+
+def _signed_share(share: float | None) -> str:
+    return lang.NONE if share is None else percent_signed(share)
+
+
+def _skill(rows, method: str) -> str:
+    column = f"crps_{method}"
+    if column not in rows or rows[column].notna().sum() < FEW_RECORDS:
+        return lang.NONE
+    both = rows[rows[column].notna()]
+    return percent_signed(1 - both["crps"].sum() / both[column].sum()) if both[column].sum() else lang.NONE
+
+
+def method_table(found: Forecast, currency: str) -> Table:
+    """What the usual methods say now, and how they did at this point."""
+    here, rows = found.here, []
+    now = {"": found.made.mean} | {name: found.made.usual[name][0] for name in METHODS if name in found.made.usual}
+    if found.calls.total is not None:
+        now["called"] = found.calls.total
+    called = found.calls.record
+    for method, value in now.items():
+        past = here
+        column = f"mean_{method}" if method else "mean"
+        if method == "called":
+            mine = called[called["point"] == -1] if len(called) else called
+            past, column = here.merge(mine[["quarter", "called"]], on="quarter") if len(here) else here, "called"
+        past = past[past[column].notna()] if column in past else past.iloc[:0]
+        known = len(past) >= FEW_RECORDS
+        rows.append([
+            method_name(method), lang.money(value, currency), lang.count(len(past)),
+            lang.percent(scores.wape(past[column], past["actual"]), 1) if known else lang.NONE,
+            _signed_share(scores.bias(past[column], past["actual"])) if known else lang.NONE, method_means(method),
+        ])  # fmt: skip
+    columns = [_("Method"), _("Says now"), _("Past forecasts"), "WAPE", _("Bias"), _("What it is")]
+    return Table(_("Methods beside each other"), columns, rows, [False] + [True] * 4 + [False],
+                 [True] + [False] * (len(rows) - 1))  # fmt: skip
+
+
+def method_means(method: str) -> str:
+    return {
+        "": _("booked, open deals by their chances week by week, and deals still to come; drawn together"),
+        "crm": _("booked, and open deals due in the quarter by the probability that the CRM gives their stage"),
+        "cycle": _(
+            "booked, and open deals by age over the average cycle: one "
+            "month of four is 25%; it calls every old deal nearly won"
+        ),
+        "stage": _(
+            "booked, and open deals by the share of their stage that was won by a quarter's end, whenever it stood open"
+        ),
+        "stage_week": _("the same at this very week, and what deals created later brought on average"),
+        "last_year": _("as much as the same quarter a year before"),
+        "last_quarter": _("as much as the quarter before"),
+        "called": _("the last commit of each rep before the day, added up"),
+    }[method]
+
+
+def change_table(found: Forecast, currency: str) -> Table | None:
+    """The bridge from the earlier forecast of this quarter."""
+    change = found.change
+    if change is None:
+        return None
+    rows = [
+        [_("Forecast of {day}").format(day=lang.day(change.before.on)), "", lang.money(change.before.mean, currency)]
+    ]
+    for row in change.causes.itertuples():
+        if row.amount or row.n:
+            n = lang.count(row.n) if row.cause != "to_come" else ""
+            rows.append([cause_name(row.cause).capitalize(), n, lang.money(row.amount, currency)])
+    rows.append([_("Forecast of {day}").format(day=lang.day(change.now.on)), "", lang.money(change.now.mean, currency)])
+    hot = [True] + [False] * (len(rows) - 2) + [True]
+    notes = [
+        _(
+            "What each deal was expected to bring is its chance times "
+            "its amount. Won: what it brought above that. Amounts change "
+            "at the old chance; then the chance, by its stage or by what else is known. The parts sum to the change."
+        )
+    ]
+    return Table(
+        _("From the earlier forecast to this one"),
+        [_("Cause"), _("Deals"), _("Amount, {currency}").format(currency=currency)],
+        rows,
+        [False, True, True],
+        hot,
+        notes,
+    )
+
+
+def deal_table(found: Forecast, currency: str) -> Table | None:
+    """The open deals that are expected to bring most, and why."""
+    if not len(found.deals):
+        return None
+    rows = [
+        [
+            deal_name(row),
+            _text(row["account"]),
+            _text(row["rep"]),
+            row["stage_name"] or lang.NONE,
+            lang.money(row["expected"], currency),
+            lang.percent(row["p"]),
+            lang.money(row["p"] * row["expected"], currency),
+            why(row["why"], found.layout.dimension),
+        ]
+        for row in found.deals.to_dict("records")
+    ]
+    columns = [_("Deal"), _("Account"), _("Rep"), _("Stage"), _("Amount, {currency}").format(currency=currency),
+               _("Won in time"), _("Expected"), _("Why")]  # fmt: skip
+    notes = [
+        _(
+            "Won in time: the probability to be won by the quarter's "
+            "end. Why: percentage points against what it would be on "
+            "average over all open deals in that respect, all else as it "
+            "is. That tells how it is judged, not what would change it."
+        )
+    ]
+    return Table(
+        _("Open deals that are expected to bring most"), columns, rows, [False] * 4 + [True] * 3 + [False], notes=notes
+    )
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) and value else lang.NONE
+
+
+def why(parts: list[tuple[str, float]], dimension: str) -> str:
+    shown = [
+        f"{factor_name(factor, dimension)} {lang.points(points, signed=True)}"
+        for factor, points in parts[:3]
+        if abs(points) >= 0.005
+    ]
+    return ", ".join(shown) or _("as usual")
+
+
+def factor_name(factor: str, dimension: str) -> str:
+    return {
+        "stay_weeks": _("weeks in stage"),
+        "age_weeks": _("age"),
+        "pushes": _("pushes"),
+        "group": lang.dimension(dimension).lower(),
+        "size": _("amount"),
+    }[factor]
+
+
+def caller_table(found: Forecast, currency: str) -> Table | None:
+    """What each caller called, and how far off they usually are."""
+    calls = found.calls
+    if not len(calls.callers):
+        return None
+    rows, hot = [], []
+    known = calls.callers[calls.callers["now"].notna()]
+    known = known[[one is not None for one in known["bias"]]]
+    order = known["p"].sort_values(kind="stable").index[:SHOWN_CALLERS]
+    for row in known.loc[order].itertuples():
+        rows.append([
+            row.name, lang.count(row.n), percent_signed(row.bias.value), _between(row.bias), lang.percent(row.spread),
+            lang.p_value(row.p), lang.money(row.now, currency), lang.money(row.corrected, currency),
+        ])  # fmt: skip
+        hot.append(row.p < 0.05)
+    if not rows:
+        return None
+    columns = [_("Caller"), _("Quarters"), _("Bias"), _("95% interval"), _("Spread"), _("Adjusted p"), _("Calls now"),
+               _("Without the bias")]  # fmt: skip
+    notes = [
+        _(
+            "Bias: call over what the caller booked, less one, at this "
+            "point of past quarters; drawn to that of all callers as far as "
+            "they cannot be told apart. Spread: relative standard "
+            "deviation. Quarters without any call or booking are left out."
+        )
+    ]
+    left = len(known) - len(rows)
+    if left:
+        notes.append(ngettext("{n} more caller is not shown.", "{n} more callers are not shown.", left).format(n=left))
+    return Table(_("Callers and their bias"), columns, rows, [False] + [True] * 7, hot, notes)
+
+
+def _between(found: Estimate) -> str:
+    return f"{percent_signed(found.low)} … {percent_signed(found.high)}"
+
+
+def category_table(found: Forecast, currency: str) -> Table | None:
+    """The reps' categories, cumulative as CRMs show them."""
+    calls = found.calls
+    if not len(calls.categories):
+        return None
+    names = {
+        "closed": _("Closed"), "commit": _("Commit"), "most_likely": _("Most likely"), "best_case": _("Best case"),
+        "pipeline": _("Pipeline"),
+    }  # fmt: skip
+    rows = [
+        [names[row.category], lang.NONE if np.isnan(row.n) else lang.count(row.n), lang.money(row.amount, currency)]
+        for row in calls.categories.itertuples()
+    ]
+    notes = [_("Each with all above it, of open deals due in the quarter; amounts are not weighted.")]
+    if calls.precision is not None:
+        text = _(
+            "Of deals in commit on this day of past quarters {precision} ({interval}) were won in the quarter, n = {n}."
+        )
+        notes.append(text.format(precision=lang.rate(calls.precision), interval=lang.interval(calls.precision),
+                                 n=lang.count(calls.precision.n)))  # fmt: skip
+    if calls.recall is not None:
+        text = _("Of the open deals that were won in it, {recall} ({interval}) were in commit, n = {n}.")
+        notes.append(
+            text.format(
+                recall=lang.rate(calls.recall), interval=lang.interval(calls.recall), n=lang.count(calls.recall.n)
+            )
+        )
+    columns = [_("Category"), _("Deals"), _("Amount, {currency}").format(currency=currency)]
+    return Table(_("Forecast categories"), columns, rows, [False, True, True], notes=notes)
+
+
+def need_table(found: Forecast, currency: str) -> Table:
+    """What it takes to reach the target."""
+    needs = found.needs
+    rows = [
+        [_("Target"), lang.money(needs.target, currency) if needs.target is not None else no_target(needs.no_target)]
+    ]
+    if needs.target is not None:
+        left = needs.target - found.made.booked
+        rows += [
+            [_("Left to book"), lang.money(max(left, 0), currency)],
+            [_("Open pipeline over what is left"), lang.decimal(needs.coverage)],
+            [_("Expected of one more deal that comes in this week"), lang.money(needs.each, currency)],
+        ]
+        wanted = lang.count(needs.new_deals) if needs.new_deals is not None else _("not to be reached")
+        rows.append([_("New deals needed, beyond those expected, for 80%"), wanted])
+        if needs.new_amount:
+            rows.append([_("Their amount"), lang.money(needs.new_amount, currency)])
+    if needs.n_reps:
+        rows += [
+            [_("Reps"), lang.count(needs.n_reps)],
+            [_("Hours they have until the quarter's end"), lang.count(needs.hours_free)],
+            [_("Hours that open and expected deals need"), lang.count(needs.hours_bound)],
+        ]
+    notes = [
+        _(
+            "New deals are like those of the last year, and come in this "
+            "week. Hours: open deals are half done, deals to come begin "
+            "anew; both by the parameters of hours. Deals beyond the hours there are help nobody."
+        )
+    ]
+    return Table(_("What the target takes"), [_("What"), _("How much")], rows, [False, True], notes=notes)
