@@ -4,12 +4,14 @@ import functools
 import json
 import re
 import shutil
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import python_calamine
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,19 @@ from matplotlib.figure import Figure
 from salesops import crm, lang, periods, stats
 from salesops.crm import prepare
 from salesops.crm.tables import TABLES
-from salesops.forecast import charts, hazard, measure, needs, record, risk, simulate, tables, unborn, weeks, words
+from salesops.forecast import (
+    charts,
+    files,
+    hazard,
+    measure,
+    needs,
+    risk,
+    simulate,
+    tables,
+    unborn,
+    weeks,
+    words,
+)
 from salesops.stats import cells, scores
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -562,4 +576,49 @@ def test_parameters_that_cannot_be_are_refused(book):
             params(**wrong)
     with pytest.raises(ValueError, match="pipeline 'Nothing' is not in the source"):
         measure(book, params(pipeline="Nothing"))
-    assert record.METHODS and charts and simulate
+
+
+def test_the_forecast_is_written_as_files(salesops, tmp_path, found):
+    """Quantiles as Parquet, every open deal as a workbook; made again the same bytes, of a wrong file nothing."""
+    asked = ("-p", "record_quarters", "6", "-p", "n_draws", "4000")
+    for name in ("a", "b"):
+        done = salesops("forecast", "params/forecast.yml", *asked, "--to", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["forecast-deals.xlsx", "forecast.parquet"]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    table = pq.read_table(tmp_path / "a" / "forecast.parquet").to_pandas()
+    whole = table[table["unit"] == "all"].set_index("quantile")["amount"]
+    low, middle, high = words.band(found)
+    assert whole.loc[[0.1, 0.5, 0.9]].tolist() == [low, middle, high]
+    means = table[table["quantile"].isna()].set_index("unit")["amount"]
+    assert means["region"].sum() == pytest.approx(means["all"])
+    rows = (
+        python_calamine.CalamineWorkbook.from_path(tmp_path / "a" / "forecast-deals.xlsx")
+        .get_sheet_by_index(0)
+        .to_python()
+    )
+    assert len(rows) == 1 + len(found.made.deals) and rows[1][0] == found.deals["deal_id"].iloc[0]
+    wrong = salesops("forecast", "params/funnel.yml", "--to", tmp_path / "c")
+    assert (
+        wrong.returncode == 2
+        and "name one parameter file of forecast" in wrong.stderr
+        and not (tmp_path / "c").exists()
+    )
+
+
+@pytest.mark.slow
+def test_names_that_would_be_formulas_are_text(tmp_path):
+    """What a CRM holds is text in the workbook and on the page."""
+    lives = [(k % 30, [(5 + k % 20, "stage", 1 + k % 3)]) for k in range(40)]
+    deals, changes = history(lives)
+    for deal in deals:
+        deal["name"] = "=HYPERLINK(1)<script>{x}"
+    book = write(tmp_path / "b", deals, changes)
+    found = measure(book, params(source="x", period="2026-02", as_of="2026-03-01", segment_by="none"))
+    made = files.workbook(found, "USD")
+    (tmp_path / "x.xlsx").write_bytes(made)
+    rows = python_calamine.CalamineWorkbook.from_path(tmp_path / "x.xlsx").get_sheet_by_index(0).to_python()
+    assert len(rows) > 1 and all(row[1] == "=HYPERLINK(1)<script>{x}" for row in rows[1:])
+    assert "<f>" not in zipfile.ZipFile(tmp_path / "x.xlsx").read("xl/worksheets/sheet1.xml").decode()
+    assert tables.deal_table(found, "USD").rows[0][0] == "=HYPERLINK(1)<script>{x}"
