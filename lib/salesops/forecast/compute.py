@@ -8,7 +8,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
-from salesops.forecast import calls, change, needs, reasons, record, risk, simulate, weeks
+from salesops.forecast import calls, change, needs, reasons, record, risk, simulate, topdown, weeks
 from salesops.forecast.params import Params
 from salesops.forecast.record import Made
 from salesops.forecast.weeks import EARLIER, NOW, Weeks
@@ -22,10 +22,10 @@ class Forecast(NamedTuple):
     """weeks : the calendar. made : today's forecast. totals : draws of the quarter's total, whole units.
     quantiles : unit, value ("" is the whole), booked, mean, and one column for each of `LEVELS`.
     record : see `record.score`; now : its rows of today's point. widened : by which the record widened today's band.
-    change : since an earlier forecast of the quarter, or None where there is none. calls, needs : see their modules.
-    top : without_top : the largest expected deal (a row of `deals`), and the band without it.
-    deals : open deals, most expected first: deal_id, name, account, rep, stage, amount, p, expected, why (list of
-    (factor, points)). n_won : wins that chances are learnt from.
+    change : since an earlier forecast of the quarter, or None where there is none. calls, needs, topdown : see their
+    modules. top : without_top : the largest expected deal (a row of `deals`), and the band without it. deals : open
+    deals, most expected first: deal_id, name, account, rep, stage, amount, p, expected, why (list of (factor,
+    points)). n_won : wins that chances are learnt from.
     """
 
     weeks: Weeks
@@ -38,6 +38,7 @@ class Forecast(NamedTuple):
     change: change.Change | None
     calls: calls.Calls
     needs: needs.Needs
+    topdown: topdown.TopDown
     without_top: tuple[float, float, float] | None
     deals: pd.DataFrame
     n_won: int
@@ -80,6 +81,7 @@ def measure(book: crm.Book, params: Params) -> Forecast:
         calendar, layout, now, totals, _quantiles(layout, atoms, draws, booked), scored, widened,
         _change(spans, made, origins), calls.measure(book, params, origins, made),
         needs.measure(now, totals, target, no_target, crm.count_reps(book, **part), calendar.days_left / 7, params),
+        topdown.measure(book, params, calendar, params.record_quarters),
         _without_top(now, params), _listed(book, layout, now, params), int(history.wins["n"].sum()),
     )  # fmt: skip
 

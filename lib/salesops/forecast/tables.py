@@ -6,6 +6,8 @@ from salesops import lang
 from salesops.findings import Table
 from salesops.forecast.compute import Forecast
 from salesops.forecast.record import METHODS
+from salesops.forecast.topdown import METHODS as METHODS_OF_SERIES
+from salesops.forecast.topdown import SEASONED
 from salesops.forecast.words import (
     FEW_RECORDS,
     cause_name,
@@ -14,6 +16,7 @@ from salesops.forecast.words import (
     method_name,
     no_target,
     percent_signed,
+    series_name,
 )
 from salesops.lang import _, ngettext
 from salesops.stats import Estimate, scores
@@ -173,6 +176,35 @@ def method_means(method: str) -> str:
         "last_quarter": _("as much as the quarter before"),
         "called": _("the last commit of each rep before the day, added up"),
     }[method]
+
+
+def series_table(found: Forecast, currency: str) -> Table | None:
+    """What the months before would make of the quarter, whatever its deals are."""
+    top = found.topdown
+    if not top.quarter:
+        return None
+    rows, past = [], top.record
+    known = len(past) >= FEW_RECORDS
+    for method in METHODS_OF_SERIES:
+        error = scores.wape(past[method], past["actual"]) if known else None
+        off = scores.bias(past[method], past["actual"]) if known else None
+        rows.append([series_name(method), lang.money(top.quarter[method], currency), lang.count(len(past)),
+                     lang.percent(error, 1), _signed_share(off)])  # fmt: skip
+    notes = [
+        ngettext(
+            "From {n} whole month of won amounts; {known} of the quarter's are known and count as they are.",
+            "From {n} whole months of won amounts; {known} of the quarter's are known and count as they are.",
+            top.n_months,
+        ).format(n=lang.count(top.n_months), known=lang.count(top.n_known))
+    ]
+    if top.band is not None:
+        text = _("Both together, 80% band as wide as its past errors: {low} to {high}.")
+        notes.append(text.format(low=lang.money(top.band[0], currency), high=lang.money(top.band[1], currency)))
+    if top.n_months < SEASONED:
+        notes.append(_("Less than two years: no season can be told."))
+    columns = [_("Method"), _("Says now"), _("Past forecasts"), "WAPE", _("Bias")]
+    return Table(_("The quarter by the months before it"), columns, rows, [False] + [True] * 4,
+                 [True] + [False] * (len(rows) - 1), notes)  # fmt: skip
 
 
 def change_table(found: Forecast, currency: str) -> Table | None:

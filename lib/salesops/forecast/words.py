@@ -319,6 +319,15 @@ def method_name(method: str) -> str:
     }[method]
 
 
+def series_name(method: str) -> str:
+    return {
+        "combined": _("Theta and damped trend together"),
+        "theta": _("Theta"),
+        "damped": _("damped trend"),
+        "seasonal_naive": _("the same months a year before"),
+    }[method]
+
+
 def error_curves(found: Forecast) -> dict[str, tuple[list[int], list[float]]]:
     """By the name of a method, weeks before the end and WAPE; where at least `FEW_RECORDS` forecasts of each were
     made."""

@@ -1,0 +1,93 @@
+"""Top-down: what the quarter would bring by the months before it, whatever is known of its deals.
+
+Months that have ended count as they were; the others are forecast by their own past. The same is done again for earlier
+quarters, with as many months known.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from salesops import crm, periods
+from salesops.forecast import series
+from salesops.forecast.params import Params
+from salesops.forecast.weeks import Weeks
+
+TICK = 900  # seconds; every time zone's months begin on one
+LEAST_MONTHS = 6
+SEASONED = 24  # months, from which on a season can be told
+LEAST_RECORD = 5  # past quarters, below which no band is told
+BAND = 0.8
+METHODS = ("combined", "theta", "damped", "seasonal_naive")
+
+
+class TopDown(NamedTuple):
+    """n_months : that are known whole. n_known : of them in the quarter. quarter : method -> amount (whole units);
+    empty where fewer than `LEAST_MONTHS` are known. band : of 80 %, of `combined`, as wide as its past errors; None
+    where they are too few. record : quarter, actual, and the forecast of each method."""
+
+    n_months: int
+    n_known: int
+    quarter: dict[str, float]
+    band: tuple[float, float] | None
+    record: pd.DataFrame
+
+
+def measure(book: crm.Book, params: Params, weeks: Weeks, n_quarters: int) -> TopDown:
+    """The quarter by its months, and the same for earlier quarters."""
+    months = _months(book, params)
+    target = weeks.target
+    n_known = int(((months.index >= target.first_on) & (months.index <= target.last_on)).sum())
+    values = months.to_numpy()
+    rows = []
+    if len(values) >= LEAST_MONTHS + n_known:
+        quarter = target
+        for _back in range(n_quarters):
+            quarter = periods.quarter_of(periods.days_after(quarter.first_on, -1), weeks.year_starts)
+            first = periods.months_between(months.index[0], quarter.first_on)
+            if first + n_known < LEAST_MONTHS:
+                break
+            actual = values[first : first + 3].sum()
+            rows.append((quarter.name, actual, *_quarter(values[: first + n_known], n_known).values()))
+    record = pd.DataFrame(rows[::-1], columns=["quarter", "actual", *METHODS])
+    now = _quarter(values, n_known) if len(values) >= LEAST_MONTHS else {}
+    return TopDown(len(values), n_known, now, _band(record, now), record)
+
+
+def _quarter(known: np.ndarray, n_known: int) -> dict[str, float]:
+    """The quarter's amount by each method, `n_known` of its months being the last ones known."""
+    booked, steps = known[len(known) - n_known :].sum(), 3 - n_known
+    row = known[None]
+    ways = {**series.METHODS, "combined": series.combined}
+    return {name: float(booked + max(ways[name](row, steps).sum(), 0.0) if steps else booked) for name in METHODS}
+
+
+def _band(record: pd.DataFrame, now: dict[str, float]) -> tuple[float, float] | None:
+    """Around today's forecast, as far as past ones were off in four of five cases (split conformal)."""
+    if len(record) < LEAST_RECORD or not now:
+        return None
+    off = np.sort(np.abs(np.log(record["combined"].clip(lower=1) / record["actual"].clip(lower=1))))
+    factor = float(np.exp(off[min(int(np.ceil((len(off) + 1) * BAND)), len(off)) - 1]))
+    return now["combined"] / factor, now["combined"] * factor
+
+
+def _months(book: crm.Book, params: Params) -> pd.Series:
+    """Won amount (whole units) by first day of each month that is known whole."""
+    begins = book.about["log_begins"] or book.about["first_moment"]
+    first = pd.Timestamp(begins).tz_localize("UTC").tz_convert(book.time_zone).date()
+    month = first if first.day == 1 else periods.add_months(first, 1)
+    days = []
+    while periods.days_after(periods.add_months(month, 1), -1) <= book.as_of:
+        days.append(month)
+        month = periods.add_months(month, 1)
+    won = book.deals.filter(_.status == "won", _.closed_at.notnull())
+    won = won.filter(_.pipeline == params.pipeline) if params.pipeline else won
+    ticks = won.group_by(tick=won.closed_at.epoch_seconds() // TICK).agg(minor=_.amount_minor.sum().coalesce(0))
+    table = ticks.order_by("tick").execute()
+    starts = np.array([pd.Timestamp(periods.start_of(day, book.time_zone)).timestamp() for day in [*days, month]])
+    at = np.searchsorted(starts, table["tick"].to_numpy() * TICK, side="right") - 1
+    inside = (at >= 0) & (at < len(days))
+    minor = table["minor"].to_numpy(dtype="float64")[inside]
+    return pd.Series(np.bincount(at[inside], minor, len(days)) / book.minor_units, index=days, dtype="float64")
