@@ -114,7 +114,7 @@ def a_model(seed: int = 3) -> hazard.Model:
         way: cells.Fitted(level, tuple(rng.normal(0, 0.3, k) for k in sizes), np.zeros((1, 1)))
         for way, level in (("won", -3.0), ("lost", -2.5), ("moved", -2.0))
     }
-    return hazard.Model(LAYOUT, fits, np.array([[[0.0, 1.0], [1.0, 0.0]]] * 2), 100)
+    return hazard.Model(LAYOUT, fits, np.array([[[0.0, 1.0], [1.0, 0.0]]] * 2), 100, 20)
 
 
 def chance_by_paths(model, stage, stay, age, group, size, pushes, left) -> float:
@@ -581,6 +581,7 @@ def test_parameters_that_cannot_be_are_refused(book):
         measure(book, params(pipeline="Nothing"))
 
 
+@pytest.mark.slow
 def test_the_forecast_is_written_as_files(salesops, tmp_path, found):
     """Quantiles as Parquet, every open deal as a workbook; made again the same bytes, of a wrong file nothing."""
     asked = ("-p", "record_quarters", "6", "-p", "n_draws", "4000")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from salesops import lang, theme
 from salesops.lang import _
@@ -28,13 +29,13 @@ def plot_record(
             inside = low[row] <= actual[row] <= high[row]
             ax.plot(row, actual[row], "o", ms=7, color=theme.INK if inside else theme.ORANGE, zorder=3)
     ax.bar(last, booked[last], color=theme.PALE, width=0.5, zorder=0)
-    ax.annotate(lang.money(middle[last], currency, compact=True), (last, middle[last]), xytext=(-10, 0), ha="right",
-                textcoords="offset points", va="center", weight="bold", color=theme.ACCENT)  # fmt: skip
+    ax.annotate(lang.money(middle[last], currency, compact=True), (last, high[last]), xytext=(0, 5), ha="right",
+                textcoords="offset points", va="bottom", weight="bold", color=theme.ACCENT)  # fmt: skip
     top = max([*high, *(one for one in actual if one == one)], default=1.0)
     ax.set(
         title=_("What was told on this day of the quarter, and what came"),
         xticks=range(len(names)),
-        ylim=(0, top * 1.08),
+        ylim=(0, top * 1.12),
     )
     ax.set_xticklabels([name[2:].replace("-", "\n") for name in names])
     ax.yaxis.set_major_formatter(lambda value, _position: lang.money(value, currency, compact=True))
@@ -51,12 +52,14 @@ def plot_errors(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], *, 
     if curves:
         ax.legend(loc="upper right", fontsize=9)
         ax.invert_xaxis()
+        ax.set_ylim(top=1.4 * max(max(errors) for _points, errors in curves.values()))  # room for the names
     else:
         ax.text(
             0.5, 0.5, _("too few past forecasts"), ha="center", va="center", color=theme.MUTED, transform=ax.transAxes
         )
         ax.set(xticks=[], yticks=[])
     ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(lambda value, _position: lang.percent(value))
     ax.grid(axis="y")
     return theme.quiet(ax)

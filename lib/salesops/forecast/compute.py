@@ -82,7 +82,7 @@ def measure(book: crm.Book, params: Params) -> Forecast:
         _change(spans, made, origins), calls.measure(book, params, origins, made),
         needs.measure(now, totals, target, no_target, crm.count_reps(book, **part), calendar.days_left / 7, params),
         topdown.measure(book, params, calendar, params.record_quarters),
-        _without_top(now, params), _listed(book, layout, now, params), int(history.wins["n"].sum()),
+        _without_top(now, params), _listed(book, layout, now, params), now.model.n_won if now.model else 0,
     )  # fmt: skip
 
 

@@ -27,12 +27,13 @@ SPREADS = {
 
 class Model(NamedTuple):
     """fits : of each of `WAYS`; None where it never happened. onward : (groups, stages, stages) share of moves to each
-    stage. n : deal-weeks learnt from."""
+    stage. n, n_won : deal-weeks learnt from, and how many ended in a win."""
 
     layout: Layout
     fits: dict[str, Fitted | None]
     onward: np.ndarray
     n: int
+    n_won: int
 
 
 def factor_sizes(layout: Layout) -> tuple[int, ...]:
@@ -105,7 +106,7 @@ def fit(layout: Layout, gathered: Gathered, moves: pd.DataFrame, start: Model | 
     total = every.sum(axis=1, keepdims=True)
     every = np.divide(every, total, out=np.eye(k), where=total > 0)
     onward = (onward + PRIOR_MOVES * every) / (onward.sum(axis=2, keepdims=True) + PRIOR_MOVES)
-    return Model(layout, fits, onward, int(gathered.n.sum()))
+    return Model(layout, fits, onward, int(gathered.n.sum()), int(gathered.counts[:, 0].sum()))
 
 
 class Chances(NamedTuple):

@@ -128,7 +128,7 @@ def _make(layout, history, arrivals, weeks, origin, deals, model, ended, known, 
     shock = simulate.judge_shock(
         np.array([one.actual - one.mean for one in past]), np.array([one.part.slope for one in past]),
         np.array([one.part.noise for one in past]),
-        doubt=1 / np.sqrt(history.wins.loc[history.wins["week"] <= origin.number, "n"].sum() + 1),
+        doubt=1 / np.sqrt((model.n_won if model else 0) + 1),
     )  # fmt: skip
     deals = deals.assign(p=p, expected=amounts)
     usual = _usual(layout, history, origin, deals, past, ended, known, booked)

@@ -64,7 +64,7 @@ def _quarter(found: Forecast, currency: str) -> Finding:
             found.n_won,
         )
         detail += " " + text.format(**words)
-    return Finding("plain", headline, detail)
+    return Finding("plain", headline[0].upper() + headline[1:], detail)
 
 
 def _target(found: Forecast, currency: str) -> list[Finding]:
