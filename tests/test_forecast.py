@@ -501,6 +501,7 @@ def everything(found, currency):
     for unit in ("region", "team", "segment"):
         yield tables.unit_table(found, unit, currency)
     yield tables.point_table(found)
+    yield tables.chance_table(found)
     for name in ("record", "method", "series", "change", "deal", "caller", "category", "need"):
         make = getattr(tables, f"{name}_table")
         yield make(found, currency)
@@ -527,10 +528,21 @@ def test_what_the_record_says_is_what_it_holds(found):
     assert sum(row[7] == "inside" for row in table.rows) == inside
 
 
+def test_chances_of_deals_come_as_often_as_they_are_told(found):
+    """In every band of chances the share that was won is near what was told, and the score is better than a
+    constant's."""
+    told = found.reliability
+    assert told.bands["n"].sum() > 2000 and told.brier < 0.9 * told.plain
+    near = [abs(row.told - row.won.value) < 4 * (row.won.high - row.won.low) / 3.92 for row in told.bands.itertuples()]
+    assert all(near)
+    by_hand = np.array([[0.2, 0.0], [0.4, 1.0]])
+    assert scores.brier(*by_hand.T) == pytest.approx((0.04 + 0.36) / 2)
+
+
 def test_unborn_deals_are_counted_as_they_came():
     """A steady stream is forecast as it was; its season and its growth are found where the history is long."""
     ends = pd.DataFrame({"week": range(156), "on": pd.date_range("2023-10-08", periods=156, freq="7D").date})
-    calendar = weeks.Weeks(periods.parse("2026-Q4"), ends["on"].iloc[-1], 1, ends)
+    calendar = weeks.Weeks(periods.parse("2026-Q4"), ends["on"].iloc[-1], 1, ends["on"].iloc[0], ends)
     steady = pd.Series(40, index=range(1, 156))
     rates, scatter = unborn._arrivals(steady, calendar, 155, 12)
     assert rates == pytest.approx(np.full(13, 40.0), rel=1e-3) and scatter < 0.05

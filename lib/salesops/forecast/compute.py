@@ -19,13 +19,13 @@ FEW_WON = 50  # that chances are learnt from, below which the page says that lit
 
 
 class Forecast(NamedTuple):
-    """weeks : the calendar. made : today's forecast. totals : draws of the quarter's total, whole units.
-    quantiles : unit, value ("" is the whole), booked, mean, and one column for each of `LEVELS`.
-    record : see `record.score`; now : its rows of today's point. widened : by which the record widened today's band.
-    change : since an earlier forecast of the quarter, or None where there is none. calls, needs, topdown : see their
-    modules. top : without_top : the largest expected deal (a row of `deals`), and the band without it. deals : open
-    deals, most expected first: deal_id, name, account, rep, stage, amount, p, expected, why (list of (factor,
-    points)). n_won : wins that chances are learnt from.
+    """weeks : the calendar. layout : what codes stand for. made : today's forecast. totals : draws of the quarter's total,
+    whole units. quantiles : unit, value ("" is the whole), booked, mean, and one column for each of `LEVELS`.
+    record : see `record.score`. widened : by which the record widened today's band. change : since an earlier forecast of
+    the quarter, or None where there is none. calls, needs, topdown : see their modules. reliability : of the chances of
+    single deals at today's point. without_top : P10, P50, P90 if the deal that is expected to bring most is not won; None
+    without any. deals : open deals, most expected first: deal_id, name, account, rep, stage_name, expected (amount if won),
+    p, why (list of (factor, points)). n_won : wins that chances are learnt from.
     """
 
     weeks: Weeks
@@ -39,6 +39,7 @@ class Forecast(NamedTuple):
     calls: calls.Calls
     needs: needs.Needs
     topdown: topdown.TopDown
+    reliability: record.Reliability | None
     without_top: tuple[float, float, float] | None
     deals: pd.DataFrame
     n_won: int
@@ -82,6 +83,7 @@ def measure(book: crm.Book, params: Params) -> Forecast:
         _change(spans, made, origins), calls.measure(book, params, origins, made),
         needs.measure(now, totals, target, no_target, crm.count_reps(book, **part), calendar.days_left / 7, params),
         topdown.measure(book, params, calendar, params.record_quarters),
+        record.reliability(made, NOW),
         _without_top(now, params), _listed(book, layout, now, params), now.model.n_won if now.model else 0,
     )  # fmt: skip
 

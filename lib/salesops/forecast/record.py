@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from salesops import stats
 from salesops.forecast import hazard, simulate, unborn
 from salesops.forecast.risk import History, Layout, Moments
 from salesops.forecast.weeks import EARLIER, END, N_WEEKS, NOW, Weeks
@@ -20,6 +21,7 @@ RECORD_DRAWS = 1000
 LEAST_CONFORMAL = 10  # past forecasts of a point, from which on intervals are widened to what they would have had to be
 BAND = 0.8
 QUANTILES = (0.1, 0.5, 0.9)
+CHANCES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # between which those of single deals are counted together
 PRIOR_DEALS = 20  # that a common rate counts for
 SCORED = ["quarter", "point", "on", "actual", "booked", "mean", "low", "middle", "high", "widened", "crps", "place",
           "alone_low", "alone_high", "shock"]  # fmt: skip
@@ -261,6 +263,39 @@ def score(made: list[Made], *, seed: int) -> pd.DataFrame:
             )
         rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else SCORED)
+
+
+class Reliability(NamedTuple):
+    """Chances of single deals told at one point of past quarters, and what came. bands : low, high, n, told (mean
+    chance), won (Estimate). brier, plain : mean squared error of the chances, and of the share won told for every
+    deal."""
+
+    bands: pd.DataFrame
+    brier: float
+    plain: float
+
+
+def reliability(made: list[Made], point: int) -> Reliability | None:
+    """How often deals were won in time, by the chance that was told; None where no quarter has ended."""
+    past = [one.deals for one in made if one.point == point and one.actual == one.actual]
+    if not past or not sum(map(len, past)):
+        return None
+    p = np.concatenate([deals["p"].to_numpy() for deals in past])
+    won = np.concatenate([deals["won"].to_numpy(dtype=float) for deals in past])
+    rows, band = [], np.searchsorted(CHANCES[1:-1], p, side="right")
+    for k in np.unique(band):
+        here = band == k
+        rows.append(
+            (
+                CHANCES[k],
+                CHANCES[k + 1],
+                int(here.sum()),
+                p[here].mean(),
+                stats.wilson(int(won[here].sum()), int(here.sum())),
+            )
+        )
+    bands = pd.DataFrame(rows, columns=["low", "high", "n", "told", "won"])
+    return Reliability(bands, scores.brier(p, won), scores.brier(np.full(len(won), won.mean()), won))
 
 
 def draw(one: Made, past: list[dict], *, n_draws: int, seed: int) -> tuple[np.ndarray, float]:

@@ -135,6 +135,32 @@ def _skill(rows, method: str) -> str:
     return percent_signed(1 - both["crps"].sum() / both[column].sum()) if both[column].sum() else lang.NONE
 
 
+def chance_table(found: Forecast) -> Table | None:
+    """Whether deals were won as often as they were told to be."""
+    told = found.reliability
+    if told is None:
+        return None
+    rows = [
+        [
+            lang.between(row.low, row.high),
+            lang.count(row.n),
+            lang.percent(row.told),
+            lang.rate(row.won),
+            lang.interval(row.won),
+        ]
+        for row in told.bands.itertuples()
+    ]
+    columns = [_("Chance told"), _("Deals"), _("Told on average"), _("Won in time"), _("95% interval")]
+    text = _(
+        "Brier score {brier}; {plain} if every deal had been told the share that was won. Less is better, 0 is perfect."
+    )
+    notes = [
+        _("Open deals on this day of past quarters; the same deal may stand open in several."),
+        text.format(brier=lang.decimal(told.brier, 3), plain=lang.decimal(told.plain, 3)),
+    ]
+    return Table(_("Chances of single deals, and what came"), columns, rows, [True] * 5, notes=notes)
+
+
 def method_table(found: Forecast, currency: str) -> Table:
     """What the usual methods say now, and how they did at this point."""
     here, rows = found.here, []

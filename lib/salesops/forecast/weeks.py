@@ -22,13 +22,14 @@ ORIGIN = ["week", "quarter", "point", "on", "at", "begun", "end", "due_by", "lef
 
 
 class Weeks(NamedTuple):
-    """target : the quarter forecast. as_of : the last day known. year_starts : month. ends : week (0, 1, ...), quarter
-    (name), left (weeks of its quarter after it), on (last day), at (the first moment after it): those the book
-    knows."""
+    """target : the quarter forecast. as_of : the last day known. year_starts : month. begins_on : the first day of the
+    log. ends : week (0, 1, ...), quarter (name), left (weeks of its quarter after it), on (last day), at (the first
+    moment after it): those the book knows."""
 
     target: periods.Period
     as_of: dt.date
     year_starts: int
+    begins_on: dt.date
     ends: pd.DataFrame
 
     @property
@@ -49,7 +50,7 @@ def lay_out(book: crm.Book, year_starts: int) -> Weeks:
     table.insert(0, "week", range(len(table)))
     table["at"] = [periods.end_of(on, book.time_zone) for on in table["on"]]
     known = (table["on"] <= book.as_of) & (table["on"] >= begins_on)
-    return Weeks(target, book.as_of, year_starts, table[known].reset_index(drop=True))
+    return Weeks(target, book.as_of, year_starts, begins_on, table[known].reset_index(drop=True))
 
 
 class Place(NamedTuple):
@@ -78,7 +79,6 @@ def origins(book: crm.Book, weeks: Weeks, points: tuple[int, ...], n_quarters: i
         end, due_by, left, part, number (of the last week that had ended).
     """
     rows, quarter = [], weeks.target
-    first_on = weeks.ends["on"].iloc[0] if len(weeks.ends) else weeks.as_of
     for back in range(n_quarters + 1):
         days = {NOW: periods.days_after(quarter.last_on, -weeks.days_left)}
         if back:
@@ -88,8 +88,8 @@ def origins(book: crm.Book, weeks: Weeks, points: tuple[int, ...], n_quarters: i
         quarter = periods.quarter_of(periods.days_after(quarter.first_on, -1), weeks.year_starts)
     table = []
     for quarter, point, on in rows[::-1]:
-        if on < first_on and on != weeks.as_of:
-            continue
+        if quarter.first_on < weeks.begins_on and quarter != weeks.target:
+            continue  # what it brought is not known whole
         table.append((len(table), *_origin(book, weeks, quarter, point, on)))
     return pd.DataFrame(table, columns=ORIGIN)
 
