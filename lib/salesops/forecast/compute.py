@@ -19,13 +19,13 @@ FEW_WON = 50  # that chances are learnt from, below which the page says that lit
 
 
 class Forecast(NamedTuple):
-    """weeks : the calendar. layout : what codes stand for. made : today's forecast. totals : draws of the quarter's total,
-    whole units. quantiles : unit, value ("" is the whole), booked, mean, and one column for each of `LEVELS`.
-    record : see `record.score`. widened : by which the record widened today's band. change : since an earlier forecast of
-    the quarter, or None where there is none. calls, needs, topdown : see their modules. reliability : of the chances of
-    single deals at today's point. without_top : P10, P50, P90 if the deal that is expected to bring most is not won; None
-    without any. deals : open deals, most expected first: deal_id, name, account, rep, stage_name, expected (amount if won),
-    p, why (list of (factor, points)). n_won : wins that chances are learnt from.
+    """weeks : the calendar. layout : what codes stand for. made : today's forecast. totals : draws of the quarter's
+    total, whole units. quantiles : unit, value ("" is the whole), booked, mean, and one column for each of `LEVELS`.
+    record : see `record.score`. widened : by which the record widened today's band. change : since an earlier forecast
+    of the quarter, or None where there is none. calls, needs, topdown : see their modules. reliability : of the
+    chances of single deals at today's point. without_top : P10, P50, P90 if the deal that is expected to bring most is
+    not won; None without any. deals : open deals, most expected first: deal_id, name, account, rep, stage_name,
+    expected (amount if won), p, why (list of (factor, points)). n_won : wins that chances are learnt from.
     """
 
     weeks: Weeks
