@@ -29,6 +29,7 @@ from salesops.forecast import (
     series,
     simulate,
     tables,
+    topdown,
     unborn,
     weeks,
     words,
@@ -722,3 +723,25 @@ def test_the_series_of_the_m3_competition(data):
     smape = {name: np.concatenate(found).mean() for name, found in errors.items()}
     assert len(rows) == 1428 and abs(smape["theta"] - 13.94) < 0.01
     assert smape["combined"] < 13.85 and smape["combined"] < smape["damped"] < smape["theta"] < smape["seasonal_naive"]
+
+
+@pytest.mark.parametrize(
+    ("n", "spreads", "weight"), [(40, (1.0, 3.0), 0.9), (40, (3.0, 1.0), 0.1), (6, (1.0, 3.0), 0.5)]
+)
+def test_two_forecasts_are_weighted_as_their_errors_ask(n, spreads, weight):
+    """Independent errors: the best weight is the share of the other's variance; few forecasts count alike."""
+    rng = np.random.default_rng(8)
+    errors = rng.normal(0, spreads, (n, 2))
+    best = 0.5 + (weight - 0.5) * n / (n + topdown.LEAST_WEIGHTS)
+    assert topdown._weight(errors) == pytest.approx(best, abs=0.08)
+    assert topdown._weight(errors) + topdown._weight(errors[:, ::-1]) == pytest.approx(1)
+
+
+def test_the_combination_is_made_of_both(found):
+    both = found.combination
+    one, other = found.made.mean, found.topdown.quarter["combined"]
+    assert both.mean == pytest.approx(both.weight * one + (1 - both.weight) * other) and 0 <= both.weight <= 1
+    past = both.record.merge(found.here[["quarter", "mean"]], on="quarter", suffixes=("", "_deals"))
+    past = past.merge(found.topdown.record[["quarter", "combined"]], on="quarter")
+    low, high = past[["mean_deals", "combined"]].min(axis=1), past[["mean_deals", "combined"]].max(axis=1)
+    assert len(past) == len(found.here) and ((past["mean"] >= low - 1e-6) & (past["mean"] <= high + 1e-6)).all()

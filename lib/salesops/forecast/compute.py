@@ -22,10 +22,10 @@ class Forecast(NamedTuple):
     """weeks : the calendar. layout : what codes stand for. made : today's forecast. totals : draws of the quarter's
     total, whole units. quantiles : unit, value ("" is the whole), booked, mean, and one column for each of `LEVELS`.
     record : see `record.score`. widened : by which the record widened today's band. change : since an earlier forecast
-    of the quarter, or None where there is none. calls, needs, topdown : see their modules. reliability : of the
-    chances of single deals at today's point. without_top : P10, P50, P90 if the deal that is expected to bring most is
-    not won; None without any. deals : open deals, most expected first: deal_id, name, account, rep, stage_name,
-    expected (amount if won), p, why (list of (factor, points)). n_won : wins that chances are learnt from.
+    of the quarter, or None where there is none. calls, needs, topdown, combination : see their modules. reliability :
+    of the chances of single deals at today's point. without_top : P10, P50, P90 if the deal that is expected to bring
+    most is not won; None without any. deals : open deals, most expected first: deal_id, name, account, rep,
+    stage_name, expected (amount if won), p, why (list of (factor, points)). n_won : wins that chances are learnt from.
     """
 
     weeks: Weeks
@@ -39,6 +39,7 @@ class Forecast(NamedTuple):
     calls: calls.Calls
     needs: needs.Needs
     topdown: topdown.TopDown
+    combination: topdown.Combination | None
     reliability: record.Reliability | None
     without_top: tuple[float, float, float] | None
     deals: pd.DataFrame
@@ -78,11 +79,13 @@ def measure(book: crm.Book, params: Params) -> Forecast:
     target, no_target = crm.find_quota(book, calendar.target, **part, pipeline=params.pipeline)
     target, no_target = (params.target, "") if params.target else (target, no_target)
     booked = moments.booked[moments.booked["week"] == origins["week"].iloc[-1]]
+    by_months = topdown.measure(book, params, calendar, params.record_quarters)
     return Forecast(
         calendar, layout, now, totals, _quantiles(layout, atoms, draws, booked), scored, widened,
         _change(spans, made, origins), calls.measure(book, params, origins, made),
         needs.measure(now, totals, target, no_target, crm.count_reps(book, **part), calendar.days_left / 7, params),
-        topdown.measure(book, params, calendar, params.record_quarters),
+        by_months,
+        topdown.combine(scored[scored["point"] == NOW], now.mean, by_months),
         record.reliability(made, NOW),
         _without_top(now, params), _listed(book, layout, now, params), now.model.n_won if now.model else 0,
     )  # fmt: skip

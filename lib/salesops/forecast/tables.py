@@ -1,6 +1,7 @@
 """The forecast's tables: finished numbers in, finished tables out, in every language."""
 
 import numpy as np
+import pandas as pd
 
 from salesops import lang
 from salesops.findings import Table
@@ -8,6 +9,7 @@ from salesops.forecast.compute import Forecast
 from salesops.forecast.record import METHODS
 from salesops.forecast.topdown import METHODS as METHODS_OF_SERIES
 from salesops.forecast.topdown import SEASONED
+from salesops.forecast.weeks import NOW
 from salesops.forecast.words import (
     FEW_RECORDS,
     cause_name,
@@ -163,27 +165,44 @@ def chance_table(found: Forecast) -> Table | None:
 
 def method_table(found: Forecast, currency: str) -> Table:
     """What the usual methods say now, and how they did at this point."""
-    here, rows = found.here, []
     now = {"": found.made.mean} | {name: found.made.usual[name][0] for name in METHODS if name in found.made.usual}
+    if found.combination is not None:
+        now["combined"] = found.combination.mean
     if found.calls.total is not None:
         now["called"] = found.calls.total
-    called = found.calls.record
+    rows = []
     for method, value in now.items():
-        past = here
-        column = f"mean_{method}" if method else "mean"
-        if method == "called":
-            mine = called[called["point"] == -1] if len(called) else called
-            past, column = here.merge(mine[["quarter", "called"]], on="quarter") if len(here) else here, "called"
-        past = past[past[column].notna()] if column in past else past.iloc[:0]
+        past = _past(found, method)
         known = len(past) >= FEW_RECORDS
         rows.append([
             method_name(method), lang.money(value, currency), lang.count(len(past)),
-            lang.percent(scores.wape(past[column], past["actual"]), 1) if known else lang.NONE,
-            _signed_share(scores.bias(past[column], past["actual"])) if known else lang.NONE, method_means(method),
+            lang.percent(scores.wape(past["told"], past["actual"]), 1) if known else lang.NONE,
+            _signed_share(scores.bias(past["told"], past["actual"])) if known else lang.NONE, method_means(method),
         ])  # fmt: skip
     columns = [_("Method"), _("Says now"), _("Past forecasts"), "WAPE", _("Bias"), _("What it is")]
+    notes = []
+    if found.combination is not None:
+        text = _(
+            "By deals and by months together: {weight} of the first, as past "
+            "forecasts ask for; each of those with the weight of the others."
+        )
+        notes.append(text.format(weight=lang.percent(found.combination.weight)))
     return Table(_("Methods beside each other"), columns, rows, [False] + [True] * 4 + [False],
-                 [True] + [False] * (len(rows) - 1))  # fmt: skip
+                 [True] + [False] * (len(rows) - 1), notes)  # fmt: skip
+
+
+def _past(found: Forecast, method: str) -> pd.DataFrame:
+    """actual and told: what a method said at today's point of past quarters, where it could be used."""
+    if method == "combined":
+        return found.combination.record.rename(columns={"mean": "told"})
+    if method == "called":
+        mine = found.calls.record
+        mine = mine.loc[mine["point"] == NOW, ["quarter", "called"]].rename(columns={"called": "told"})
+        return found.here[["quarter", "actual"]].merge(mine, on="quarter")
+    column = f"mean_{method}" if method else "mean"
+    if column not in found.here:
+        return pd.DataFrame(columns=["actual", "told"])
+    return found.here[["actual", column]].rename(columns={column: "told"}).dropna()
 
 
 def method_means(method: str) -> str:
@@ -200,6 +219,7 @@ def method_means(method: str) -> str:
         "stage_week": _("the same at this very week, and what deals created later brought on average"),
         "last_year": _("as much as the same quarter a year before"),
         "last_quarter": _("as much as the quarter before"),
+        "combined": _("this forecast and that by the months before, weighted"),
         "called": _("the last commit of each rep before the day, added up"),
     }[method]
 

@@ -18,6 +18,7 @@ from salesops.forecast.weeks import Weeks
 TICK = 900  # seconds; every time zone's months begin on one
 LEAST_MONTHS = 6
 SEASONED = 24  # months, from which on a season can be told
+LEAST_WEIGHTS = 8  # past forecasts, from which on weights are taken from them; below, both count alike
 LEAST_RECORD = 5  # past quarters, below which no band is told
 BAND = 0.8
 METHODS = ("combined", "theta", "damped", "seasonal_naive")
@@ -71,6 +72,44 @@ def _band(record: pd.DataFrame, now: dict[str, float]) -> tuple[float, float] | 
     off = np.sort(np.abs(np.log(record["combined"].clip(lower=1) / record["actual"].clip(lower=1))))
     factor = float(np.exp(off[min(int(np.ceil((len(off) + 1) * BAND)), len(off)) - 1]))
     return now["combined"] / factor, now["combined"] * factor
+
+
+class Combination(NamedTuple):
+    """Of the forecast by deals and that by months. weight : of the one by deals. mean : today's. record : quarter,
+    actual, mean: of past quarters, each with the weight that the others ask for."""
+
+    weight: float
+    mean: float
+    record: pd.DataFrame
+
+
+def combine(by_deals: pd.DataFrame, mean: float, top: TopDown) -> Combination | None:
+    """The two together; None where there is no forecast by months.
+
+    Parameters
+    ----------
+    by_deals : quarter, actual, mean of past forecasts at today's point. mean : today's.
+    """
+    if not top.quarter:
+        return None
+    both = by_deals[["quarter", "actual", "mean"]].merge(top.record[["quarter", "combined"]], on="quarter")
+    errors = both[["mean", "combined"]].sub(both["actual"], axis=0).to_numpy()
+    weights = [_weight(np.delete(errors, k, axis=0)) for k in range(len(errors))]
+    told = [w * a + (1 - w) * b for w, (a, b) in zip(weights, both[["mean", "combined"]].to_numpy(), strict=True)]
+    weight = _weight(errors)
+    now = weight * mean + (1 - weight) * top.quarter["combined"]
+    return Combination(weight, now, both[["quarter", "actual"]].assign(mean=np.array(told, dtype=float)))
+
+
+def _weight(errors: np.ndarray) -> float:
+    """The weight of the first of two forecasts that leaves the least squared error, within 0 to 1 and drawn to a half;
+    a half where they are too few to say."""
+    n = len(errors)
+    apart = float(((errors[:, 0] - errors[:, 1]) ** 2).sum())
+    if n < LEAST_WEIGHTS - 1 or not apart:  # one is left out of each
+        return 0.5
+    best = float(errors[:, 1] @ (errors[:, 1] - errors[:, 0])) / apart
+    return 0.5 + (min(max(best, 0.0), 1.0) - 0.5) * n / (n + LEAST_WEIGHTS)
 
 
 def _months(book: crm.Book, params: Params) -> pd.Series:

@@ -315,6 +315,7 @@ def method_name(method: str) -> str:
         "stage_week": _("shares won by stage and week"),
         "last_year": _("the quarter a year before"),
         "last_quarter": _("the quarter before"),
+        "combined": _("by deals and by months"),
         "called": _("called by reps"),
     }[method]
 
