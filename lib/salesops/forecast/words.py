@@ -111,7 +111,7 @@ def _record(found: Forecast) -> list[Finding]:
     words = {
         "n": lang.count(len(here)), "inside": lang.count(inside), "days": lang.count(found.weeks.days_left),
         "wape": lang.percent(scores.wape(here["mean"], here["actual"]), 1),
-        "bias": lang.percent(scores.bias(here["mean"], here["actual"]), 1),
+        "bias": percent_signed(scores.bias(here["mean"], here["actual"]), 1),
     }  # fmt: skip
     headline = _(
         "Of the last {n} forecasts made {days} days before a quarter's end, {inside} held what came inside the 80% band"
@@ -211,10 +211,10 @@ def _callers(found: Forecast) -> list[Finding]:
     return said
 
 
-def percent_signed(share: float) -> str:
+def percent_signed(share: float, digits: int = 0) -> str:
     """+4%, −4%, or 0%."""
-    text = lang.percent(abs(share))
-    if text == lang.percent(0.0):
+    text = lang.percent(abs(share), digits)
+    if text == lang.percent(0.0, digits):
         return text
     return ("\N{MINUS SIGN}" if share < 0 else "+") + text
 
