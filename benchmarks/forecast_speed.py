@@ -5,21 +5,26 @@
 Interleaved rounds, medians of CPU seconds, one thread; writes its part of benchmarks/README.md.
 """
 
+import os
 import resource
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
+import python_calamine
 import readme
 import statsmodels.api as sm
 from salesops.forecast import series, simulate
 from salesops.stats.cells import Factors, fit_logit
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("SALESOPS_REAL_DATA", ROOT.parent / "shared" / "data"))
 ROUNDS = 5
 DEALS, DRAWS = 5_000, 10_000
 ROWS = 1_000_000
@@ -111,5 +116,30 @@ def backtests() -> list[str]:
             f"{ratio:,.0f} times faster than statsmodels' ETS refitted each time (one fit, times {SERIES * ORIGINS:,}) |"]  # fmt: skip
 
 
+def competition() -> list[str]:
+    """The monthly series of the M3 competition, where its file is at hand."""
+    path = next((DATA / "m3_competition").glob("*.xls"), None)
+    if path is None:
+        return []
+    rows = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_name("M3Month").to_python()[1:]
+    known = [[float(x) for x in row[6 : 6 + int(row[1])]] for row in rows]
+    lengths = sorted({len(row) for row in known})
+    errors: dict[str, list] = {"theta": [], "damped": [], "combined": []}
+
+    def run():
+        for length in lengths:
+            values = np.array([row for row in known if len(row) == length])
+            for name, found in errors.items():
+                method = series.combined if name == "combined" else series.METHODS[name]
+                told, came = method(values[:, :-18], 18), values[:, -18:]
+                found.append((200 * np.abs(told - came) / (np.abs(told) + np.abs(came))).mean(axis=1))
+
+    took = cpu(run)
+    scores = ", ".join(f"{name} {np.concatenate(found).mean():.2f}" for name, found in errors.items())
+    return [
+        f"| M3, {len(known):,} monthly series, 18 months ahead: sMAPE {scores} (published Theta 13.85) | {took:.1f} s |"
+    ]
+
+
 if __name__ == "__main__":
-    readme.write("forecast speed", ["| work | CPU |", "|---|---|", *draws(), *hazard(), *backtests()])
+    readme.write("forecast speed", ["| work | CPU |", "|---|---|", *draws(), *hazard(), *backtests(), *competition()])

@@ -306,8 +306,6 @@ def test_needed_coverage_is_students_interval_in_logarithms():
 
 
 def test_quotas_of_quarters_and_of_months_add_up_by_rep(tmp_path):
-    from salesops.bridge import coverage
-
     deals, changes = logs([(1, [])])
     (tmp_path / "b").mkdir()
     rows = [{"rep_id": "r1", "period": "2026-Q1", "amount_minor": 1000, "currency": "USD", "kind": "bookings"}]
@@ -317,8 +315,9 @@ def test_quotas_of_quarters_and_of_months_add_up_by_rep(tmp_path):
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["quotas"].schema), tmp_path / "b" / "quotas.parquet")
     book = write(tmp_path / "b", deals, changes)
-    assert coverage._target(book, params(source="x"), periods.parse("2026-Q1")) == (25.0, "")
-    assert coverage._target(book, params(source="x"), periods.parse("2026-Q2")) == (None, "not_for_quarter")
+    assert crm.find_quota(book, periods.parse("2026-Q1")) == (25.0, "")
+    assert crm.find_quota(book, periods.parse("2026-Q2")) == (None, "not_for_quarter")
+    assert crm.find_quota(book, periods.parse("2026-Q1"), pipeline="x") == (None, "one_pipeline")
 
 
 @pytest.mark.slow
