@@ -419,6 +419,7 @@ def test_the_change_is_the_sum_of_its_parts(book):
         assert len(won) and (status[won] == "won").all()
 
 
+@pytest.mark.slow
 def test_the_callers_that_are_planted_are_named(book):
     found = measure(book, params(record_quarters=12))
     planted = json.loads((book.folder / "truth.json").read_text())
