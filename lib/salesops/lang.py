@@ -123,6 +123,15 @@ def dimension(name: str) -> str:
     }[name]
 
 
+def no_quota(why: str) -> str:
+    """Why no target is known; see `crm.find_quota`."""
+    return {
+        "no_quotas": _("the source has no quotas"),
+        "one_pipeline": _("quotas are for all pipelines together"),
+        "not_for_quarter": _("no quota is set for this quarter"),
+    }[why]
+
+
 def points(change: float, *, signed: bool = False) -> str:
     """A difference of two shares in percentage points, without the word."""
     text = numbers.format_decimal(abs(change) * 100, format="0", locale=locale())

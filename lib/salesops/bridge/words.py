@@ -223,12 +223,7 @@ def tiles(found: Pipeline, currency: str) -> list[Tile]:
 
 
 def _no_target(why: str) -> str:
-    return {
-        "no_amounts": _("the source keeps no log of amounts"),
-        "no_quotas": _("the source has no quotas"),
-        "one_pipeline": _("quotas are for all pipelines together"),
-        "not_for_quarter": _("no quota is set for this quarter"),
-    }[why]
+    return _("the source keeps no log of amounts") if why == "no_amounts" else lang.no_quota(why)
 
 
 def tiles_note(found: Pipeline) -> str:

@@ -16,7 +16,6 @@ from salesops.forecast.words import (
     deal_name,
     group_label,
     method_name,
-    no_target,
     percent_signed,
     series_name,
 )
@@ -411,7 +410,10 @@ def need_table(found: Forecast, currency: str) -> Table:
     """What it takes to reach the target."""
     needs = found.needs
     rows = [
-        [_("Target"), lang.money(needs.target, currency) if needs.target is not None else no_target(needs.no_target)]
+        [
+            _("Target"),
+            lang.money(needs.target, currency) if needs.target is not None else lang.no_quota(needs.no_target),
+        ]
     ]
     if needs.target is not None:
         left = needs.target - found.made.booked

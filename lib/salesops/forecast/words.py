@@ -249,20 +249,12 @@ def tiles(found: Forecast, currency: str) -> list[Tile]:
         shown.append(Tile(_("Target"), _money(needs.target, currency), note=_("probability {p}").format(
             p=_chance(needs.chance, len(found.totals)))))  # fmt: skip
     else:
-        shown.append(Tile(_("Target"), lang.NONE, note=no_target(needs.no_target)))
+        shown.append(Tile(_("Target"), lang.NONE, note=lang.no_quota(needs.no_target)))
     calls = found.calls
     if calls.total is not None:
         note = _("without the callers' bias {corrected}").format(corrected=_money(calls.corrected, currency))
         shown.append(Tile(_("Called"), _money(calls.total, currency), note=note))
     return shown
-
-
-def no_target(why: str) -> str:
-    return {
-        "no_quotas": _("the source has no quotas"),
-        "one_pipeline": _("quotas are for all pipelines together"),
-        "not_for_quarter": _("no quota is set for this quarter"),
-    }[why]
 
 
 def tiles_note(found: Forecast) -> str:
