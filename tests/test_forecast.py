@@ -479,9 +479,13 @@ def test_little_is_said_to_be_little(tmp_path, kind, book):
         deals, changes = history(lives)
         shown = write(tmp_path / "b", deals, [] if kind == "bare" else changes)
         asked = params(source="x", period="2026-02", as_of="2026-03-01", segment_by="none")
+    if kind in ("bare", "one", "none_won"):  # no win to learn from: a band of nothing would be false precision
+        with pytest.raises(ValueError, match="nothing can be forecast: no deal"):
+            measure(shown, asked)
+        return
     found = measure(shown, asked)
     low, middle, high = words.band(found)
-    assert np.isfinite([low, middle, high]).all() and low <= middle <= high
+    assert low < high and np.isfinite([low, middle, high]).all() and low <= middle <= high
     assert not len(found.here) or len(found.here) <= 2
     said = words.findings(found, shown.currency)
     assert any("is not known yet" in one.headline for one in said)
@@ -745,3 +749,27 @@ def test_the_combination_is_made_of_both(found):
     past = past.merge(found.topdown.record[["quarter", "combined"]], on="quarter")
     low, high = past[["mean_deals", "combined"]].min(axis=1), past[["mean_deals", "combined"]].max(axis=1)
     assert len(past) == len(found.here) and ((past["mean"] >= low - 1e-6) & (past["mean"] <= high + 1e-6)).all()
+
+
+def _forty(**changed) -> tuple[list[dict], list[dict]]:
+    deals, changes = history([(k % 30, [(5 + k % 20, "stage", 1 + k % 4)]) for k in range(40)])
+    return [deal | changed for deal in deals], changes
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"amount_minor": None}, "nothing can be forecast"),
+        ({"amount_minor": -100}, "nothing can be forecast"),
+        ({"created_at": None}, "has a creation date"),
+        ({"amount_minor": 9 * 10**17}, ""),
+    ],
+)
+def test_odd_books_get_a_page_or_one_reason(tmp_path, changed, says):
+    book = write(tmp_path / "b", *_forty(**changed))
+    asked = params(source="x", period="2026-02", as_of="2026-03-01", segment_by="none", record_quarters=0)
+    if says:
+        with pytest.raises(ValueError, match=says):
+            measure(book, asked)
+    else:
+        assert np.isfinite(words.band(measure(book, asked))).all()

@@ -57,7 +57,7 @@ def measure(book: crm.Book, params: Params) -> Forecast:
     Raises
     ------
     ValueError
-        If the pipeline is not in the book, or no deal is known.
+        If the pipeline is not in the book, no deal is known, or none was ever won with an amount.
     """
     layout = risk.find_layout(book, params)
     calendar = weeks.lay_out(book, params.year_starts)
@@ -71,6 +71,10 @@ def measure(book: crm.Book, params: Params) -> Forecast:
     atoms, history, moments = risk.number_atoms(layout, history, moments)
     made = record.make_all(layout, history, moments, origins, calendar, minor_units=book.minor_units,
                            learn_quarters=params.learn_quarters, n_atoms=len(atoms))  # fmt: skip
+    if not (made[-1].model and made[-1].model.n_won and history.wins["n_paid"].sum()):
+        raise ValueError(
+            f"nothing can be forecast: no deal that was seen open was won with an amount by the end of {book.as_of}"
+        )
     now, scored = made[-1], record.score(made, seed=params.seed)
     past = scored[scored["point"] == NOW].to_dict("records")
     draws, widened = record.draw(now, past, n_draws=params.n_draws, seed=params.seed)
@@ -87,7 +91,7 @@ def measure(book: crm.Book, params: Params) -> Forecast:
         by_months,
         topdown.combine(scored[scored["point"] == NOW], now.mean, by_months),
         record.reliability(made, NOW),
-        _without_top(now, params), _listed(book, layout, now, params), now.model.n_won if now.model else 0,
+        _without_top(now, params), _listed(book, layout, now, params), now.model.n_won,
     )  # fmt: skip
 
 
@@ -147,5 +151,5 @@ def _listed(book: crm.Book, layout: risk.Layout, now: Made, params: Params) -> p
     named = named.select("deal_id", "name", "account", "rep").execute()
     table = table.merge(named, on="deal_id", how="left")
     table["stage_name"] = layout.stages["stage"].to_numpy()[table["stage"].to_numpy(dtype=int)]
-    table["why"] = reasons.of(now, table) if now.model else [[] for _k in table.index]
+    table["why"] = reasons.of(now, table)
     return table[["deal_id", "name", "account", "rep", "stage_name", "expected", "p", "why"]]

@@ -92,6 +92,8 @@ def find_layout(book: crm.Book, params: Params) -> Layout:
     known = book.about["history"] != "current_stage" and book.about.get("stages_dated", True)
     stages = book.stages.filter(_.kind == OPEN).select("pipeline", "stage", "position", "probability").execute()
     present = _deals(book, params, []).select("pipeline").distinct().execute()["pipeline"].tolist()
+    if not present:
+        raise ValueError(f"no deal that is known at the end of {book.as_of} has a creation date")
     stages = stages[stages["pipeline"].isin(present)].sort_values(["pipeline", "position"], kind="stable")
     if not known or stages.empty:
         stages = pd.DataFrame({"pipeline": sorted(present), "stage": "", "position": 0, "probability": np.nan})
@@ -187,7 +189,7 @@ def _wins(rows: ibis.Table) -> pd.DataFrame:
 def _squares(minor: ibis.Value) -> ibis.Value:
     """The exact sum of squares of whole numbers."""
     wide = minor.cast("decimal(19, 0)")
-    return (wide * wide).sum().coalesce(0)
+    return (wide * wide).sum().cast("float64").coalesce(0.0)
 
 
 def _sorted(table: ibis.Table) -> pd.DataFrame:
