@@ -1,6 +1,7 @@
 """Judgement: what reps and managers called, how far off each of them usually is, and what each hand-off added.
 
-A call counts as it stood at a day: the last one made before it for the quarter. Nothing is overwritten.
+A call counts as it stood at a day: the last one made before it for the quarter. Nothing is overwritten. A manager calls
+for all who report to them, directly or through others; who does is taken as it is known now.
 """
 
 from typing import NamedTuple
@@ -13,21 +14,23 @@ from scipy.stats import norm
 
 from salesops import crm, stats
 from salesops.forecast.params import Params
-from salesops.stats import Estimate
+from salesops.forecast.weeks import NOW
+from salesops.stats import Estimate, scores
 from salesops.stats.shrinkage import pool_means
 
 OPEN_CATEGORIES = ("commit", "most_likely", "best_case", "pipeline")  # each with all before it, and what is booked
 LEAST_CALLS = 4  # quarters that a caller was there for
-LEAST_CALLERS = 3
+LEAST_CALLERS = 3  # of a level
 
 
 class Calls(NamedTuple):
-    """callers : rep_id, name, n (past quarters), bias (Estimate of call over booked less 1, drawn to the common one;
-    None where there are too few), spread (relative standard deviation around it), p (of no bias, adjusted), now (their
-    call of this quarter; NaN where none), corrected (the same without the bias). total, corrected : calls of this
-    quarter together, both ways; None where nobody called. n_now : callers of them. record : quarter, point, actual,
-    called, corrected, n: what the calls of past quarters added up to. categories : category, n, amount (whole units,
-    with all before it and what is booked). commit : precision and recall of deals in commit at this day of past
+    """callers : rep_id, name, level (0 reps, 1 their managers, 2 the managers of those), n (past quarters), bias
+    (Estimate of call over booked less 1, drawn to the common one of the level; None where there are too few), spread
+    (relative standard deviation around it), p (of no bias, adjusted), now (their call of this quarter; NaN where none),
+    corrected (the same without the bias). total, corrected : calls of this quarter together, both ways, of the lowest
+    level that called; None where nobody did. n_now : callers of them. record : quarter, point, level, called, n: what
+    the calls of past quarters added up to. totals : level -> what it calls now. categories : category, n, amount (whole
+    units, with all before it and what is booked). commit : precision and recall of deals in commit at this day of past
     quarters, as Estimates of shares; None where no deal ever was, or categories are on no log.
     """
 
@@ -36,6 +39,7 @@ class Calls(NamedTuple):
     corrected: float | None
     n_now: int
     record: pd.DataFrame
+    totals: dict[int, float]
     categories: pd.DataFrame
     precision: Estimate | None
     recall: Estimate | None
@@ -45,26 +49,27 @@ def measure(book: crm.Book, params: Params, origins: pd.DataFrame, made: list) -
     """What was called at each moment of `origins` (by its number `week`), against what was booked by the callers."""
     called, booked = _read(book, params, origins)
     now = made[-1]
-    past = _pairs(called, booked, origins, now.point)
-    callers = _callers(book, past)
-    mine = called[called["week"] == origins["week"].iloc[-1]].set_index("rep_id")["amount"]
-    callers["now"] = callers["rep_id"].map(mine).astype("float64")
+    callers = _callers(book, _pairs(called, booked, origins, now.point))
+    mine = called[called["week"] == origins["week"].iloc[-1]]
+    callers["now"] = callers["rep_id"].map(mine.set_index("rep_id")["amount"]).astype("float64")
     callers["corrected"] = [
         row.now if row.bias is None else row.now / (1 + row.bias.value) for row in callers.itertuples()
     ]
-    known = callers["now"].notna()
-    unknown = mine[~mine.index.isin(callers["rep_id"])]
-    total = float(mine.sum()) if len(mine) else None
-    corrected = float(callers.loc[known, "corrected"].sum() + unknown.sum()) if len(mine) else None
+    totals = mine.groupby("level")["amount"].sum().to_dict()
+    lowest = mine[mine["level"] == min(totals, default=0)].set_index("rep_id")["amount"]
+    known = callers.set_index("rep_id")["corrected"].reindex(lowest.index)
     return Calls(
-        callers, total, corrected, len(mine), _record(called, booked, origins), _categories(now),
-        *_commit([one for one in made[:-1] if one.point == now.point]),
+        callers, float(lowest.sum()) if len(lowest) else None,
+        float(known.fillna(lowest).sum()) if len(lowest) else None, len(lowest), _record(called, origins), totals,
+        _categories(now), *_commit([one for one in made[:-1] if one.point == now.point]),
     )  # fmt: skip
 
 
 def _read(book: crm.Book, params: Params, origins: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The last call of each caller at each moment, and what each had booked by each quarter's end; whole units."""
-    empty = pd.DataFrame({"week": [], "rep_id": [], "amount": []}).astype({"week": "int64", "rep_id": "str"})
+    """The last call of each caller at each moment with the caller's level, and what each had booked by each quarter's
+    end, managers with all below them; whole units."""
+    empty = pd.DataFrame({"week": [], "rep_id": [], "amount": [], "level": []})
+    empty = empty.astype({"week": "int64", "rep_id": "str", "level": "int64"})
     if not book.has("forecast_calls") or params.pipeline:
         return empty, empty.rename(columns={"week": "quarter"}).astype({"quarter": "str"})
     calls = book.forecast_calls.filter(_.category.isnull() | (_.category == "commit"))
@@ -88,34 +93,57 @@ def _read(book: crm.Book, params: Params, origins: pd.DataFrame) -> tuple[pd.Dat
     )
     for table in (called, own):
         table["amount"] = table.pop("minor").astype("float64") / book.minor_units
-    return called, own
+    reports = book.reps.filter(_.manager_id.notnull()).select("rep_id", "manager_id").execute()
+    above = find_managers(dict(zip(reports["rep_id"], reports["manager_id"], strict=True)))
+    levels: dict[str, int] = {}
+    for managers in above.values():
+        for height, manager in enumerate(managers, 1):
+            levels[manager] = max(levels.get(manager, 0), height)
+    called["level"] = called["rep_id"].map(levels).fillna(0).astype("int64")
+    under = own.assign(rep_id=own["rep_id"].map(lambda rep: [rep, *above.get(rep, ())])).explode("rep_id")
+    return called, under.groupby(["quarter", "rep_id"], as_index=False)["amount"].sum()
+
+
+def find_managers(reports_to: dict[str, str]) -> dict[str, list[str]]:
+    """By rep, their manager, that one's manager, and so on; a circle ends where it would begin anew."""
+    above = {}
+    for rep in reports_to:
+        chain = [rep]
+        while (manager := reports_to.get(chain[-1])) and manager not in chain:
+            chain.append(manager)
+        above[rep] = chain[1:]
+    return above
 
 
 def _pairs(called: pd.DataFrame, booked: pd.DataFrame, origins: pd.DataFrame, point: int) -> pd.DataFrame:
-    """Quarter, rep_id, call, actual: the calls of a point of past quarters and what was booked."""
+    """Quarter, rep_id, level, call, actual: the calls of a point of past quarters and what was booked."""
     at = origins.loc[(origins["point"] == point), ["week", "quarter"]].iloc[:-1]
     pairs = called.merge(at, on="week").rename(columns={"amount": "call"})
-    pairs = pairs.merge(booked.rename(columns={"amount": "actual"}), on=["quarter", "rep_id"], how="left")
-    return pairs.fillna({"actual": 0.0})
+    actual = booked[["quarter", "rep_id", "amount"]].rename(columns={"amount": "actual"})
+    return pairs.merge(actual, on=["quarter", "rep_id"], how="left").fillna({"actual": 0.0})
 
 
 def _callers(book: crm.Book, past: pd.DataFrame) -> pd.DataFrame:
-    """Each caller's bias on the logarithm, drawn to that of all by how much callers differ beyond their own scatter."""
+    """Each caller's bias on the logarithm, drawn to that of their level by how much callers differ beyond their own
+    scatter."""
     usable = past[(past["call"] > 0) & (past["actual"] > 0)]
-    logs = usable.assign(log=np.log(usable["call"] / usable["actual"])).groupby("rep_id")["log"]
+    logs = usable.assign(log=np.log(usable["call"] / usable["actual"])).groupby(["level", "rep_id"])["log"]
     table = logs.agg(n="count", mean="mean", spread="std").reset_index()
     enough = table["n"] >= LEAST_CALLS
     table["bias"], table["p"] = None, np.nan
-    if enough.sum() >= LEAST_CALLERS:
-        mine = table[enough]
+    for _level, mine in table[enough].groupby("level"):
+        if len(mine) < LEAST_CALLERS:
+            continue
         weights = mine["n"] - 1
         scatter = float(np.sqrt((mine["spread"] ** 2 * weights).sum() / weights.sum()))
-        pooled = pool_means(mine["mean"].to_numpy(), scatter / np.sqrt(mine["n"].to_numpy()))
-        table.loc[enough, "bias"] = [
+        errors = scatter / np.sqrt(mine["n"])
+        pooled = pool_means(mine["mean"].to_numpy(), errors.to_numpy())
+        table.loc[mine.index, "bias"] = [
             Estimate(*(float(np.expm1(x)) for x in one[:3]), int(n)) for one, n in zip(pooled, mine["n"], strict=True)
         ]
-        z = mine["mean"].abs() / (scatter / np.sqrt(mine["n"]))
-        table.loc[enough, "p"] = stats.adjust_for_any(2 * norm.sf(z.to_numpy()))
+        table.loc[mine.index, "p"] = 2 * norm.sf((mine["mean"].abs() / errors).to_numpy())
+    tested = table["p"].notna()
+    table.loc[tested, "p"] = stats.adjust_for_any(table.loc[tested, "p"].to_numpy())
     table["spread"] = np.sqrt(np.expm1(table["spread"] ** 2))
     names = book.reps.select("rep_id", "name").execute().set_index("rep_id")["name"]
     table["name"] = table["rep_id"].map(names).fillna(table["rep_id"])
@@ -123,12 +151,49 @@ def _callers(book: crm.Book, past: pd.DataFrame) -> pd.DataFrame:
     return table.assign(order=order).sort_values(["order", "rep_id"], ignore_index=True).drop(columns=["order", "mean"])
 
 
-def _record(called: pd.DataFrame, booked: pd.DataFrame, origins: pd.DataFrame) -> pd.DataFrame:
-    """What the calls of past quarters added up to, by point."""
-    sums = called.groupby("week")["amount"].agg(called="sum", n="count").reset_index()
-    ended = booked.groupby("quarter")["amount"].sum().rename("by_callers").reset_index()
-    table = origins[["week", "quarter", "point"]].merge(sums, on="week").merge(ended, on="quarter")
-    return table.drop(columns="week")
+def _record(called: pd.DataFrame, origins: pd.DataFrame) -> pd.DataFrame:
+    """What the calls of past quarters added up to, by point and level."""
+    sums = called.groupby(["week", "level"])["amount"].agg(called="sum", n="count").reset_index()
+    return origins[["week", "quarter", "point"]].iloc[:-1].merge(sums, on="week").drop(columns="week")
+
+
+def hand_offs(here: pd.DataFrame, called: Calls) -> pd.DataFrame:
+    """Forecast value added: what each hand-off made better or worse, on the quarters that all of them told.
+
+    step ("naive": the quarter before; "model"; then a level of callers, as text), n, wape, gain (the naive one's
+    WAPE less this), closer (quarters in which it was closer than the step before). Empty where nobody called, or
+    in fewer than `LEAST_CALLS` quarters.
+
+    Parameters
+    ----------
+    here : quarter, actual, mean and mean_last_quarter of past forecasts at today's point.
+
+    References
+    ----------
+    Gilliland (2010), The Business Forecasting Deal, chapter 4.
+    """
+    columns = ["step", "n", "wape", "gain", "closer"]
+    if "mean_last_quarter" not in here:
+        return pd.DataFrame(columns=columns)
+    table = here[["quarter", "actual", "mean_last_quarter", "mean"]].dropna()
+    table = table.set_axis(["quarter", "actual", "naive", "model"], axis=1)
+    point = called.record[called.record["point"] == NOW]
+    levels = []
+    for level, mine in point.groupby("level"):
+        both = table.merge(mine[["quarter", "called"]].rename(columns={"called": str(level)}), on="quarter")
+        if len(both) >= LEAST_CALLS:
+            table, levels = both, [*levels, str(level)]
+    if not levels:
+        return pd.DataFrame(columns=columns)
+    rows, before = [], None
+    naive = scores.wape(table["naive"], table["actual"])
+    for step in ("naive", "model", *levels):
+        error = scores.wape(table[step], table["actual"])
+        off = (table[step] - table["actual"]).abs()
+        closer = None if before is None else int((off < before).sum())
+        rows.append((step, len(table), error, None if error is None else naive - error, closer))
+        before = off
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _categories(now) -> pd.DataFrame:

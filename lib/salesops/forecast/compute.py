@@ -22,10 +22,11 @@ class Forecast(NamedTuple):
     """weeks : the calendar. layout : what codes stand for. made : today's forecast. totals : draws of the quarter's
     total, whole units. quantiles : unit, value ("" is the whole), booked, mean, and one column for each of `LEVELS`.
     record : see `record.score`. widened : by which the record widened today's band. change : since an earlier forecast
-    of the quarter, or None where there is none. calls, needs, topdown, combination : see their modules. reliability :
-    of the chances of single deals at today's point. without_top : P10, P50, P90 if the deal that is expected to bring
-    most is not won; None without any. deals : open deals, most expected first: deal_id, name, account, rep,
-    stage_name, expected (amount if won), p, why (list of (factor, points)). n_won : wins that chances are learnt from.
+    of the quarter, or None where there is none. calls, hand_offs, needs, topdown, combination : see their modules.
+    reliability : of the chances of single deals at today's point. without_top : P10, P50, P90 if the deal that is
+    expected to bring most is not won; None without any. deals : open deals, most expected first: deal_id, name,
+    account, rep, stage_name, expected (amount if won), p, why (list of (factor, points)). n_won : wins that chances are
+    learnt from.
     """
 
     weeks: Weeks
@@ -37,6 +38,7 @@ class Forecast(NamedTuple):
     widened: float
     change: change.Change | None
     calls: calls.Calls
+    hand_offs: pd.DataFrame
     needs: needs.Needs
     topdown: topdown.TopDown
     combination: topdown.Combination | None
@@ -76,20 +78,21 @@ def measure(book: crm.Book, params: Params) -> Forecast:
             f"nothing can be forecast: no deal that was seen open was won with an amount by the end of {book.as_of}"
         )
     now, scored = made[-1], record.score(made, seed=params.seed)
-    past = scored[scored["point"] == NOW].to_dict("records")
-    draws, widened = record.draw(now, past, n_draws=params.n_draws, seed=params.seed)
+    here = scored[scored["point"] == NOW]
+    draws, widened = record.draw(now, here.to_dict("records"), n_draws=params.n_draws, seed=params.seed)
     totals = draws.sum(axis=1) + now.booked
     part = {"region": params.region, "team": params.team}
     target, no_target = crm.find_quota(book, calendar.target, **part, pipeline=params.pipeline)
     target, no_target = (params.target, "") if params.target else (target, no_target)
     booked = moments.booked[moments.booked["week"] == origins["week"].iloc[-1]]
+    called = calls.measure(book, params, origins, made)
     by_months = topdown.measure(book, params, calendar, params.record_quarters)
     return Forecast(
         calendar, layout, now, totals, _quantiles(layout, atoms, draws, booked), scored, widened,
-        _change(spans, made, origins), calls.measure(book, params, origins, made),
+        _change(spans, made, origins), called, calls.hand_offs(here, called),
         needs.measure(now, totals, target, no_target, crm.count_reps(book, **part), calendar.days_left / 7, params),
         by_months,
-        topdown.combine(scored[scored["point"] == NOW], now.mean, by_months),
+        topdown.combine(here, now.mean, by_months),
         record.reliability(made, NOW),
         _without_top(now, params), _listed(book, layout, now, params), now.model.n_won,
     )  # fmt: skip

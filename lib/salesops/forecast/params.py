@@ -2,7 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from salesops import settings
+from pydantic import field_validator
+
+from salesops import settings, workdays
 from salesops.crm.tables import UNBANDED
 from salesops.settings import option
 
@@ -24,4 +26,12 @@ class Params(settings.Params):
         "hours that a rep needs for a deal from its first day to its last", unit="hours", gt=0, le=1000
     )
     hours_a_week: float = option("hours that a rep has for deals", unit="hours a week", gt=0, le=100)
+    working_days: str = option(
+        "country whose working days months are compared by, as RU, US or DE-BY; blank takes months as they are"
+    )
     listed: int = option("deals listed on the page", unit="deals", ge=0, le=200)
+
+    @field_validator("working_days")
+    @classmethod
+    def _is_a_calendar(cls, value: str) -> str:
+        return workdays.checked(value)

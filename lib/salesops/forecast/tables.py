@@ -7,8 +7,8 @@ from salesops import lang
 from salesops.findings import Table
 from salesops.forecast.compute import Forecast
 from salesops.forecast.record import METHODS
+from salesops.forecast.topdown import LEAST_RECORD, LEAST_WEIGHTS, SEASONED
 from salesops.forecast.topdown import METHODS as METHODS_OF_SERIES
-from salesops.forecast.topdown import SEASONED
 from salesops.forecast.weeks import NOW
 from salesops.forecast.words import (
     FEW_RECORDS,
@@ -103,6 +103,8 @@ def point_table(found: Forecast) -> Table | None:
                 lang.count(len(mine)),
                 lang.percent(scores.wape(mine["mean"], mine["actual"]), 1),
                 _signed_share(scores.bias(mine["mean"], mine["actual"])),
+                _mase(found, mine, "mean"),
+                lang.percent(_pinball(mine), 1),
                 f"{lang.count(inside.sum())} / {lang.count(len(mine))}",
                 f"{lang.count(alone.sum())} / {lang.count(len(mine))}",
                 *(_skill(mine, one) for one in ("crm", "stage_week")),
@@ -110,18 +112,38 @@ def point_table(found: Forecast) -> Table | None:
         )
     if not rows:
         return None
-    columns = [_("Weeks before the end"), _("Forecasts"), "WAPE", _("Bias"), _("Inside the 80% band"),
-               _("Inside, were deals independent"), _("CRPS below that of CRM stage probabilities"),
+    columns = [_("Weeks before the end"), _("Forecasts"), "WAPE", _("Bias"), "MASE", _("Pinball"),
+               _("Inside the 80% band"), _("Inside, were deals independent"),
+               _("CRPS below that of CRM stage probabilities"),
                _("CRPS below that of shares by stage and week")]  # fmt: skip
     notes = [
         _(
-            "WAPE: sum of absolute errors over the sum of what came. CRPS "
+            "WAPE: sum of absolute errors over the sum of what came. MASE: mean absolute error "
+            "over that of taking the quarter "
+            "before; below 1 is better than that. Pinball: what P10, P50 and P90 lose on average,"
+            " in parts of what came. CRPS "
             "scores the whole distribution; below by 20% is a fifth "
             "better. A common shock that moves all deals of a quarter "
             "together is in the band, and left out in the column beside it."
         )
     ]
-    return Table(_("The record by week"), columns, rows, [True] * 8, notes=notes)
+    return Table(_("The record by week"), columns, rows, [True] * 10, notes=notes)
+
+
+def _mase(found: Forecast, rows: pd.DataFrame, told: str) -> str:
+    """Scaled by what taking the quarter before would have missed in the quarters of the record."""
+    quarters = found.record.drop_duplicates("quarter").sort_values("quarter")["actual"]
+    return lang.decimal(scores.mase(rows[told], rows["actual"], quarters), 2)
+
+
+def _pinball(rows: pd.DataFrame) -> float | None:
+    lost = [
+        scores.pinball(getattr(row, name), level, row.actual)
+        for row in rows.itertuples()
+        for name, level in (("low", 0.1), ("middle", 0.5), ("high", 0.9))
+    ]
+    whole = rows["actual"].mean()
+    return float(np.mean(lost)) / whole if whole else None
 
 
 def _signed_share(share: float | None) -> str:
@@ -176,9 +198,10 @@ def method_table(found: Forecast, currency: str) -> Table:
         rows.append([
             method_name(method), lang.money(value, currency), lang.count(len(past)),
             lang.percent(scores.wape(past["told"], past["actual"]), 1) if known else lang.NONE,
-            _signed_share(scores.bias(past["told"], past["actual"])) if known else lang.NONE, method_means(method),
+            _signed_share(scores.bias(past["told"], past["actual"])) if known else lang.NONE,
+            _mase(found, past, "told") if known else lang.NONE, method_means(method),
         ])  # fmt: skip
-    columns = [_("Method"), _("Says now"), _("Past forecasts"), "WAPE", _("Bias"), _("What it is")]
+    columns = [_("Method"), _("Says now"), _("Past forecasts"), "WAPE", _("Bias"), "MASE", _("What it is")]
     notes = []
     if found.combination is not None:
         text = _(
@@ -186,7 +209,7 @@ def method_table(found: Forecast, currency: str) -> Table:
             "forecasts ask for; each of those with the weight of the others."
         )
         notes.append(text.format(weight=lang.percent(found.combination.weight)))
-    return Table(_("Methods beside each other"), columns, rows, [False] + [True] * 4 + [False],
+    return Table(_("Methods beside each other"), columns, rows, [False] + [True] * 5 + [False],
                  [True] + [False] * (len(rows) - 1), notes)  # fmt: skip
 
 
@@ -196,7 +219,8 @@ def _past(found: Forecast, method: str) -> pd.DataFrame:
         return found.combination.record.rename(columns={"mean": "told"})
     if method == "called":
         mine = found.calls.record
-        mine = mine.loc[mine["point"] == NOW, ["quarter", "called"]].rename(columns={"called": "told"})
+        mine = mine[(mine["point"] == NOW) & (mine["level"] == mine["level"].min())]
+        mine = mine[["quarter", "called"]].rename(columns={"called": "told"})
         return found.here[["quarter", "actual"]].merge(mine, on="quarter")
     column = f"mean_{method}" if method else "mean"
     if column not in found.here:
@@ -228,13 +252,14 @@ def series_table(found: Forecast, currency: str) -> Table | None:
     top = found.topdown
     if not top.quarter:
         return None
-    rows, past = [], top.record
-    known = len(past) >= FEW_RECORDS
-    for method in METHODS_OF_SERIES:
-        error = scores.wape(past[method], past["actual"]) if known else None
-        off = scores.bias(past[method], past["actual"]) if known else None
-        rows.append([series_name(method), lang.money(top.quarter[method], currency), lang.count(len(past)),
-                     lang.percent(error, 1), _signed_share(off)])  # fmt: skip
+    rows = []
+    for method in (one for one in METHODS_OF_SERIES if one in top.quarter):
+        past = top.record.loc[top.record[method].notna(), ["actual", method]].astype("float64")
+        known = len(past) >= FEW_RECORDS
+        weight = lang.percent(top.weights[method]) if method in top.weights else lang.NONE
+        rows.append([series_name(method), lang.money(top.quarter[method], currency), weight, lang.count(len(past)),
+                     lang.percent(scores.wape(past[method], past["actual"]), 1) if known else lang.NONE,
+                     _signed_share(scores.bias(past[method], past["actual"])) if known else lang.NONE])  # fmt: skip
     notes = [
         ngettext(
             "From {n} whole month of won amounts; {known} of the quarter's are known and count as they are.",
@@ -243,12 +268,18 @@ def series_table(found: Forecast, currency: str) -> Table | None:
         ).format(n=lang.count(top.n_months), known=lang.count(top.n_known))
     ]
     if top.band is not None:
-        text = _("Both together, 80% band as wide as its past errors: {low} to {high}.")
+        text = _("Together, 80% band as wide as its past errors: {low} to {high}.")
         notes.append(text.format(low=lang.money(top.band[0], currency), high=lang.money(top.band[1], currency)))
+    if top.weights:
+        text = _(
+            "Together: weights alike below {n} past forecasts, by their errors from then on; a fitted model "
+            "counts from {least} past forecasts on, where it erred no more than the same months a year before."
+        )
+        notes.append(text.format(n=lang.count(LEAST_WEIGHTS), least=lang.count(LEAST_RECORD)))
     if top.n_months < SEASONED:
-        notes.append(_("Less than two years: no season can be told."))
-    columns = [_("Method"), _("Says now"), _("Past forecasts"), "WAPE", _("Bias")]
-    return Table(_("The quarter by the months before it"), columns, rows, [False] + [True] * 4,
+        notes.append(_("Less than two years: no season can be told, and no model is fitted."))
+    columns = [_("Method"), _("Says now"), _("Weight"), _("Past forecasts"), "WAPE", _("Bias")]
+    return Table(_("The quarter by the months before it"), columns, rows, [False] + [True] * 5,
                  [True] + [False] * (len(rows) - 1), notes)  # fmt: skip
 
 
@@ -340,11 +371,11 @@ def factor_name(factor: str, dimension: str) -> str:
 
 def caller_table(found: Forecast, currency: str) -> Table | None:
     """What each caller called, and how far off they usually are."""
-    calls = found.calls
-    if not len(calls.callers):
+    called = found.calls
+    if not len(called.callers):
         return None
     rows, hot = [], []
-    known = calls.callers[calls.callers["now"].notna()]
+    known = called.callers[called.callers["now"].notna()]
     known = known[[one is not None for one in known["bias"]]]
     order = known["p"].sort_values(kind="stable").index[:SHOWN_CALLERS]
     for row in known.loc[order].itertuples():
@@ -360,7 +391,7 @@ def caller_table(found: Forecast, currency: str) -> Table | None:
     notes = [
         _(
             "Bias: call over what the caller booked, less one, at this "
-            "point of past quarters; drawn to that of all callers as far as "
+            "point of past quarters; drawn to that of all callers of the same level as far as "
             "they cannot be told apart. Spread: relative standard "
             "deviation. Quarters without any call or booking are left out."
         )
@@ -371,14 +402,56 @@ def caller_table(found: Forecast, currency: str) -> Table | None:
     return Table(_("Callers and their bias"), columns, rows, [False] + [True] * 7, hot, notes)
 
 
+def hand_off_table(found: Forecast, currency: str) -> Table | None:
+    """What each hand-off, from the naive forecast to the managers' calls, made better or worse."""
+    steps = found.hand_offs
+    if not len(steps):
+        return None
+    rows = []
+    for row in steps.itertuples():
+        closer = lang.NONE if not lang.known(row.closer) else f"{lang.count(row.closer)} / {lang.count(row.n)}"
+        gain = lang.NONE if row.step == "naive" or row.gain is None else lang.points(row.gain, signed=True)
+        now = found.calls.totals.get(int(row.step)) if row.step.isdigit() else _said_now(found, row.step)
+        rows.append([_step_name(row.step), lang.money(now, currency), lang.percent(row.wape, 1), gain, closer])
+    columns = [
+        _("Hand-off"),
+        _("Says now"),
+        "WAPE",
+        _("Better than the naive one by, points"),
+        _("Closer than the step before"),
+    ]
+    notes = [
+        ngettext(
+            "On the {n} quarter that all of them told, at this point of it. "
+            "What is better by a few points in few quarters may be luck.",
+            "On the {n} quarters that all of them told, at this point of "
+            "each. What is better by a few points in few quarters may be luck.",
+            int(steps["n"].iloc[0]),
+        ).format(n=lang.count(steps["n"].iloc[0]))
+    ]
+    return Table(_("What each hand-off added"), columns, rows, [False] + [True] * 4, notes=notes)
+
+
+def _said_now(found: Forecast, step: str) -> float | None:
+    return found.made.mean if step == "model" else found.made.usual.get("last_quarter", (None,))[0]
+
+
+def _step_name(step: str) -> str:
+    names = {
+        "naive": _("naive: the quarter before"), "model": method_name(""), "0": _("called by reps"),
+        "1": _("called by their managers"),
+    }  # fmt: skip
+    return names.get(step) or _("called by managers of level {level}").format(level=lang.count(int(step)))
+
+
 def _between(found: Estimate) -> str:
     return f"{percent_signed(found.low)} … {percent_signed(found.high)}"
 
 
 def category_table(found: Forecast, currency: str) -> Table | None:
     """The reps' categories, cumulative as CRMs show them."""
-    calls = found.calls
-    if not len(calls.categories):
+    called = found.calls
+    if not len(called.categories):
         return None
     names = {
         "closed": _("Closed"), "commit": _("Commit"), "most_likely": _("Most likely"), "best_case": _("Best case"),
@@ -386,20 +459,20 @@ def category_table(found: Forecast, currency: str) -> Table | None:
     }  # fmt: skip
     rows = [
         [names[row.category], lang.NONE if np.isnan(row.n) else lang.count(row.n), lang.money(row.amount, currency)]
-        for row in calls.categories.itertuples()
+        for row in called.categories.itertuples()
     ]
     notes = [_("Each with all above it, of open deals due in the quarter; amounts are not weighted.")]
-    if calls.precision is not None:
+    if called.precision is not None:
         text = _(
             "Of deals in commit on this day of past quarters {precision} ({interval}) were won in the quarter, n = {n}."
         )
-        notes.append(text.format(precision=lang.rate(calls.precision), interval=lang.interval(calls.precision),
-                                 n=lang.count(calls.precision.n)))  # fmt: skip
-    if calls.recall is not None:
+        notes.append(text.format(precision=lang.rate(called.precision), interval=lang.interval(called.precision),
+                                 n=lang.count(called.precision.n)))  # fmt: skip
+    if called.recall is not None:
         text = _("Of the open deals that were won in it, {recall} ({interval}) were in commit, n = {n}.")
         notes.append(
             text.format(
-                recall=lang.rate(calls.recall), interval=lang.interval(calls.recall), n=lang.count(calls.recall.n)
+                recall=lang.rate(called.recall), interval=lang.interval(called.recall), n=lang.count(called.recall.n)
             )
         )
     columns = [_("Category"), _("Deals"), _("Amount, {currency}").format(currency=currency)]

@@ -314,9 +314,12 @@ def method_name(method: str) -> str:
 
 def series_name(method: str) -> str:
     return {
-        "combined": _("Theta and damped trend together"),
+        "combined": _("together"),
         "theta": _("Theta"),
         "damped": _("damped trend"),
+        "ets": _("ETS with a damped trend (statsmodels)"),
+        "sarimax": _("SARIMAX, the airline model (statsmodels)"),
+        "components": _("unobserved components (statsmodels)"),
         "seasonal_naive": _("the same months a year before"),
     }[method]
 

@@ -62,8 +62,10 @@ def _quotas(booked: pd.DataFrame, reps: pd.DataFrame, rng: np.random.Generator) 
 
 
 def _calls(booked: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
-    """A weekly commit of each rep: what the quarter became, times the caller's bias, times noise that shrinks."""
+    """A weekly commit of each rep: what the quarter became, times the caller's bias, times noise that shrinks; and an
+    hour later one of each manager for the team, who errs by as much as a rep does and has no bias."""
     who = callers(reps)
+    of_managers = rng.spawn(1)[0]
     bias = pd.Series(1.0, index=booked.index)
     bias[who["sandbagger"]], bias[who["optimist"]] = plan.sandbagger_factor, plan.optimist_factor
     rows = []
@@ -76,19 +78,22 @@ def _calls(booked: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.
             if called < START or called >= END:
                 continue
             noise = rng.lognormal(0, 0.35 * (1 - week / WEEKS) + 0.05, len(booked))
-            amount = np.round(booked[name] * pace * bias * noise, -3).astype("int64")
-            rows.append(
-                pd.DataFrame(
-                    {
-                        "rep_id": booked.index,
-                        "period": name,
-                        "category": "commit",
-                        "amount_minor": amount.to_numpy(),
-                        "currency": "USD",
-                        "called_at": called,
-                    }
+            own = booked[name] * pace
+            teams = own.groupby(reps.set_index("rep_id")["manager_id"].reindex(own.index)).sum()
+            scatter = of_managers.lognormal(0, 0.35 * (1 - week / WEEKS) + 0.05, len(teams))
+            for amounts, at in ((own * bias * noise, called), (teams * scatter, called + pd.Timedelta(hours=1))):
+                rows.append(
+                    pd.DataFrame(
+                        {
+                            "rep_id": amounts.index,
+                            "period": name,
+                            "category": "commit",
+                            "amount_minor": np.round(amounts, -3).astype("int64").to_numpy(),
+                            "currency": "USD",
+                            "called_at": at,
+                        }
+                    )
                 )
-            )
     return pd.concat(rows, ignore_index=True)
 
 
