@@ -1,5 +1,6 @@
 """The forecast: chances against path sums, draws against exact distributions, a record no later day can change."""
 
+import datetime as dt
 import functools
 import json
 import re
@@ -390,8 +391,6 @@ def changed_later(tmp_path, book, day: str):
 @pytest.mark.slow
 def test_nothing_that_is_learnt_later_changes_a_forecast(book, tmp_path, day="2026-05-20"):
     """The strongest test of all: the future made otherwise, and not one number differs."""
-    import datetime as dt
-
     asked = params(period=day[:7], as_of=day, record_quarters=3)
     one, other = (
         crm.Book(book.folder, dt.date.fromisoformat(day)),
@@ -458,6 +457,47 @@ def test_managers_call_for_all_below_them(book):
     assert booked[booked["rep_id"] == "M-EMEA 1"].set_index("quarter")["amount"].to_dict() == pytest.approx(
         own.to_dict()
     )
+
+
+def test_calls_are_those_of_the_part_and_of_the_quarter(book, tmp_path):
+    """A region's page has its reps' calls and those of managers whose teams are wholly in it; quarters are named by the
+    calendar, whatever the fiscal year."""
+    whole = measure(book, params(record_quarters=1))
+    log = book.forecast_calls.filter(book.forecast_calls.period == "2026-Q4").execute()
+    last = log.sort_values("called_at").groupby("rep_id")["amount_minor"].last() / 100
+    reps = book.reps.execute()
+    mine = reps.loc[reps["region"] == "LatAm", "rep_id"]
+    part = crm.open("sample", as_of="2026-10-31", region="LatAm")
+    got = measure(part, params(region="LatAm", record_quarters=1))
+    assert got.calls.total == pytest.approx(last.reindex(mine).sum())
+    assert got.calls.totals[1] == pytest.approx(last[last.index.str.startswith("M-LatAm")].sum())
+    assert got.calls.total < whole.calls.total / 2
+    fiscal = measure(book, params(year_starts=4, record_quarters=1))
+    assert fiscal.weeks.target.name == "2026-Q3"
+    assert (fiscal.calls.total, fiscal.needs.target) == (whole.calls.total, whole.needs.target)
+    odd = measure(book, params(year_starts=2, record_quarters=1))
+    assert odd.calls.total is None and odd.needs.target is None and odd.needs.no_target == "not_for_quarter"
+    assert periods.calendar_name(periods.parse("2026-Q1", year_starts=2)) == ""
+
+
+def test_no_page_breaks_where_nobody_has_called_yet():
+    early = crm.open("sample", as_of="2025-12-31")
+    found = measure(early, params(period="2025-12", as_of="2025-12-31", record_quarters=6))
+    assert found.calls.total is None and len(found.calls.callers)
+    assert tables.caller_table(found, "USD") is None
+
+
+def test_a_forecast_of_nothing_says_nothing_of_the_shock():
+    known = [np.array([2.0, -1.0]), np.array([3.0, 2.0]), np.array([1.0, 4.0])]
+    more = [np.append(one, 0.0) for one in known]
+    assert simulate.judge_shock(*more).chances == pytest.approx(simulate.judge_shock(*known).chances)
+
+
+def test_the_shock_does_not_move_the_mean():
+    p = np.array([0.02, 0.3, 0.97])
+    shock = simulate.Shock(np.eye(len(simulate.SHOCKS))[100], 0)  # a size of one
+    values = shock.levels(simulate.LEVELS)
+    assert expit(simulate._centred(p, values) + values[:, None]).mean(axis=0) == pytest.approx(p, abs=1e-6)
 
 
 def test_every_hand_off_is_judged_on_the_same_quarters():
@@ -529,7 +569,7 @@ def test_little_is_said_to_be_little(tmp_path, kind, book):
     assert low < high and np.isfinite([low, middle, high]).all() and low <= middle <= high
     assert not len(found.here) or len(found.here) <= 2
     said = words.findings(found, shown.currency)
-    assert any("is not known yet" in one.headline for one in said)
+    assert any("such forecasts are is not known" in one.headline for one in said)
     if kind != "short":
         assert "which is few" in said[0].detail
     for one in everything(found, shown.currency):
@@ -740,13 +780,29 @@ def test_the_quarter_by_its_months_is_what_the_months_say(found, book):
     won = deals[deals["status"] == "won"]
     months = won.groupby(won["closed_at"].dt.to_period("M"))["amount_minor"].sum() / 100
     months = months[months.index >= "2023-11"]
-    assert (top.n_months, top.n_known) == (36, 1)
+    assert top.n_months == 36
     assert top.quarter["seasonal_naive"] == pytest.approx(months["2026-10"] + months["2025-11"] + months["2025-12"])
     past = top.record.set_index("quarter")
     assert past.loc["2026-Q2", "actual"] == pytest.approx(months["2026-04":"2026-06"].sum())
+    # Sixty-one days before the end of June is the thirtieth of April.
     told = series.theta(months[:"2026-04"].to_numpy()[None], 2).forecasts.sum() + months["2026-04"]
     assert past.loc["2026-Q2", "theta"] == pytest.approx(told)
     assert top.band[0] < top.quarter["combined"] < top.band[1]
+
+
+def test_what_is_booked_and_the_days_left_bound_the_forecast_by_months(book):
+    """Ten days before the end of September: what is booked, and a third of what September would be."""
+    early = crm.open("sample", as_of="2026-09-20")
+    got = measure(early, params(period="2026-09", as_of="2026-09-20", record_quarters=1)).topdown
+    won = early.deals.filter(early.deals.status == "won").execute()
+    months = won.groupby(won["closed_at"].dt.to_period("M"))["amount_minor"].sum()["2023-11":"2026-08"] / 100
+    booked = won[won["closed_at"] >= "2026-07-01"]["amount_minor"].sum() / 100
+    ahead = series.theta(months.to_numpy()[None], 1).forecasts[0, 0]
+    assert got.quarter["theta"] == pytest.approx(booked + ahead / 3)
+    assert min(got.quarter.values()) >= booked
+    assert topdown._ahead(pd.Index([dt.date(2026, 7, 1)]), dt.date(2026, 7, 31), dt.date(2026, 9, 30)) == [
+        (dt.date(2026, 8, 1), dt.date(2026, 8, 31)), (dt.date(2026, 9, 1), dt.date(2026, 9, 30)),
+    ]  # fmt: skip
 
 
 @pytest.mark.real_data
@@ -786,19 +842,23 @@ def test_months_are_weighted_by_their_record():
     assert list(weights) == ["theta", "damped", "ets"] and sum(weights.values()) == pytest.approx(1)
     drawn = [1 / 3 + (share - 1 / 3) * 40 / 48 for share in (4 / 9, 1 / 9, 4 / 9)]
     assert list(weights.values()) == pytest.approx(drawn, abs=0.1)
-    assert topdown.weigh(table.iloc[:7], names) == dict.fromkeys(["theta", "damped", "ets"], 1 / 3)
-    assert topdown.weigh(table.iloc[:4], names) == dict.fromkeys(["theta", "damped"], 1 / 2)
+    assert topdown.weigh(table.iloc[:7], names) == dict.fromkeys(["theta", "damped"], 1 / 2)
 
 
 def test_months_are_compared_by_their_working_days(book):
     """In the United States November 2026 has 19 working days and November 2025 had 18, December 22 both times."""
-    asked = params(working_days="US")
     calendar = weeks.lay_out(book, 1)
-    top, plain = (topdown.measure(book, one, calendar, 0) for one in (asked, params()))
-    booked = topdown._months(book, asked)
-    last = booked.to_numpy()[[-12, -11]]
-    assert plain.quarter["seasonal_naive"] == pytest.approx(booked.iloc[-1] + last.sum())
-    assert top.quarter["seasonal_naive"] == pytest.approx(booked.iloc[-1] + last[0] / 18 * 19 + last[1])
+    origins = weeks.origins(book, calendar, record.POINTS, 0)
+    booked = pd.Series(5.0, index=origins["week"])
+    top, plain = (
+        topdown.measure(book, params(working_days=country), calendar, origins, booked, pd.Series(dtype="float64"))
+        for country in ("US", "")
+    )
+    last = topdown._months(book, params()).to_numpy()[[-12, -11]]
+    assert plain.quarter["seasonal_naive"] == pytest.approx(5 + last.sum())
+    assert top.quarter["seasonal_naive"] == pytest.approx(5 + last[0] / 18 * 19 + last[1])
+    assert topdown._working_days(dt.date(2026, 11, 21), dt.date(2026, 11, 30), "US") == 5
+    assert topdown._working_days(dt.date(2026, 11, 21), dt.date(2026, 11, 30), "") == pytest.approx(1 / 3)
 
 
 @pytest.mark.real_data

@@ -82,6 +82,12 @@ def year_ago(period: Period) -> Period:
     return _span(add_months(period.first_on, -12), period.n_months)
 
 
+def calendar_name(quarter: Period) -> str:
+    """What a quarter is called by the calendar, 2026-Q4, whatever its fiscal year; blank where it is none of it."""
+    first = quarter.first_on
+    return f"{first.year}-Q{first.month // 3 + 1}" if first.month % 3 == 1 else ""
+
+
 def quarter_of(day: dt.date, year_starts: int = 1) -> Period:
     """The quarter that a day belongs to; quarters count from the fiscal year's first month."""
     into = (day.month - year_starts) % 12

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def find_quota(
     book: Book, quarter: periods.Period, *, region: str = "", team: str = "", pipeline: str = ""
 ) -> tuple[float | None, str]:
-    """The quota of a quarter (whole units), else those of its months together; of the reps of a region or team.
+    """The quota of a quarter (whole units), else those of its months together; of the reps of a region or team. Periods
+    are named by the calendar, whatever the fiscal year.
 
     None with the reason where there is none: `no_quotas`, `one_pipeline` (quotas are for all of them),
     `not_for_quarter`.
@@ -31,12 +32,13 @@ def find_quota(
             reps = book.reps.filter(book.reps[name] == wanted).select("rep_id")
             quotas = quotas.semi_join(reps, "rep_id")
     months = [f"{periods.add_months(quarter.first_on, k):%Y-%m}" for k in range(3)]
-    quotas = quotas.filter(_.period.isin([quarter.name, *months]))
+    name = periods.calendar_name(quarter)
+    quotas = quotas.filter(_.period.isin([name, *months]))
     table = quotas.group_by("rep_id", "period").agg(minor=_.amount_minor.sum()).execute()
     total = 0
     for _rep, own in table.groupby("rep_id"):
         found = dict(zip(own["period"], own["minor"], strict=True))
-        total += found.get(quarter.name, sum(found.values()))  # a rep has one for the quarter, or one for each month
+        total += found.get(name, sum(found.values()))  # a rep has one for the quarter, or one for each month
     return (float(total) / book.minor_units, "") if len(table) else (None, "not_for_quarter")
 
 

@@ -178,7 +178,7 @@ TABLES = {
             ("rep_id", "period", "kind"),
             (
                 C("rep_id", "id", "the rep", needed=True),
-                C("period", "text", "2026-10, 2026-Q4 or 2026", needed=True),
+                C("period", "text", "2026-10, 2026-Q4 or 2026, by the calendar", needed=True),
                 C("amount", "money", "the quota", needed=True),
                 C("currency", "text", "ISO 4217 code"),
                 C("kind", "choice", "what counts", allowed=("bookings", "revenue")),
@@ -190,7 +190,7 @@ TABLES = {
             ("rep_id", "period", "category", "called_at"),
             (
                 C("rep_id", "id", "the caller", needed=True),
-                C("period", "text", "the period called", needed=True),
+                C("period", "text", "the period called: 2026-Q4, by the calendar", needed=True),
                 C("category", "choice", "the category called", allowed=CATEGORIES),
                 C("amount", "money", "the amount called", needed=True),
                 C("currency", "text", "ISO 4217 code"),

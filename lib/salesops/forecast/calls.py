@@ -1,7 +1,8 @@
 """Judgement: what reps and managers called, how far off each of them usually is, and what each hand-off added.
 
 A call counts as it stood at a day: the last one made before it for the quarter. Nothing is overwritten. A manager calls
-for all who report to them, directly or through others; who does is taken as it is known now.
+for all who report to them, directly or through others; who does is taken as it is known now. Quarters are called for by
+their calendar names.
 """
 
 from typing import NamedTuple
@@ -10,9 +11,9 @@ import ibis
 import numpy as np
 import pandas as pd
 from ibis import _
-from scipy.stats import norm
+from scipy.stats import t
 
-from salesops import crm, stats
+from salesops import crm, periods, stats
 from salesops.forecast.params import Params
 from salesops.forecast.weeks import NOW
 from salesops.stats import Estimate, scores
@@ -73,8 +74,9 @@ def _read(book: crm.Book, params: Params, origins: pd.DataFrame) -> tuple[pd.Dat
     if not book.has("forecast_calls") or params.pipeline:
         return empty, empty.rename(columns={"week": "quarter"}).astype({"quarter": "str"})
     calls = book.forecast_calls.filter(_.category.isnull() | (_.category == "commit"))
-    moments = ibis.memtable(origins[["week", "quarter", "at"]].astype({"at": "datetime64[us]"}))
-    known = calls.join(moments, [calls.period == moments.quarter, calls.called_at < moments.at])
+    names = [periods.calendar_name(periods.quarter_of(day, params.year_starts)) for day in origins["due_by"]]
+    moments = ibis.memtable(origins[["week", "at"]].assign(called=names).astype({"at": "datetime64[us]"}))
+    known = calls.join(moments, [calls.period == moments.called, calls.called_at < moments.at])
     last = known.group_by("week", "rep_id").agg(minor=_.amount_minor.argmax(_.called_at))
     called = last.order_by("week", "rep_id").execute()
     deals = book.deals.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
@@ -93,13 +95,22 @@ def _read(book: crm.Book, params: Params, origins: pd.DataFrame) -> tuple[pd.Dat
     )
     for table in (called, own):
         table["amount"] = table.pop("minor").astype("float64") / book.minor_units
-    reports = book.reps.filter(_.manager_id.notnull()).select("rep_id", "manager_id").execute()
+    reps = book.reps.select("rep_id", "manager_id", "region", "team").execute()
+    reports = reps[reps["manager_id"].notna()]
     above = find_managers(dict(zip(reports["rep_id"], reports["manager_id"], strict=True)))
     levels: dict[str, int] = {}
     for managers in above.values():
         for height, manager in enumerate(managers, 1):
             levels[manager] = max(levels.get(manager, 0), height)
     called["level"] = called["rep_id"].map(levels).fillna(0).astype("int64")
+    if params.region or params.team:
+        inside = (reps["region"] == params.region) | (not params.region)
+        inside &= (reps["team"] == params.team) | (not params.team)
+        theirs = set(reps.loc[inside, "rep_id"])
+        # A manager counts where all who report to them do: what others called for is no call for this part.
+        mixed = {one for rep in reps.loc[~inside, "rep_id"] for one in above.get(rep, ())}
+        theirs = (theirs | {one for rep in theirs for one in above.get(rep, ())}) - mixed
+        called = called[called["rep_id"].isin(theirs)]
     under = own.assign(rep_id=own["rep_id"].map(lambda rep: [rep, *above.get(rep, ())])).explode("rep_id")
     return called, under.groupby(["quarter", "rep_id"], as_index=False)["amount"].sum()
 
@@ -141,7 +152,7 @@ def _callers(book: crm.Book, past: pd.DataFrame) -> pd.DataFrame:
         table.loc[mine.index, "bias"] = [
             Estimate(*(float(np.expm1(x)) for x in one[:3]), int(n)) for one, n in zip(pooled, mine["n"], strict=True)
         ]
-        table.loc[mine.index, "p"] = 2 * norm.sf((mine["mean"].abs() / errors).to_numpy())
+        table.loc[mine.index, "p"] = 2 * t.sf((mine["mean"].abs() / errors).to_numpy(), weights.sum())
     tested = table["p"].notna()
     table.loc[tested, "p"] = stats.adjust_for_any(table.loc[tested, "p"].to_numpy())
     table["spread"] = np.sqrt(np.expm1(table["spread"] ** 2))

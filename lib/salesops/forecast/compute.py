@@ -8,10 +8,10 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
-from salesops.forecast import calls, change, needs, reasons, record, risk, simulate, topdown, weeks
+from salesops.forecast import calls, change, needs, reasons, record, risk, topdown, weeks
 from salesops.forecast.params import Params
 from salesops.forecast.record import Made
-from salesops.forecast.weeks import EARLIER, NOW, Weeks
+from salesops.forecast.weeks import EARLIER, END, NOW, Weeks
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 ALL_DEALS = 10**9  # to list
@@ -86,15 +86,17 @@ def measure(book: crm.Book, params: Params) -> Forecast:
     target, no_target = (params.target, "") if params.target else (target, no_target)
     booked = moments.booked[moments.booked["week"] == origins["week"].iloc[-1]]
     called = calls.measure(book, params, origins, made)
-    by_months = topdown.measure(book, params, calendar, params.record_quarters)
+    won = moments.booked.groupby("week")["amount"].sum().reindex(origins["week"], fill_value=0.0)
+    came = origins[origins["point"] == END].set_index("quarter")["week"].map(won)
+    by_months = topdown.measure(book, params, calendar, origins, won, came)
     return Forecast(
-        calendar, layout, now, totals, _quantiles(layout, atoms, draws, booked), scored, widened,
+        calendar, layout, now, totals, _quantiles(layout, atoms, now, draws, booked), scored, widened,
         _change(spans, made, origins), called, calls.hand_offs(here, called),
         needs.measure(now, totals, target, no_target, crm.count_reps(book, **part), calendar.days_left / 7, params),
         by_months,
         topdown.combine(here, now.mean, by_months),
         record.reliability(made, NOW),
-        _without_top(now, params), _listed(book, layout, now, params), now.model.n_won,
+        _without_top(now, here, params), _listed(book, layout, now, params), now.model.n_won,
     )  # fmt: skip
 
 
@@ -105,38 +107,41 @@ def _before(calendar: Weeks) -> dt.date | None:
     return max(month, opening) if calendar.as_of > opening else None
 
 
-def _quantiles(layout: risk.Layout, atoms: pd.DataFrame, draws: np.ndarray, booked: pd.DataFrame) -> pd.DataFrame:
+def _quantiles(
+    layout: risk.Layout, atoms: pd.DataFrame, now: Made, draws: np.ndarray, booked: pd.DataFrame
+) -> pd.DataFrame:
     """Quantiles of the whole and of every unit, from the same draws; the parts' means sum to the whole's."""
     by_atom = booked.groupby("atom")["amount"].sum().reindex(range(len(atoms)), fill_value=0.0).to_numpy()
-    rows = []
+    means, rows = by_atom + now.part.means, []
     for unit in ("", *layout.units):
         values = atoms[unit] if unit else pd.Series("", index=atoms.index)
         for value in sorted(values.unique()):
             mine = (values == value).to_numpy()
             total = draws[:, mine].sum(axis=1) + by_atom[mine].sum()
             cuts = np.quantile(total, LEVELS)
-            rows.append((unit, value, by_atom[mine].sum(), total.mean(), *cuts))
+            rows.append((unit, value, by_atom[mine].sum(), means[mine].sum(), *cuts))
     return pd.DataFrame(rows, columns=["unit", "value", "booked", "mean", *LEVELS])
 
 
 def _change(spans: risk.Spans, made: list[Made], origins: pd.DataFrame) -> change.Change | None:
-    before = next((one for one in made if one.point == EARLIER), None)
+    before = next((one for one in made if (one.point, one.quarter) == (EARLIER, made[-1].quarter)), None)
     if before is None:
         return None
-    rows = origins[(origins["point"] == EARLIER) | (origins.index == origins.index[-1])]
+    rows = origins.iloc[-2:]
     booked = risk.read_booked(spans, rows)
     sides = [booked[booked["week"] == week].set_index("deal_id")["amount"] for week in rows["week"]]
     return change.compare(before, made[-1], *sides)
 
 
-def _without_top(now: Made, params: Params) -> tuple[float, float, float] | None:
+def _without_top(now: Made, here: pd.DataFrame, params: Params) -> tuple[float, float, float] | None:
     """The band of the quarter if the deal expected to bring most is not won."""
     if not len(now.deals):
         return None
     worth = now.part.p * now.part.amounts
     p = now.part.p.copy()
     p[int(worth.argmax())] = 0.0
-    draws = simulate.roll_up(now.part._replace(p=p).whole(), now.shock, n_draws=params.n_draws, seed=params.seed)
+    rest = now._replace(part=now.part._replace(p=p).whole())
+    draws, _widened = record.draw(rest, here.to_dict("records"), n_draws=params.n_draws, seed=params.seed)
     return tuple(float(x) for x in np.quantile(draws.sum(axis=1) + now.booked, record.QUANTILES))
 
 

@@ -19,7 +19,12 @@ class Params(settings.Params):
     )
     target: float = option("amount to book in the quarter; 0 takes the quotas", ge=0)
     learn_quarters: int = option("quarters that chances are learnt from", unit="quarters", ge=2, le=40)
-    record_quarters: int = option("past quarters that are forecast again for the record", unit="quarters", ge=0, le=20)
+    record_quarters: int = option(
+        "past quarters that are forecast again for the record, which chances and bands are corrected by",
+        unit="quarters",
+        ge=0,
+        le=20,
+    )
     n_draws: int = option("draws of the simulation", unit="draws", ge=1000, le=100_000)
     seed: int = option("where the random numbers begin", ge=0, le=2**31 - 1)
     hours_a_deal: float = option(

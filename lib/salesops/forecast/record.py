@@ -12,7 +12,7 @@ import pandas as pd
 from salesops import stats
 from salesops.forecast import hazard, simulate, unborn
 from salesops.forecast.risk import History, Layout, Moments
-from salesops.forecast.weeks import EARLIER, END, N_WEEKS, NOW, Weeks
+from salesops.forecast.weeks import EARLIER, END, N_WEEKS, Weeks
 from salesops.stats import scores
 
 POINTS = (13, 10, 7, 4, 1)  # weeks before a quarter's end
@@ -109,7 +109,8 @@ def _learn(layout: Layout, history: History, coded: hazard.Coded, origin, learn_
 
 
 def _make(layout, history, arrivals, weeks, origin, deals, model, ended, known, booked, actual, minor_units) -> Made:
-    past = [one for one in ended if one.point == (NOW if origin.point == EARLIER else origin.point)]
+    opening = origin.point == EARLIER and origin.left == N_WEEKS - 1 and origin.part == 1
+    past = [one for one in ended if one.point == (POINTS[0] if opening else origin.point)]
     come = unborn.recent_patterns(arrivals, origin.number)
     patterns = np.unique(np.concatenate([deals[["group", "size", "pushes"]].to_numpy(dtype=int), come]), axis=0)
     amounts, spread = _amounts(history, origin.number, deals, minor_units)
@@ -240,7 +241,7 @@ def score(made: list[Made], *, seed: int) -> pd.DataFrame:
     """
     rows = []
     for one in made:
-        if one.point == END or one.actual != one.actual:
+        if one.point in (END, EARLIER) or one.actual != one.actual:
             continue
         past = [row for row in rows if row["point"] == one.point]
         one = one._replace(part=one.part.whole())
@@ -308,7 +309,6 @@ def draw(one: Made, past: list[dict], *, n_draws: int, seed: int) -> tuple[np.nd
     ]
     rank = min(int(np.ceil((len(off) + 1) * BAND)), len(off)) - 1
     factor = max(float(np.sort(off)[rank]), 1.0)
-    middle = np.median(draws.sum(axis=1))
     total = draws.sum(axis=1, keepdims=True)
-    wanted = np.maximum(middle + factor * (total - middle), 0)
+    wanted = np.maximum(total.mean() + factor * (total - total.mean()), 0)
     return draws * np.divide(wanted, total, out=np.ones_like(total), where=total > 0), factor

@@ -7,7 +7,7 @@ from salesops import lang
 from salesops.findings import Table
 from salesops.forecast.compute import Forecast
 from salesops.forecast.record import METHODS
-from salesops.forecast.topdown import LEAST_RECORD, LEAST_WEIGHTS, SEASONED
+from salesops.forecast.topdown import LEAST_WEIGHTS, SEASONED
 from salesops.forecast.topdown import METHODS as METHODS_OF_SERIES
 from salesops.forecast.weeks import NOW
 from salesops.forecast.words import (
@@ -37,6 +37,10 @@ def unit_table(found: Forecast, unit: str, currency: str) -> Table | None:
         hot.append(row["unit"] == "")
     columns = [lang.dimension(unit), _("Booked"), _("Mean"), "P10", "P50", "P90"]
     notes = [_("All from the same draws: means sum to the whole; quantiles need not, for not all fall low together.")]
+    if found.without_top is not None and len(found.deals):
+        text = _("Without {name}, which is expected to bring most: P10 {low}, P50 {middle}, P90 {high}.")
+        low, middle, high = (lang.money(one, currency) for one in found.without_top)
+        notes.append(text.format(name=deal_name(found.deals.iloc[0]), low=low, middle=middle, high=high))
     return Table(_("The quarter by {unit}").format(unit=lang.dimension(unit).lower()), columns, rows,
                  [False] + [True] * 5, hot, notes)  # fmt: skip
 
@@ -204,11 +208,17 @@ def method_table(found: Forecast, currency: str) -> Table:
     columns = [_("Method"), _("Says now"), _("Past forecasts"), "WAPE", _("Bias"), "MASE", _("What it is")]
     notes = []
     if found.combination is not None:
-        text = _(
-            "By deals and by months together: {weight} of the first, as past "
-            "forecasts ask for; each of those with the weight of the others."
-        )
-        notes.append(text.format(weight=lang.percent(found.combination.weight)))
+        if len(found.combination.record) < LEAST_WEIGHTS:
+            text = _(
+                "By deals and by months together: half of each, for fewer than {n} past forecasts"
+                " say nothing of weights."
+            )
+        else:
+            text = _(
+                "By deals and by months together: {weight} of the first, as past forecasts ask "
+                "for; each of those with the weight that those before it asked for."
+            )
+        notes.append(text.format(weight=lang.percent(found.combination.weight), n=lang.count(LEAST_WEIGHTS)))
     return Table(_("Methods beside each other"), columns, rows, [False] + [True] * 5 + [False],
                  [True] + [False] * (len(rows) - 1), notes)  # fmt: skip
 
@@ -262,20 +272,24 @@ def series_table(found: Forecast, currency: str) -> Table | None:
                      _signed_share(scores.bias(past[method], past["actual"])) if known else lang.NONE])  # fmt: skip
     notes = [
         ngettext(
-            "From {n} whole month of won amounts; {known} of the quarter's are known and count as they are.",
-            "From {n} whole months of won amounts; {known} of the quarter's are known and count as they are.",
+            "From {n} whole month of won amounts. What is booked counts as it is; months to come, and the days left of "
+            "the running one, are forecast.",
+            "From {n} whole months of won amounts. What is booked counts as it is; months to "
+            "come, and the days left of "
+            "the running one, are forecast.",
             top.n_months,
-        ).format(n=lang.count(top.n_months), known=lang.count(top.n_known))
+        ).format(n=lang.count(top.n_months))
     ]
     if top.band is not None:
         text = _("Together, 80% band as wide as its past errors: {low} to {high}.")
         notes.append(text.format(low=lang.money(top.band[0], currency), high=lang.money(top.band[1], currency)))
     if top.weights:
         text = _(
-            "Together: weights alike below {n} past forecasts, by their errors from then on; a fitted model "
-            "counts from {least} past forecasts on, where it erred no more than the same months a year before."
+            "Together: weights alike below {n} past forecasts, by their errors from then on; from"
+            " then on, too, a fitted "
+            "model counts, where it erred no more than the same months a year before."
         )
-        notes.append(text.format(n=lang.count(LEAST_WEIGHTS), least=lang.count(LEAST_RECORD)))
+        notes.append(text.format(n=lang.count(LEAST_WEIGHTS)))
     if top.n_months < SEASONED:
         notes.append(_("Less than two years: no season can be told, and no model is fitted."))
     columns = [_("Method"), _("Says now"), _("Weight"), _("Past forecasts"), "WAPE", _("Bias")]
@@ -376,7 +390,7 @@ def caller_table(found: Forecast, currency: str) -> Table | None:
         return None
     rows, hot = [], []
     known = called.callers[called.callers["now"].notna()]
-    known = known[[one is not None for one in known["bias"]]]
+    known = known[known["bias"].notna()]
     order = known["p"].sort_values(kind="stable").index[:SHOWN_CALLERS]
     for row in known.loc[order].itertuples():
         rows.append([

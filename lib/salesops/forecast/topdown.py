@@ -1,9 +1,11 @@
 """Top-down: what the quarter would bring by the months before it, whatever is known of its deals.
 
-Months that have ended count as they were; the others are forecast by their own past, for each working day where a
-country's are given. The same is done again for earlier quarters, with as many months known.
+What is booked counts as it is; the months to come, and the days left of the running one, are forecast by the months
+that have ended, for each working day where a country's are given. The same is done again for earlier quarters at the
+same day.
 """
 
+import datetime as dt
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from ibis import _
 from salesops import crm, periods, workdays
 from salesops.forecast import series
 from salesops.forecast.params import Params
-from salesops.forecast.weeks import Weeks
+from salesops.forecast.weeks import NOW, Weeks
 
 TICK = 900  # seconds; every time zone's months begin on one
 LEAST_MONTHS = 6
@@ -22,57 +24,83 @@ LEAST_WEIGHTS = 8  # past forecasts, from which on weights are taken from them; 
 LEAST_RECORD = 5  # past quarters, below which no band is told
 BAND = 0.8
 ALWAYS = ("theta", "damped")  # in the combination whatever their record is
-MODELS = ("ets", "sarimax", "components")  # in it, where their record is long enough and no worse than the naive one's
+MODELS = ("ets", "sarimax", "components")  # in it, where their record is long and no worse than the naive one's
 METHODS = ("combined", *ALWAYS, *MODELS, "seasonal_naive")
 
 
 class TopDown(NamedTuple):
-    """n_months : that are known whole. n_known : of them in the quarter. quarter : method -> amount (whole units);
+    """n_months : that are known whole. quarter : method -> amount (whole units);
     empty where fewer than `LEAST_MONTHS` are known. weights : method -> weight in `combined`. band : of 80 %, of
     `combined`, as wide as its past errors; None where they are too few. record : quarter, actual, and the forecast of
     each method (NaN where it had none)."""
 
     n_months: int
-    n_known: int
     quarter: dict[str, float]
     weights: dict[str, float]
     band: tuple[float, float] | None
     record: pd.DataFrame
 
 
-def measure(book: crm.Book, params: Params, weeks: Weeks, n_quarters: int) -> TopDown:
-    """The quarter by its months, and the same for earlier quarters."""
+def measure(
+    book: crm.Book, params: Params, weeks: Weeks, origins: pd.DataFrame, booked: pd.Series, actuals: pd.Series
+) -> TopDown:
+    """The quarter by its months, and the same for earlier quarters.
+
+    Parameters
+    ----------
+    origins : the days on which, see `weeks.origins`. booked : what was won in the quarter by each, by its number
+    `week`. actuals : what each quarter brought, by its name.
+    """
     months = _months(book, params)
-    target = weeks.target
-    n_known = int(((months.index >= target.first_on) & (months.index <= target.last_on)).sum())
-    values, days = months.to_numpy(), _working_days(months.index, params.working_days)
     columns, rows = ["quarter", "actual", *METHODS], []
-    if len(values) < LEAST_MONTHS:
-        return TopDown(len(values), n_known, {}, {}, None, pd.DataFrame(columns=columns))
-    quarter, ends = target, []
-    for _back in range(n_quarters):
-        quarter = periods.quarter_of(periods.days_after(quarter.first_on, -1), weeks.year_starts)
-        first = periods.months_between(months.index[0], quarter.first_on)
-        if first + n_known < LEAST_MONTHS:
-            break
-        ends.append((quarter.name, first, values[first : first + 3].sum()))
-    for name, first, actual in ends[::-1]:  # the earliest first, for each is combined by those before it
-        told, _weights = _quarter(values[: first + n_known], days, n_known, pd.DataFrame(rows, columns=columns))
-        rows.append((name, actual, *(told.get(method, np.nan) for method in METHODS)))
+    ends = [periods.days_after(periods.add_months(month, 1), -1) for month in months.index]
+    now, weights = {}, {}
+    for origin in origins[origins["point"] == NOW].itertuples():
+        known = months[[end <= origin.on for end in ends]]
+        if len(known) < LEAST_MONTHS:
+            continue
+        ahead = _ahead(known.index, origin.on, origin.due_by)
+        days = [_working_days(first, last, params.working_days) for first, last in _whole(known.index)]
+        still = [_working_days(*span, params.working_days) for span in ahead]
+        told, weights = _quarter(
+            known.to_numpy(), np.array(days), np.array(still), float(booked.get(origin.week, 0.0)),
+            pd.DataFrame(rows, columns=columns),
+        )  # fmt: skip
+        if origin.quarter == weeks.target.name:
+            now = told
+        else:
+            rows.append((origin.quarter, actuals[origin.quarter], *(told.get(method, np.nan) for method in METHODS)))
     record = pd.DataFrame(rows, columns=columns)
-    now, weights = _quarter(values, days, n_known, record)
-    return TopDown(len(values), n_known, now, weights, _band(record, now), record)
+    return TopDown(len(months), now, weights if now else {}, _band(record, now, booked), record)
+
+
+def _whole(months: pd.Index) -> list[tuple[dt.date, dt.date]]:
+    return [(month, periods.days_after(periods.add_months(month, 1), -1)) for month in months]
+
+
+def _ahead(known: pd.Index, on: dt.date, until: dt.date) -> list[tuple[dt.date, dt.date]]:
+    """First and last day of each month after the known ones up to a day; of the running one, only what is to come."""
+    first, spans = periods.add_months(known[-1], 1), []
+    while first <= until:
+        last = periods.days_after(periods.add_months(first, 1), -1)
+        spans.append((max(first, periods.days_after(on, 1)), last))
+        first = periods.days_after(last, 1)
+    return spans
+
+
+def _working_days(first: dt.date, last: dt.date, calendar: str) -> float:
+    """Working days of a month or of a part of it; the part itself where no calendar is given."""
+    if calendar:
+        return float(workdays.count(first, last, calendar))
+    return ((last - first).days + 1) / last.day
 
 
 def _quarter(
-    known: np.ndarray, days: np.ndarray, n_known: int, record: pd.DataFrame
+    known: np.ndarray, days: np.ndarray, ahead: np.ndarray, booked: float, record: pd.DataFrame
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The quarter's amount by each method that can tell it, `n_known` of its months being the last ones known, and the
-    weights of those that are combined by their `record`."""
-    booked, steps = float(known[len(known) - n_known :].sum()), 3 - n_known
-    if not steps:
-        return dict.fromkeys(("combined", *ALWAYS, "seasonal_naive"), booked), {}
-    daily, ahead = known / days[: len(known)], days[len(known) : len(known) + steps]
+    """The quarter's amount by each method that can tell it, what is booked with it, and the weights of those that are
+    combined by their `record`. days, ahead : of the known months, and of what is to come."""
+    daily, steps = known / np.maximum(days, 1e-9), len(ahead)
     told = {name: method(daily[None], steps)[0] for name, method in series.METHODS.items()}
     if len(known) >= SEASONED:
         from salesops.forecast import models  # statsmodels' models take a while to import, and most histories are short
@@ -87,7 +115,7 @@ def _quarter(
 def weigh(record: pd.DataFrame, methods: list[str]) -> dict[str, float]:
     """The weights of methods in their combination: alike, or by their past errors where there are enough of them.
 
-    A model is left out where it has fewer than `LEAST_RECORD` past forecasts, or erred more than the same months of a
+    A model is left out where it has fewer than `LEAST_WEIGHTS` past forecasts, or erred more than the same months of a
     year before. From `LEAST_WEIGHTS` on, weights are as one over the mean squared error (Bates & Granger 1969,
     Operational Research Quarterly 20, 451-468), drawn to equal ones.
 
@@ -101,7 +129,7 @@ def weigh(record: pd.DataFrame, methods: list[str]) -> dict[str, float]:
         name
         for name in methods
         if name in ALWAYS
-        or (errors[name].count() >= LEAST_RECORD
+        or (errors[name].count() >= LEAST_WEIGHTS
             and (errors[name] ** 2).mean() <= (naive[errors[name].notna()] ** 2).mean())
     ]  # fmt: skip
     both = errors[kept].dropna()
@@ -112,29 +140,19 @@ def weigh(record: pd.DataFrame, methods: list[str]) -> dict[str, float]:
     return dict(zip(kept, weights.tolist(), strict=True))
 
 
-def _working_days(months: pd.Index, calendar: str) -> np.ndarray:
-    """Working days of each month and of the quarter after the last; ones where no calendar is given."""
-    ahead = [periods.add_months(months[-1], k) for k in (1, 2, 3)] if len(months) else []
-    if not calendar:
-        return np.ones(len(months) + len(ahead))
-    return np.array([
-        max(workdays.count(day, periods.days_after(periods.add_months(day, 1), -1), calendar), 1)
-        for day in [*months, *ahead]
-    ], dtype="float64")  # fmt: skip
-
-
-def _band(record: pd.DataFrame, now: dict[str, float]) -> tuple[float, float] | None:
-    """Around today's forecast, as far as past ones were off in four of five cases (split conformal)."""
+def _band(record: pd.DataFrame, now: dict[str, float], booked: pd.Series) -> tuple[float, float] | None:
+    """Around today's forecast, as far as past ones were off in four of five cases (split conformal); what is booked
+    is sure."""
     if len(record) < LEAST_RECORD or not now:
         return None
     off = np.sort(np.abs(np.log(record["combined"].clip(lower=1) / record["actual"].clip(lower=1))))
     factor = float(np.exp(off[min(int(np.ceil((len(off) + 1) * BAND)), len(off)) - 1]))
-    return now["combined"] / factor, now["combined"] * factor
+    return max(now["combined"] / factor, float(booked.iloc[-1])), now["combined"] * factor
 
 
 class Combination(NamedTuple):
     """Of the forecast by deals and that by months. weight : of the one by deals. mean : today's. record : quarter,
-    actual, mean: of past quarters, each with the weight that the others ask for."""
+    actual, mean: of past quarters, each with the weight that those before it ask for."""
 
     weight: float
     mean: float
@@ -152,7 +170,7 @@ def combine(by_deals: pd.DataFrame, mean: float, top: TopDown) -> Combination | 
         return None
     both = by_deals[["quarter", "actual", "mean"]].merge(top.record[["quarter", "combined"]], on="quarter")
     errors = both[["mean", "combined"]].sub(both["actual"], axis=0).to_numpy()
-    weights = [_weight(np.delete(errors, k, axis=0)) for k in range(len(errors))]
+    weights = [_weight(errors[:k]) for k in range(len(errors))]
     told = [w * a + (1 - w) * b for w, (a, b) in zip(weights, both[["mean", "combined"]].to_numpy(), strict=True)]
     weight = _weight(errors)
     now = weight * mean + (1 - weight) * top.quarter["combined"]
@@ -164,7 +182,7 @@ def _weight(errors: np.ndarray) -> float:
     a half where they are too few to say."""
     n = len(errors)
     apart = float(((errors[:, 0] - errors[:, 1]) ** 2).sum())
-    if n < LEAST_WEIGHTS - 1 or not apart:  # one is left out of each
+    if n < LEAST_WEIGHTS or not apart:
         return 0.5
     best = float(errors[:, 1] @ (errors[:, 1] - errors[:, 0])) / apart
     return 0.5 + (min(max(best, 0.0), 1.0) - 0.5) * n / (n + LEAST_WEIGHTS)

@@ -104,10 +104,18 @@ def _origin(book: crm.Book, weeks: Weeks, quarter: periods.Period, point: int, o
 
 
 def with_day(book: crm.Book, weeks: Weeks, table: pd.DataFrame, on: dt.date) -> pd.DataFrame:
-    """`origins` with one more, of the target at an earlier day, before the last."""
-    row = pd.DataFrame([(len(table) - 1, *_origin(book, weeks, weeks.target, EARLIER, on))], columns=ORIGIN)
-    last = table.iloc[[-1]].assign(week=len(table))
-    return pd.concat([table.iloc[:-1], row, last], ignore_index=True)
+    """`origins` with an earlier day of the target, before the last, and the same day of each earlier quarter, which it
+    is judged by; the opening of a quarter is among `origins` already."""
+    before, rows = (weeks.target.last_on - on).days, []
+    for row in table.itertuples(index=False):
+        if row.point == NOW and row.quarter != weeks.target.name and on >= weeks.target.first_on:
+            quarter = periods.quarter_of(row.due_by, weeks.year_starts)
+            day = max(periods.days_after(quarter.last_on, -before), periods.days_after(quarter.first_on, -1))
+            rows.append((0, *_origin(book, weeks, quarter, EARLIER, day)))
+        if row.quarter == weeks.target.name:
+            rows.append((0, *_origin(book, weeks, weeks.target, EARLIER, on)))
+        rows.append(tuple(row))
+    return pd.DataFrame(rows, columns=ORIGIN).assign(week=range(len(rows)))
 
 
 def season(left: int) -> int:

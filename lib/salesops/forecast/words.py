@@ -87,7 +87,9 @@ def _target(found: Forecast, currency: str) -> list[Finding]:
     detail = _("For {wanted} it would take {n} new deals more in the coming week than usual, worth {amount}.").format(
         **words
     )
-    if needs.room is not None:
+    if needs.room is not None and needs.room >= needs.new_deals:
+        detail += " " + _("The reps have hours for all of them.")
+    elif needs.room is not None:
         text = _("The reps have hours for {room} of them; with these it would be {reachable}.")
         detail += " " + text.format(room=lang.count(needs.room), reachable=_chance(needs.reachable, len(found.totals)))
     return [Finding(tone, headline, detail)]
@@ -105,7 +107,7 @@ def _chance(p: float, n_draws: int) -> str:
 def _record(found: Forecast) -> list[Finding]:
     here = found.here
     if len(here) < FEW_RECORDS:
-        text = _("How good such forecasts are is not known yet: {n} could be made again for earlier quarters")
+        text = _("How good such forecasts are is not known: {n} were made again for earlier quarters, which is too few")
         return [Finding("warn", text.format(n=lang.count(len(here))))]
     inside = int(((here["actual"] >= here["low"]) & (here["actual"] <= here["high"])).sum())
     words = {
@@ -192,6 +194,7 @@ def _callers(found: Forecast) -> list[Finding]:
     table = found.calls.callers
     known = table[[one is not None for one in table["bias"]]] if len(table) else table
     sure = known[known["p"] < 0.05] if len(known) else known
+    sure = sure[[one.low > 0 or one.high < 0 for one in sure["bias"]]] if len(sure) else sure
     said = []
     for low in (True, False):
         mine = sure[[(one.value < 0) == low for one in sure["bias"]]] if len(sure) else sure
