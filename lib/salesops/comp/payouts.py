@@ -1,0 +1,430 @@
+"""What people are paid, exactly: plans, credits, quotas and payments in; lines with their whole derivation out.
+
+Everything is computed in fractions and rounded once for each line, so the order of credits and of files does not
+matter. A month's lines depend only on what was known at its end: computing a later month leaves them as they were.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+
+from salesops import periods
+from salesops.comp import curves, draws, spans
+from salesops.comp.plans import SPANS, Component, Plan, Spiff
+from salesops.comp.records import ONE, ZERO, Cancellation, Credit, Line, Payment, Person, Step, round_money
+from salesops.comp.spans import Span
+from salesops.problems import BadInput
+
+
+def pay(
+    person: Person,
+    plans: Mapping[str, Plan],
+    credits: Iterable[Credit],
+    *,
+    through: dt.date,
+    cancellations: Iterable[Cancellation] = (),
+    payments: Iterable[Payment] = (),
+) -> list[Line]:
+    """All lines of a person up to the month that `through` is in, the earliest first.
+
+    Raises
+    ------
+    BadInput
+        Where a plan is not known, a day of a plan, a credit twice, a quota missing or below zero: all at once.
+    """
+    credits, cancelled, paid = list(credits), list(cancellations), list(payments)
+    _check(person, plans, credits, through)
+    lines: list[Line] = []
+    for assignment in person.assignments:
+        plan = plans[assignment.plan]
+        lines += _Run(person, plan, assignment, credits, cancelled, paid, through).lines()
+    lines.sort(key=lambda line: line.month)
+    return draws.balance(person, plans, lines, through)
+
+
+def _check(person: Person, plans: Mapping[str, Plan], credits: list[Credit], through: dt.date) -> None:
+    who, problems = person.person_id, []
+    ids = [one.credit_id for one in credits]
+    problems += [f"{who}: credit {one} stands twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
+    problems += [
+        f"{who}: the quota of {measure} in {period} is {float(value):,.2f}, must not be below 0"
+        for (measure, period), value in sorted(person.quotas.items())
+        if value < 0
+    ]
+    held = sorted((one.start, one.until or dt.date.max) for one in person.assignments)
+    problems += [
+        f"{who}: two plans hold on {other[0]}" for one, other in zip(held, held[1:], strict=False) if other[0] <= one[1]
+    ]
+    for one in person.assignments:
+        if one.plan not in plans:
+            problems.append(f"{who}: the plan {one.plan!r} is not known; there are: {', '.join(sorted(plans))}")
+            continue
+        plan = plans[one.plan]
+        if one.start < plan.start or (one.until or through) > plan.until:
+            problems.append(f"{who}: {one.plan} holds from {plan.start} to {plan.until}, not from {one.start} on to "
+                            f"{one.until or through}")  # fmt: skip
+    if problems:
+        raise BadInput("pay cannot be computed", problems)
+
+
+class _Run:
+    """One person on one plan."""
+
+    def __init__(self, person, plan, assignment, credits, cancelled, paid, through):
+        self.person, self.plan, self.cancelled, self.paid = person, plan, cancelled, paid
+        self.first_on = max(assignment.start, person.hired_on)
+        self.last_on = min(assignment.until or plan.until, person.left_on or dt.date.max, plan.until)
+        self.through = periods.days_after(periods.add_months(through.replace(day=1), 1), -1)
+        self.credits = sorted(
+            (one for one in credits if self.first_on <= one.on <= min(self.last_on, self.through)),
+            key=lambda one: (one.on, one.credit_id),
+        )
+
+    @cached_property
+    def months(self) -> list[Span]:
+        """From the first month on the plan to the last one asked for."""
+        return self._spans(1, self.first_on, self.through)
+
+    def _spans(self, n_months: int, first: dt.date, last: dt.date) -> list[Span]:
+        return spans.find(n_months, first, last, self.plan.year_starts, self.through)
+
+    def lines(self) -> list[Line]:
+        found = []
+        for component in self.plan.components:
+            found += self._each_deal(component) if component.period == "deal" else self._by_period(component)
+        for spiff in self.plan.spiffs:
+            found += self._spiff(spiff)
+        return found
+
+    # What is measured
+
+    def _active(self, first: dt.date, last: dt.date) -> list[dt.date]:
+        days = (first + dt.timedelta(days=k) for k in range((last - first).days + 1))
+        there = [day for day in days if self.first_on <= day <= self.last_on]
+        return [day for day in there if not any(begins <= day <= ends for begins, ends in self.person.leaves)]
+
+    def presence(self, span: Span) -> Fraction:
+        """The share of a period's days that the person is on the plan and not on leave; 1 where nothing is prorated."""
+        if not self.plan.prorate:
+            return ONE
+        return Fraction(len(self._active(span.first_on, span.last_on)), (span.last_on - span.first_on).days + 1)
+
+    def _ramped(self, span: Span) -> Fraction:
+        """The share of a period's quota that is asked for: by days there, and by the ramp of the month of tenure."""
+        n_days = (span.last_on - span.first_on).days + 1
+        days = self._active(span.first_on, span.last_on) if self.plan.prorate else [
+            span.first_on + dt.timedelta(days=k) for k in range(n_days)
+        ]  # fmt: skip
+        ramp = self.plan.ramp
+        total = ZERO
+        for day in days:
+            month = spans.tenure_month(self.person.hired_on, day)
+            total += ramp[month] if 0 <= month < len(ramp) else ONE
+        return total / n_days
+
+    def quota(self, component: Component, span: Span) -> tuple[Fraction, Step] | None:
+        """The quota of a period: its own, else those of its parts; prorated and ramped. None where there is none."""
+        whole = spans.find_quota(
+            self.person.quotas, component.measure, span.first_on, span.last_on, self.plan.year_starts
+        )
+        if whole is None:
+            return None
+        share = self._ramped(span)
+        return whole * share, Step("quota", {"span": span.name, "whole": whole, "share": share, "quota": whole * share})
+
+    def counts(self, component: Component, credit: Credit) -> Fraction:
+        """What of a credit a component measures; 0 where it is none of its."""
+        if credit.kind not in component.credits:
+            return ZERO
+        if any(credit.facts.get(name) not in allowed for name, allowed in component.only.items()):
+            return ZERO
+        name = component.measure.removeprefix("column:")
+        return Fraction(credit.measures.get(name, 0))
+
+    def measured(
+        self, component: Component, first: dt.date, last: dt.date, known: dt.date
+    ) -> list[tuple[Credit, Fraction]]:
+        """The credits of some days and what each counts for, as known on a day: under `rerun`, without what was
+        cancelled in time up to then."""
+        found = []
+        for credit in self.credits:
+            if not first <= credit.on <= last:
+                continue
+            value = self.counts(component, credit)
+            if self.plan.clawback is not None and self.plan.clawback.way == "rerun":
+                value *= ONE - self._undone(credit, known)
+            if value:
+                found.append((credit, value))
+        return found
+
+    def _undone(self, credit: Credit, known: dt.date) -> Fraction:
+        """The share of a credit that was cancelled in time, up to a day."""
+        days = self.plan.clawback.days
+        shares = [
+            Fraction(one.share) for one in self.cancelled
+            if one.deal_id == credit.deal_id and one.on <= known and credit.on <= one.on
+            and (one.on - credit.on).days <= days
+        ]  # fmt: skip
+        return min(sum(shares, ZERO), ONE)
+
+    def attainment(self, component: Component, span: Span, known: dt.date) -> Fraction | None:
+        """Measured over quota, of the period or of the year up to it; None where there is no quota above zero."""
+        measured, quota, _target, _steps = self._basis(component, span, known)
+        return measured / quota if quota else None
+
+    def _basis(self, component: Component, span: Span, known: dt.date):
+        """What is measured, the quota (None where none) and the target pay of a period, or of the year up to it."""
+        first = self._year_start(span.first_on) if component.to_date else span.first_on
+        parts = self._spans(SPANS[component.period], first, span.last_on)
+        measured = sum((value for _credit, value in self.measured(component, first, span.last_on, known)), ZERO)
+        target, quota, steps = ZERO, None, []
+        for one in parts:
+            presence = self.presence(one)
+            target += self.plan.pay.variable * component.weight * Fraction(SPANS[component.period], 12) * presence
+            found = self.quota(component, one)
+            if found is not None:
+                quota = (quota or ZERO) + found[0]
+                steps.append(found[1])
+        steps.insert(0, Step("measured", {"measure": component.measure, "first_on": first, "last_on": span.last_on,
+                                          "measured": measured, "target": target}))  # fmt: skip
+        return measured, quota, target, steps
+
+    def _year_start(self, day: dt.date) -> dt.date:
+        return spans.year_start(day, self.plan.year_starts)
+
+    # What it earns
+
+    def entitled(self, component: Component, span: Span, known: dt.date) -> tuple[Fraction, list[Step]]:
+        """What a period (or the year up to it) earns as known on a day, before the cap of the year."""
+        measured, quota, target, steps = self._basis(component, span, known)
+        if component.needs_quota and quota is None:
+            raise BadInput("pay cannot be computed", [
+                f"{self.person.person_id}: no quota of {component.measure} for {span.name}, which "
+                f"{self.plan.plan} ({component.name}) asks for"
+            ])  # fmt: skip
+        attainment = measured / quota if quota else None
+        if quota is not None:
+            steps.append(Step("attainment", {"measured": measured, "quota": quota, "attainment": attainment}))
+        if component.threshold is not None and (attainment is None or attainment < component.threshold):
+            return ZERO, [*steps, Step("below_threshold", {"threshold": component.threshold})]
+        open_to = None
+        if component.accelerates_after is not None and not self._year_reached(component, span, known):
+            open_to = 1
+            steps.append(Step("not_accelerated", {"at_least": component.accelerates_after}))
+        if component.gate is not None:
+            other = self.attainment(self.plan.component(component.gate.of), span, known)
+            if other is None or other < component.gate.at_least:
+                values = {"of": component.gate.of, "at_least": component.gate.at_least, "attainment": other}
+                steps.append(Step("gate_closed", values))
+                if component.gate.otherwise == "nothing":
+                    return ZERO, steps
+                open_to = 1
+        first = self._year_start(span.first_on) if component.to_date else span.first_on
+        parts = self.measured(component, first, span.last_on, known)
+        amount, more = self._earned(component, parts, quota, target, open_to)
+        steps += more
+        if component.multiplier is not None:
+            other = self.attainment(self.plan.component(component.multiplier.of), span, known)
+            factor = curves.times(component.multiplier, other)
+            amount *= factor
+            steps.append(Step("times", {"of": component.multiplier.of, "attainment": other, "factor": factor}))
+        if component.cap.deal is not None:
+            capped = self._cap_deals(component, parts, amount)
+            if capped != amount:
+                steps.append(Step("deal_cap", {"cap": component.cap.deal.value, "before": amount, "after": capped}))
+            amount = capped
+        if component.cap.period is not None and amount > (most := component.cap.period.of(target)):
+            steps.append(Step("period_cap", {"cap": most, "before": amount}))
+            amount = most
+        return amount, steps
+
+    def _earned(self, component, parts, quota, target, open_to) -> tuple[Fraction, list[Step]]:
+        measured = sum((value for _credit, value in parts), ZERO)
+        over, steps = ZERO, []
+        windfall = component.windfall
+        if windfall is not None:
+            over = sum((value - windfall.over for value in _by_deal(parts).values() if value > windfall.over), ZERO)
+            if over:
+                steps.append(Step("windfall", {"over": windfall.over, "amount": over, "way": windfall.way}))
+        usual = measured - over
+        amount = curves.earned(component.table, usual, quota, target, open_to=open_to)
+        scale = quota if component.table.by == "attainment" else ONE
+        if component.table.way == "marginal" and usual > 0:
+            bands = [(band.start, band.value, part) for band, part in
+                     curves.portions(component.table, usual, scale, open_to)]  # fmt: skip
+            steps.append(Step("bands", {"kind": component.table.kind, "bands": bands, "amount": amount}))
+        else:
+            steps.append(Step("table", {"kind": component.table.kind, "measured": usual, "amount": amount}))
+        if over and windfall.way == "carve_out":
+            rate = curves.next_rate(component.table, usual, quota, target)
+            amount += over * rate
+            steps.append(Step("carved_out", {"amount": over, "rate": rate, "paid": over * rate}))
+        return amount, steps
+
+    def _year_reached(self, component: Component, span: Span, known: dt.date) -> bool:
+        first = self._year_start(span.first_on)
+        last = periods.days_after(periods.add_months(first, 12), -1)
+        measured = sum((value for _credit, value in self.measured(component, first, span.last_on, known)), ZERO)
+        whole = spans.find_quota(self.person.quotas, component.measure, first, last, self.plan.year_starts)
+        if whole is None:
+            raise BadInput("pay cannot be computed", [
+                f"{self.person.person_id}: no quota of {component.measure} for the year from {first}, which "
+                f"{self.plan.plan} ({component.name}) asks for"
+            ])  # fmt: skip
+        return measured >= component.accelerates_after * whole
+
+    def _cap_deals(self, component: Component, parts, amount: Fraction) -> Fraction:
+        """Each deal's part of what is earned, by its part of what is measured, up to the cap."""
+        shares = _shares(parts)
+        most = component.cap.deal.value
+        return sum((min(amount * share, most) for share in shares.values()), ZERO) if shares else amount
+
+    # What is paid when
+
+    def _by_period(self, component: Component) -> list[Line]:
+        """Each period when it ends; under `rerun` also what earlier ones have become by then, also after the plan."""
+        n_months = SPANS[component.period]
+        own = self._spans(n_months, self.first_on, min(self.last_on, self.through))
+        reruns = self.plan.clawback is not None and self.plan.clawback.way == "rerun"
+        ends = self._spans(n_months, self.first_on, self.through) if reruns else own
+        posted: dict[str, Fraction] = {}  # by the period that it was earned in
+        found: list[Line] = []
+        for now in ends:
+            for span in own:
+                if span.last_on > now.last_on or (span != now and not reruns):
+                    continue
+                amount, steps = self._still_due(component, span, now.last_on, posted, own)
+                if span != now and not amount:
+                    continue
+                posted[span.name] = posted.get(span.name, ZERO) + Fraction(amount)
+                kind = "earned" if span == now else "true_up"
+                found.append(self._line(now.month, component.name, kind, span.name, amount, steps))
+                if span == now:
+                    found += self._timed(component, span, now, amount)
+        return found
+
+    def _still_due(self, component, span, known, posted, own) -> tuple[Decimal, list[Step]]:
+        """What a period still brings: all that it earns as known now, rounded, less what was posted for it."""
+        amount, steps = self.entitled(component, span, known)
+        year = self._year_start(span.first_on)
+        before = sum((posted.get(one.name, ZERO) for one in own if year <= one.first_on < span.first_on), ZERO)
+        if component.cap.year is not None:
+            most = component.cap.year.of(self.plan.pay.variable * component.weight)
+            most -= ZERO if component.to_date else before
+            if amount > most:
+                steps.append(Step("year_cap", {"left": most, "before": amount}))
+                amount = most
+        rounded = round_money(amount, self.plan)
+        steps.append(Step("rounded", {"exact": amount, "amount": rounded, "way": self.plan.rounding}))
+        already = posted.get(span.name, ZERO) + (before if component.to_date else ZERO)
+        if already:
+            rounded -= round_money(already, self.plan)
+            steps.append(Step("less_paid", {"paid": already, "amount": rounded}))
+        return rounded, steps
+
+    def _timed(self, component: Component, span: Span, now: Span, amount: Decimal) -> list[Line]:
+        """Holds, releases and clawbacks of what a period earned, deal by deal."""
+        found = []
+        parts = self.measured(component, span.first_on, span.last_on, now.last_on)
+        for credit_id, share in sorted(_shares(parts, by="credit").items()):
+            credit = next(one for one, _value in parts if one.credit_id == credit_id)
+            found += self._of_credit(component.name, credit, Fraction(amount) * share, span.name, now.last_on)
+        return found
+
+    def _of_credit(self, name: str, credit: Credit, earned: Fraction, span: str, posted_on: dt.date) -> list[Line]:
+        found = []
+        months = [one for one in self.months if one.last_on >= posted_on]
+        kept = self.plan.hold.share if self.plan.hold is not None else ZERO
+        if kept and earned > 0:
+            held = round_money(earned * kept, self.plan)
+            values = {"deal": credit.deal_id, "earned": earned, "share": kept}
+            found.append(self._line(months[0].month, name, "held", span, -held, [Step("held", values)]))
+            gone = Decimal(0)
+            for month in months:
+                share = min(sum((Fraction(one.share) for one in self.paid
+                                 if one.deal_id == credit.deal_id and one.on <= month.last_on), ZERO), ONE)  # fmt: skip
+                due = round_money(Fraction(held) * share, self.plan)
+                if due != gone:
+                    values = {"deal": credit.deal_id, "held": held, "paid": share, "before": gone}
+                    found.append(
+                        self._line(month.month, name, "released", span, due - gone, [Step("released", values)])
+                    )
+                    gone = due
+        if self.plan.clawback is not None and self.plan.clawback.way == "original_rate" and earned > 0:
+            gone = Decimal(0)
+            for month in months:
+                share = self._undone(credit, month.last_on)
+                due = round_money(earned * share, self.plan)
+                if due != gone:
+                    values = {"deal": credit.deal_id, "earned": earned, "share": share, "before": gone}
+                    found.append(
+                        self._line(month.month, name, "clawback", span, gone - due, [Step("clawback", values)])
+                    )
+                    gone = due
+        return found
+
+    def _each_deal(self, component: Component) -> list[Line]:
+        found = []
+        for month in self._spans(1, self.first_on, min(self.last_on, self.through)):
+            parts = self.measured(component, month.first_on, month.last_on, month.last_on)
+            for deal, _value in sorted(_by_deal(parts).items()):
+                mine = [part for part in parts if part[0].deal_id == deal]
+                amount, steps = self._earned(component, mine, None, self.plan.pay.variable * component.weight, None)
+                if component.cap.deal is not None and amount > component.cap.deal.value:
+                    steps.append(Step("deal_cap", {"cap": component.cap.deal.value, "before": amount,
+                                                   "after": component.cap.deal.value}))  # fmt: skip
+                    amount = component.cap.deal.value
+                rounded = round_money(amount, self.plan)
+                steps.append(Step("rounded", {"exact": amount, "amount": rounded, "way": self.plan.rounding}))
+                found.append(self._line(month.month, component.name, "earned", deal, rounded, steps))
+                for credit_id, share in sorted(_shares(mine, by="credit").items()):
+                    credit = next(one for one, _value in mine if one.credit_id == credit_id)
+                    found += self._of_credit(component.name, credit, Fraction(rounded) * share, deal, month.last_on)
+        return found
+
+    def _spiff(self, spiff: Spiff) -> list[Line]:
+        found, before = [], ZERO
+        for month in self._spans(1, self.first_on, min(self.last_on, self.through)):
+            mine = [
+                one for one in self.credits
+                if month.first_on <= one.on <= month.last_on and spiff.start <= one.on <= spiff.until
+                and one.kind == "direct" and all(one.facts.get(k) in allowed for k, allowed in spiff.only.items())
+            ]  # fmt: skip
+            deals = {one.deal_id for one in mine}
+            if not deals:
+                continue
+            if spiff.each is not None:
+                amount = spiff.each * len(deals)
+            else:
+                amount = spiff.rate * sum((Fraction(one.measures.get("bookings", 0)) for one in mine), ZERO)
+            if spiff.most is not None:
+                amount = min(amount, spiff.most - before)
+            before += amount
+            step = Step("spiff", {"deals": len(deals), "each": spiff.each, "rate": spiff.rate, "most": spiff.most})
+            found.append(
+                self._line(month.month, spiff.name, "spiff", month.name, round_money(amount, self.plan), [step])
+            )
+        return found
+
+    def _line(self, month: str, name: str, kind: str, span: str, amount: Decimal, steps: list[Step]) -> Line:
+        return Line(self.person.person_id, month, name, kind, span, amount, tuple(steps), self.plan.plan,
+                    self.plan.version)  # fmt: skip
+
+
+def _by_deal(parts: Sequence[tuple[Credit, Fraction]]) -> dict[str, Fraction]:
+    found: dict[str, Fraction] = {}
+    for credit, value in parts:
+        found[credit.deal_id] = found.get(credit.deal_id, ZERO) + value
+    return found
+
+
+def _shares(parts: Sequence[tuple[Credit, Fraction]], by: str = "deal") -> dict[str, Fraction]:
+    """Each deal's (or credit's) part of what is measured; of returns, which are below zero, none."""
+    found: dict[str, Fraction] = {}
+    for credit, value in parts:
+        key = credit.deal_id if by == "deal" else credit.credit_id
+        found[key] = found.get(key, ZERO) + max(value, ZERO)
+    whole = sum(found.values(), ZERO)
+    return {key: value / whole for key, value in found.items()} if whole else {}

@@ -1,0 +1,450 @@
+"""Pay: worked cases to the cent, written by hand in fractions; a second way to compute each table; laws that hold."""
+
+import datetime as dt
+from decimal import Decimal
+from fractions import Fraction as F
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from salesops.comp import credits, curves, payouts, plans, spans
+from salesops.comp.records import Assignment, Cancellation, Credit, Payment, Person
+from salesops.problems import BadInput
+
+from tests.conftest import ROOT
+
+YEAR_END = dt.date(2026, 12, 31)
+TIERS = [{"from": "0%", "rate": "5%"}, {"from": "100%", "rate": "6%"}, {"from": "125%", "rate": "7%"}]
+
+
+def table(bands, by="attainment", way="marginal", **more):
+    return {"by": by, "way": way, "bands": bands, **more}
+
+
+def component(**changed):
+    usual = {"name": "Bookings", "measure": "bookings", "period": "quarter", "table": table(TIERS)}
+    return usual | changed
+
+
+def plan(*components, **changed):
+    values = {
+        "plan": "AE", "version": "1", "from": "2026-01-01", "until": "2026-12-31", "currency": "USD",
+        "pay": {"base": 60000, "variable": 40000}, "components": list(components) or [component()],
+    }  # fmt: skip
+    return plans.check(values | changed, where="plan")
+
+
+def credit(number, day, amount, **facts):
+    return Credit(f"C{number}", f"D{number}", dt.date.fromisoformat(day), {"bookings": F(amount)}, "direct", facts)
+
+
+def person(quotas=None, hired="2020-01-01", start="2026-01-01", **changed):
+    quotas = {f"2026-Q{k}": 100_000 for k in range(1, 5)} if quotas is None else quotas
+    own = {("bookings", name): F(value) for name, value in quotas.items()}
+    one = Person("P1", dt.date.fromisoformat(hired), (Assignment("AE", dt.date.fromisoformat(start)),), own)
+    return one._replace(**changed)
+
+
+def paid(the_plan, made, who=None, through=YEAR_END, **more):
+    """Month, kind and amount of each line."""
+    lines = payouts.pay(who or person(), {"AE": the_plan}, made, through=through, **more)
+    return [(line.month, line.kind, str(line.amount)) for line in lines]
+
+
+def amounts(the_plan, made, who=None, **more):
+    """What is earned by quarter, as text."""
+    return [amount for _month, kind, amount in paid(the_plan, made, who, **more) if kind == "earned"]
+
+
+def again(bands, at, unit):
+    """A marginal table a second way: each step of the rate, for all that lies above it."""
+    total, before = F(0), F(0)
+    for start, rate in bands:
+        total += (rate - before) * max(at - start * unit, 0)
+        before = rate
+    return total
+
+
+# Tables
+
+
+def test_the_published_cases_are_met():
+    """Oracle: step rates on each transaction, 164 together, and 2,500 at a blended 1.6 %; a quarter of 5, 6 and 7 %
+    beyond a quota of 100,000: 5,000 + 1,500 + 1,750; three tiers on 30,000."""
+    bands = [{"from": 0, "rate": 0.01}, {"from": 1000, "rate": 0.02}, {"from": 3000, "rate": 0.03},
+             {"from": 8000, "rate": 0.05}]  # fmt: skip
+    each = plan(component(period="deal", table=table(bands, by="amount")))
+    sold = [credit(k, "2026-02-03", amount) for k, amount in enumerate([200, 300, 1500, 1200, 2000, 4500])]
+    assert amounts(each, sold) == ["2.00", "3.00", "20.00", "14.00", "30.00", "95.00"]
+    assert sum(map(Decimal, amounts(each, sold))) == 164
+    bands = [{"from": 0, "rate": 0.01}, {"from": 1000, "rate": 0.02}, {"from": 5000, "rate": 0.03}]
+    assert amounts(
+        plan(component(period="deal", table=table(bands, by="amount"))), [credit(1, "2026-02-03", 2500)]
+    ) == ["40.00"]
+    lines = payouts.pay(person(), {"AE": plan()}, [credit(1, "2026-02-03", 150_000)], through=dt.date(2026, 3, 31))
+    assert str(lines[0].amount) == "8250.00"
+    step = next(one for one in lines[0].steps if one.what == "bands")
+    assert [value * part for _start, value, part in step.values["bands"]] == [5000, 1500, 1750]
+    bands = [{"from": 0, "rate": "5%"}, {"from": 10_000, "rate": "7%"}, {"from": 25_000, "rate": "10%"}]
+    assert amounts(
+        plan(component(period="deal", table=table(bands, by="amount"))), [credit(1, "2026-02-03", 30_000)]
+    ) == ["2050.00"]
+
+
+def test_no_accelerator_before_the_quota_of_the_year():
+    """50,000, 75,000 and 200,000 are 325,000 of 400,000: flat 5 %, the third quarter too: 10,000."""
+    gated = plan(component(accelerates_after="100%"))
+    sold = [credit(1, "2026-02-03", 50_000), credit(2, "2026-05-03", 75_000), credit(3, "2026-08-03", 200_000)]
+    assert amounts(gated, sold) == ["2500.00", "3750.00", "10000.00", "0.00"]
+    assert amounts(plan(), sold) == ["2500.00", "3750.00", "11750.00", "0.00"]  # 5,000 + 1,500 + 5,250
+    more = [*sold, credit(4, "2026-11-03", 150_000)]
+    assert amounts(gated, more)[3] == "8250.00"  # 475,000 of 400,000
+
+
+@pytest.mark.parametrize(("way", "expected"), [("marginal", "88148.15"), ("whole", "148148.15")])
+def test_the_whole_and_the_part_above(way, expected):
+    """1,234,567.89 at 6 % up to a million and 12 % above."""
+    bands = [{"from": "0%", "rate": "6%"}, {"from": "100%", "rate": "12%"}]
+    who = person({"2026-Q1": 1_000_000, "2026-Q2": 0, "2026-Q3": 0, "2026-Q4": 0})
+    one = plan(component(table=table(bands, way=way)))
+    assert amounts(one, [credit(1, "2026-03-31", "1234567.89")], who, through=dt.date(2026, 3, 31)) == [expected]
+
+
+def test_curves_between_their_points():
+    """Half the quota pays half the target pay, all of it all, half as much again twice: at 125 % 1.5 times 10,000."""
+    points = [{"from": "50%", "pays": "50%"}, {"from": "100%", "pays": "100%"}, {"from": "150%", "pays": "200%"}]
+    linear = plan(component(weight="100%", table=table(points, way="whole", between="linear")))
+    step = plan(component(weight="100%", table=table(points, way="whole")))
+    sold = [credit(1, "2026-02-01", 125_000), credit(2, "2026-05-01", "49999.99"), credit(3, "2026-08-01", 75_000),
+            credit(4, "2026-11-01", 400_000)]  # fmt: skip
+    assert amounts(linear, sold) == ["15000.00", "0.00", "7500.00", "20000.00"]
+    assert amounts(step, sold) == ["10000.00", "0.00", "5000.00", "20000.00"]
+    dues = [{"from": "0%", "pays": "50%"}, {"from": "80%", "pays": "300%"}, {"from": "100%", "pays": "60%"}]
+    slowing = plan(component(weight="100%", table=table(dues)))  # a decelerator: 0.4 + 0.6 + 0.15 of 10,000
+    assert amounts(slowing, sold[:1], through=dt.date(2026, 3, 31)) == ["11500.00"]
+
+
+rates = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), min_size=1, max_size=6, unique_by=lambda x: x[0])
+
+
+@given(rates, st.integers(0, 10**9), st.integers(1, 10**7))
+@settings(max_examples=300)
+def test_marginal_tables_are_what_a_second_way_says_and_continuous(found, cents, quota):
+    bands = sorted((F(start - 1, 100), F(rate, 1000)) for start, rate in found)
+    made = plans.Table.model_validate(table([{"from": str(a), "rate": str(b)} for a, b in bands]))
+    at = F(cents, 100)
+    assert curves.earned(made, at, F(quota), F(0)) == again(bands, at, quota)
+    for start, _rate in bands:
+        edge = start * quota
+        tiny = F(1, 10**9)
+        assert abs(curves.earned(made, edge + tiny, F(quota), F(0)) - curves.earned(made, edge, F(quota), F(0))) <= tiny
+
+
+@given(rates, st.integers(0, 10**8), st.integers(0, 10**8), st.integers(1, 10**6))
+@settings(max_examples=200)
+def test_pay_rises_where_rates_do_not_fall(found, one, other, quota):
+    bands = sorted((F(start - 1, 100), F(rate, 1000)) for start, rate in found)
+    rising = [(start, max(rate for _s, rate in bands[: k + 1])) for k, (start, _rate) in enumerate(bands)]
+    for way in ("marginal", "whole"):
+        made = plans.Table.model_validate(table([{"from": str(a), "rate": str(b)} for a, b in rising], way=way))
+        low, high = sorted([F(one, 100), F(other, 100)])
+        assert curves.earned(made, low, F(quota), F(0)) <= curves.earned(made, high, F(quota), F(0))
+
+
+# Limits and links
+
+
+def test_below_the_threshold_nothing_and_at_it_all():
+    at = plan(component(threshold="75%"))
+    sold = [credit(1, "2026-02-01", "74999.99"), credit(2, "2026-05-01", 75_000)]
+    assert amounts(at, sold) == ["0.00", "3750.00", "0.00", "0.00"]
+
+
+def test_caps_of_a_deal_a_period_and_a_year():
+    """5 % of 60,000 and of 20,000, the first capped at 2,000; a quarter at 2,500; the year at 4,000."""
+    sold = [credit(1, "2026-02-01", 60_000), credit(2, "2026-02-02", 20_000), credit(3, "2026-05-01", 80_000)]
+    assert amounts(plan(component(cap={"deal": 2000})), sold)[:2] == ["3000.00", "2000.00"]
+    assert amounts(plan(component(cap={"period": 2500})), sold)[:2] == ["2500.00", "2500.00"]
+    assert amounts(plan(component(cap={"year": 4500})), sold)[:2] == ["4000.00", "500.00"]
+    of_target = plan(component(cap={"period": "30%"}, weight="100%"))  # of 10,000 a quarter
+    assert amounts(of_target, sold)[:2] == ["3000.00", "3000.00"]
+
+
+def test_a_gate_and_a_multiplier_look_at_another_component():
+    """Renewals at 80 of 100: below 90 % nothing (or the first rate only), times 0.9 below par."""
+    renewals = component(name="Renewals", measure="revenue", table=table([{"from": "0%", "rate": "1%"}]))
+    who = person()
+    who = who._replace(quotas={**who.quotas, **{("revenue", f"2026-Q{k}"): F(100) for k in range(1, 5)}})
+    sold = [Credit("C1", "D1", dt.date(2026, 2, 1), {"bookings": F(150_000), "revenue": F(80)})]
+    for link, expected in (
+        ({"gate": {"of": "Renewals", "at_least": "90%"}}, "0.00"),
+        ({"gate": {"of": "Renewals", "at_least": "90%", "otherwise": "first_band"}}, "7500.00"),
+        ({"gate": {"of": "Renewals", "at_least": "80%"}}, "8250.00"),
+        (
+            {"multiplier": {"of": "Renewals", "bands": [{"from": 0, "times": 0.9}, {"from": "100%", "times": 1.2}]}},
+            "7425.00",
+        ),
+    ):
+        assert amounts(plan(component(**link), renewals), sold, who, through=dt.date(2026, 3, 31)) == [expected, "0.80"]
+
+
+def test_a_windfall_is_not_counted_or_carved_out():
+    """300,000 in one deal, 100,000 of it counts: 5,000. Carved out, the other 200,000 at the 6 % reached: 17,000."""
+    sold = [credit(1, "2026-02-01", 300_000)]
+    assert amounts(plan(component(windfall={"over": 100_000, "way": "cap"})), sold)[0] == "5000.00"
+    assert amounts(plan(component(windfall={"over": 100_000, "way": "carve_out"})), sold)[0] == "17000.00"
+    assert amounts(plan(), sold)[0] == "18750.00"  # 5,000 + 1,500 + 12,250
+
+
+# Time
+
+
+def test_a_true_up_makes_the_year():
+    """80, 120, 60, 140 thousand against 100 each: to date 80, 200, 260, 400 of 100, 200, 300, 400: 5 % all the way."""
+    to_date = plan(component(to_date=True))
+    sold = [credit(1, "2026-02-01", 80_000), credit(2, "2026-05-01", 120_000), credit(3, "2026-08-01", 60_000),
+            credit(4, "2026-11-01", 140_000)]  # fmt: skip
+    assert amounts(to_date, sold) == ["4000.00", "6000.00", "3000.00", "7000.00"]
+    assert amounts(plan(), sold) == ["4000.00", "6200.00", "3000.00", "7550.00"]
+    early = [credit(1, "2026-02-01", 200_000)]  # 5,000 + 1,500 + 5,250; at half the year it is on plan: 10,000
+    assert amounts(to_date, early) == ["11750.00", "-1750.00", "0.00", "0.00"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 364), st.integers(1, 30_000_000)), min_size=1, max_size=12), rates)
+@settings(max_examples=60, deadline=None)
+def test_months_with_true_up_are_the_year_and_order_does_not_matter(found, tiers):
+    bands = [{"from": f"{start - 1}%", "rate": str(F(rate, 1000))} for start, rate in sorted(tiers)]
+    sold = [Credit(f"C{k}", f"D{k}", dt.date(2026, 1, 1) + dt.timedelta(days=day), {"bookings": F(cents, 100)})
+            for k, (day, cents) in enumerate(found)]  # fmt: skip
+    who = person({f"2026-{k:02}": 50_000 for k in range(1, 13)})
+    by_month = plan(component(period="month", to_date=True, table=table(bands)))
+    by_year = plan(component(period="year", table=table(bands)))
+    monthly = amounts(by_month, sold, who)
+    assert len(monthly) == 12 and sum(map(Decimal, monthly)) == Decimal(amounts(by_year, sold, who)[0])
+    assert monthly == amounts(by_month, sold[::-1], who)
+    # A month's lines are the same whenever they are computed.
+    for month in (3, 7):
+        early = payouts.pay(who, {"AE": by_month}, sold, through=dt.date(2026, month, 28))
+        later = payouts.pay(who, {"AE": by_month}, sold, through=YEAR_END)
+        assert early == [line for line in later if line.month <= f"2026-{month:02}"]
+
+
+def test_part_of_a_quarter_has_part_of_the_quota_and_of_the_pay():
+    """There from 15 February on, 45 of 90 days: a quota of 50,000, and half of the target pay."""
+    who = person(hired="2026-02-15", start="2026-02-15")
+    sold = [credit(1, "2026-03-01", 75_000)]
+    assert amounts(plan(), sold, who)[0] == "4125.00"  # 2,500 + 750 + 875
+    whole = plan(component(weight="100%", table=table([{"from": "0%", "pays": "100%"}])))
+    assert amounts(whole, sold, who)[0] == "7500.00"  # 150 % of 5,000
+    assert amounts(plan(prorate=False), sold, who)[0] == "3750.00"
+    away = person(leaves=((dt.date(2026, 1, 1), dt.date(2026, 2, 14)),))
+    assert amounts(plan(), sold, away)[0] == "4125.00"
+
+
+def test_the_quota_of_a_newcomer_grows():
+    """January to March at 25, 50 and 75 %: (31 x 0.25 + 28 x 0.5 + 31 x 0.75) / 90 of 100,000 is 50,000."""
+    who = person(hired="2026-01-01")
+    ramped = plan(ramp=["25%", "50%", "75%"])
+    assert amounts(ramped, [credit(1, "2026-03-01", 75_000)], who)[0] == "4125.00"
+    assert spans.tenure_month(dt.date(2026, 1, 31), dt.date(2026, 2, 28)) == 0
+
+
+def test_two_plans_in_one_quarter():
+    """Until 14 February on 5 %, from then on 10 %: credits go to the plan of their day, quotas by days."""
+    second = plan(component(table=table([{"from": "0%", "rate": "10%"}])))
+    who = person(assignments=(Assignment("AE", dt.date(2026, 1, 1), dt.date(2026, 2, 14)),
+                              Assignment("New", dt.date(2026, 2, 15))))  # fmt: skip
+    sold = [credit(1, "2026-02-14", 75_000), credit(2, "2026-02-15", 30_000)]
+    lines = payouts.pay(who, {"AE": plan(), "New": second}, sold, through=dt.date(2026, 3, 31))
+    assert [str(line.amount) for line in lines] == ["4125.00", "3000.00"]
+
+
+def test_a_quota_changed_within_the_year_is_given_by_month():
+    who = person({"2026-01": 20_000, "2026-02": 30_000, "2026-03": 50_000, **{f"2026-Q{k}": 1 for k in (2, 3, 4)}})
+    assert amounts(plan(), [credit(1, "2026-03-01", 150_000)], who)[0] == "8250.00"
+
+
+# Draws, holds, clawbacks
+
+
+def test_a_draw_is_paid_back_from_what_is_earned_above_it():
+    """1,000 a month; 400, 1,300, 2,000 earned: 600 drawn, 300 and 300 recovered."""
+    drawn = plan(component(period="month", table=table([{"from": 0, "rate": "10%"}], by="amount")),
+                 draw={"amount": 1000, "kind": "recoverable"})  # fmt: skip
+    sold = [credit(1, "2026-01-05", 4000), credit(2, "2026-02-05", 13_000), credit(3, "2026-03-05", 20_000)]
+    assert paid(drawn, sold, through=dt.date(2026, 3, 31)) == [
+        ("2026-01", "earned", "400.00"), ("2026-01", "draw", "600.00"),
+        ("2026-02", "earned", "1300.00"), ("2026-02", "recovered", "-300.00"),
+        ("2026-03", "earned", "2000.00"), ("2026-03", "recovered", "-300.00"),
+    ]  # fmt: skip
+    kept = plan(component(period="month", table=table([{"from": 0, "rate": "10%"}], by="amount")),
+                draw={"amount": 1000, "kind": "guarantee", "months": 2})  # fmt: skip
+    who = person(hired="2026-01-01")
+    assert [one for one in paid(kept, sold, who, through=dt.date(2026, 3, 31)) if one[1] != "earned"] == [
+        ("2026-01", "guarantee", "600.00")
+    ]
+
+
+@given(st.lists(st.integers(0, 3_000_000), min_size=12, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_draws_balance(cents):
+    drawn = plan(component(period="month", table=table([{"from": 0, "rate": "10%"}], by="amount")),
+                 draw={"amount": 1000, "kind": "recoverable"})  # fmt: skip
+    sold = [credit(k, f"2026-{k:02}-05", str(F(amount, 100))) for k, amount in enumerate(cents, 1) if amount]
+    lines = payouts.pay(person(), {"AE": drawn}, sold, through=YEAR_END)
+    left = sum(line.amount for line in lines if line.kind in ("draw", "recovered"))
+    balance = [line.steps[-1].values["balance"] for line in lines if line.kind in ("draw", "recovered")]
+    assert left >= 0 and F(left) == (balance[-1] if balance else 0)
+    by_month = {}
+    for line in lines:
+        by_month[line.month] = by_month.get(line.month, 0) + line.amount
+    assert all(amount >= 1000 for amount in by_month.values())
+
+
+def test_a_share_is_held_until_the_customer_pays():
+    """5 % of 40,000 is 2,000, half of it held; a quarter of the price is paid in May, the rest in July."""
+    held = plan(hold={"share": "50%"})
+    payments = [Payment("D1", dt.date(2026, 5, 5), F(1, 4)), Payment("D1", dt.date(2026, 7, 5), F(3, 4))]
+    lines = [one for one in paid(held, [credit(1, "2026-02-01", 40_000)], payments=payments) if one[2] != "0.00"]
+    assert lines == [
+        ("2026-03", "earned", "2000.00"), ("2026-03", "held", "-1000.00"), ("2026-05", "released", "250.00"),
+        ("2026-07", "released", "750.00"),
+    ]  # fmt: skip
+
+
+def test_what_is_cancelled_is_taken_back_at_its_rate_or_by_running_the_period_again():
+    """150,000 in a quarter earns 8,250; a deal of 50,000 of it is cancelled in May. At its rate it was a third, 2,750;
+    run again, 100,000 earn 5,000, and 3,250 go back."""
+    sold = [credit(1, "2026-02-01", 100_000), credit(2, "2026-02-10", 50_000)]
+    gone = [Cancellation("D2", dt.date(2026, 5, 10), F(1))]
+    at_rate = paid(plan(clawback={"days": 180, "way": "original_rate"}), sold, cancellations=gone)
+    assert [one for one in at_rate if one[2] != "0.00"] == [
+        ("2026-03", "earned", "8250.00"), ("2026-05", "clawback", "-2750.00")
+    ]  # fmt: skip
+    again_run = paid(plan(clawback={"days": 180, "way": "rerun"}), sold, cancellations=gone)
+    assert [one for one in again_run if one[2] != "0.00"] == [
+        ("2026-03", "earned", "8250.00"), ("2026-06", "true_up", "-3250.00")
+    ]  # fmt: skip
+    late = [Cancellation("D2", dt.date(2026, 11, 10), F(1))]
+    for way in ("original_rate", "rerun"):
+        lines = paid(plan(clawback={"days": 180, "way": way}), sold, cancellations=late)
+        assert [one for one in lines if one[2] != "0.00"] == [("2026-03", "earned", "8250.00")]
+
+
+def test_a_spiff_pays_by_the_deal_up_to_its_most():
+    one = plan(spiffs=[{"name": "Sensors", "from": "2026-02-01", "until": "2026-03-31", "only": {"product": ["S"]},
+                        "each": 300, "most": 500}])  # fmt: skip
+    days = [("2026-01-31", "S"), ("2026-02-01", "S"), ("2026-02-02", "T"), ("2026-03-31", "S"), ("2026-04-01", "S")]
+    sold = [credit(k, day, 100, product=product) for k, (day, product) in enumerate(days)]
+    assert [line[2] for line in paid(one, sold) if line[1] == "spiff"] == ["300.00", "200.00"]
+
+
+def test_returns_take_back_at_the_first_rate():
+    assert amounts(plan(), [credit(1, "2026-02-01", 10_000), credit(2, "2026-03-01", -30_000)])[0] == "-1000.00"
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [("half_up", "0.13"), ("half_even", "0.12"), ("down", "0.12")])
+def test_each_line_is_rounded_once(rounding, expected):
+    """5 % of 2.50 is 0.125."""
+    assert amounts(plan(rounding=rounding), [credit(1, "2026-02-01", "2.50")])[0] == expected
+    assert amounts(plan(rounding=rounding), [credit(1, "2026-02-01", "-2.50")])[0] == f"-{expected}"
+
+
+# Credits
+
+
+def test_credit_goes_to_those_who_share_and_to_those_above_as_it_was():
+    """A deal shared 60 to 40, an overlay of half; the manager of both is credited once for all, in March; from April
+    on another."""
+    deals = [credits.Deal("D1", dt.date(2026, 3, 1), "A", {"bookings": F(1000)}),
+             credits.Deal("D2", dt.date(2026, 4, 1), "A", {"bookings": F(500)})]  # fmt: skip
+    splits = [credits.Split("D1", "A", F(3, 5)), credits.Split("D1", "B", F(2, 5)),
+              credits.Split("D1", "E", F(1, 2), "overlay")]  # fmt: skip
+    until, since = dt.date(2026, 3, 31), dt.date(2026, 4, 1)
+    reports = [credits.Reports("A", "M", dt.date(2020, 1, 1), until), credits.Reports("B", "M", dt.date(2020, 1, 1)),
+               credits.Reports("A", "N", since), credits.Reports("M", "V", dt.date(2020, 1, 1))]  # fmt: skip
+    made = credits.make(deals, splits, reports)
+    got = {who: [(one.deal_id, one.kind, one.measures["bookings"]) for one in found] for who, found in made.items()}
+    assert got == {
+        "A": [("D1", "direct", 600), ("D2", "direct", 500)], "B": [("D1", "direct", 400)],
+        "E": [("D1", "overlay", 500)], "M": [("D1", "override", 1000)], "V": [("D1", "override", 1000)],
+        "N": [("D2", "override", 500)],
+    }  # fmt: skip
+    manages = plan(component(credits=["override"]))
+    assert amounts(manages, made["M"], through=dt.date(2026, 3, 31)) == ["50.00"]
+    assert amounts(plan(), made["M"], through=dt.date(2026, 3, 31)) == ["0.00"]
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=6), st.integers(1, 10**9))
+def test_splits_conserve_credit(parts, cents):
+    shares = [F(part, sum(parts)) for part in parts]
+    splits = [credits.Split("D", f"P{k}", share) for k, share in enumerate(shares)]
+    made = credits.make([credits.Deal("D", dt.date(2026, 3, 1), "x", {"bookings": F(cents, 100)})], splits)
+    assert sum(one.measures["bookings"] for found in made.values() for one in found) == F(cents, 100)
+
+
+def test_credits_that_cannot_be_are_refused_all_at_once():
+    deal = credits.Deal("D1", dt.date(2026, 3, 1), "A", {"bookings": F(1000)})
+    splits = [credits.Split("D1", "A", F(3, 5)), credits.Split("D1", "A", F(-1, 5))]
+    since = dt.date(2020, 1, 1)
+    circle = [credits.Reports("A", "M", since), credits.Reports("M", "V", since), credits.Reports("V", "M", since)]
+    with pytest.raises(BadInput) as refused:
+        credits.make([deal], splits, circle)
+    said = "\n".join(refused.value.problems)
+    for part in ("direct shares are 40.00% together", "is -20.00%", "A has two direct shares",
+                 "A reports to M reports to V reports to M, a circle"):  # fmt: skip
+        assert part in said
+
+
+# What cannot be
+
+
+def test_a_plan_is_refused_with_every_problem_and_its_place():
+    values = {
+        "plan": "AE", "version": "1", "from": "2026-12-31", "until": "2026-01-01", "currency": "dollars",
+        "pay": {"base": -1, "variable": True}, "colour": "red",
+        "components": [
+            component(measure="love", gate={"of": "Bookings", "at_least": "90%"}, weight="60%"),
+            component(name="Other", table=table([{"from": "50%", "rate": "5%"}, {"from": "20%", "pays": "6%"}])),
+            component(name="Third", multiplier={"of": "Nobody", "bands": [{"from": 0, "times": 2}]}, weight="60%"),
+            component(name="Fourth", threshold="80%", weight="10%", cap={"period": "50%"},
+                      table=table([{"from": "0%", "pays": "1"}])),
+            component(name="Fifth", period="deal", to_date=True),
+            component(name="Sixth", table=table([{"from": "0%", "rate": 60}])),
+        ],
+    }  # fmt: skip
+    with pytest.raises(BadInput) as refused:
+        plans.check(values, where="params/plans/ae.yml")
+    said = str(refused.value)
+    for part in (
+        "params/plans/ae.yml: the plan cannot be used", "currency: ", "pay.base: -1 must not be below 0",
+        "pay.variable: True is no number", "colour: unknown", "components.0: measure 'love' is unknown: bookings",
+        "components.0.gate.of: 'Bookings' is the component itself", "components.1.table: bands overlap",
+        "components.2.multiplier.of: 'Nobody' is no component; there are: Bookings, Other",
+        "components.3: the cap lies below the threshold", "components.4: `period: deal` takes each deal",
+        "components.5.table.bands.0.rate: 60 would be 6000%", "weights are 130% together",
+        "until: 2026-01-01 is before from 2026-12-31",
+    ):  # fmt: skip
+        assert part in said, part
+
+
+def test_pay_is_refused_with_every_problem():
+    who = person(
+        {"2026-Q1": -5}, assignments=(Assignment("AE", dt.date(2025, 1, 1)), Assignment("Gone", dt.date(2026, 5, 1)))
+    )
+    with pytest.raises(BadInput) as refused:
+        payouts.pay(who, {"AE": plan()}, [credit(1, "2026-02-01", 1)] * 2, through=YEAR_END)
+    said = str(refused.value)
+    for part in ("credit C1 stands twice", "quota of bookings in 2026-Q1 is -5.00", "two plans hold on 2026-05-01",
+                 "AE holds from 2026-01-01", "the plan 'Gone' is not known; there are: AE"):  # fmt: skip
+        assert part in said, part
+    with pytest.raises(BadInput, match="no quota of bookings for 2026-Q1"):
+        payouts.pay(person({}), {"AE": plan()}, [], through=YEAR_END)
+
+
+def test_the_plan_of_the_sample_company_reads_and_pays():
+    made = plans.load(ROOT / "params" / "plans" / "account_executive.yml")
+    assert made.component("Bookings").table.bands[2].pays == F(9, 5) and made.hold.share == F(1, 4)
+    # All of the quota in the first quarter: 0.5 x 0.8 + 0.5 x 1.2 of 16,000, a quarter of it held.
+    lines = paid(made, [credit(1, "2026-02-01", 100_000)], through=dt.date(2026, 3, 31))
+    assert ("2026-03", "earned", "16000.00") in lines and ("2026-03", "held", "-4000.00") in lines
