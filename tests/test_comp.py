@@ -4,12 +4,14 @@ import datetime as dt
 from decimal import Decimal
 from fractions import Fraction as F
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salesops.comp import credits, curves, payouts, plans, spans
-from salesops.comp.records import Assignment, Cancellation, Credit, Payment, Person
+from salesops.comp import credits, curves, payouts, plans, spans, vector
+from salesops.comp.records import Assignment, Cancellation, Credit, Payment, Person, round_money
 from salesops.problems import BadInput
+from scipy.stats import norm
 
 from tests.conftest import ROOT
 
@@ -448,3 +450,82 @@ def test_the_plan_of_the_sample_company_reads_and_pays():
     # All of the quota in the first quarter: 0.5 x 0.8 + 0.5 x 1.2 of 16,000, a quarter of it held.
     lines = paid(made, [credit(1, "2026-02-01", 100_000)], through=dt.date(2026, 3, 31))
     assert ("2026-03", "earned", "16000.00") in lines and ("2026-03", "held", "-4000.00") in lines
+
+
+# Many outcomes at once
+
+
+def exact(made, cents, quota, target, rounding):
+    """One outcome by the exact engine's own arithmetic, in cents."""
+    amount = curves.earned(made, F(int(cents), 100), quota, target)
+    return int(round_money(amount, plan(rounding=rounding)) * 100)
+
+
+ways = st.sampled_from(["marginal", "whole", "linear"])
+kinds = st.sampled_from(["rate", "pays", "amount"])
+
+
+roundings = st.sampled_from(["half_up", "half_even", "down"])
+many = st.lists(st.integers(0, 10**10), min_size=1, max_size=8)
+bys = st.sampled_from(["attainment", "amount"])
+
+
+@given(rates, ways, kinds, bys, st.integers(1, 10**7), st.integers(0, 10**6), many, roundings)
+@settings(max_examples=400, deadline=None)
+def test_many_at_once_are_to_the_cent_what_each_alone_is(found, way, kind, by, quota, target, cents, rounding):
+    bands = [{"from": str(F(start - 1, 100)), kind: str(F(rate, 100))} for start, rate in sorted(found)]
+    between = {"between": "linear"} if way == "linear" else {}
+    try:
+        made = plans.Table.model_validate(table(bands, by=by, way="whole" if way == "linear" else way, **between))
+    except ValueError:
+        return  # a table that no plan may have
+    measured = np.array([*cents, *(int(F(start - 1, 100) * quota * 100) for start, _rate in found)])
+    got = vector.earned(made, measured, F(quota), F(target), rounding=rounding)
+    assert got.dtype == np.int64
+    assert got.tolist() == [exact(made, one, F(quota), F(target), rounding) for one in measured]
+
+
+def test_kopecks_times_rate_times_multiplier_do_not_overflow():
+    """Ten billion roubles in kopecks at a rate of many digits, and a quota that is no round number."""
+    bands = [{"from": "0%", "rate": "6.123457%"}, {"from": "33.333333%", "rate": "12.7654321%"}]
+    made = plans.Table.model_validate(table(bands))
+    measured, quota = np.array([10**12, 10**12 - 1, 3]), F(1234567891, 7)
+    pieces = vector.cut(made, quota, F(0))
+    assert pieces.pieces[0].slope * int(measured.max()) > 2**63  # would not fit
+    assert vector.earned(made, measured, quota, F(0)).tolist() == [
+        exact(made, one, quota, F(0), "half_up") for one in measured
+    ]
+    with pytest.raises(ValueError, match="below zero"):
+        vector.earned(made, np.array([-1]), quota, F(0))
+
+
+def test_totals_with_threshold_and_cap_are_what_the_engine_pays():
+    one = component(threshold="50%", cap={"period": "120%"}, weight="100%")
+    made = plan(one)
+    measured = np.array([49_999_99, 50_000_00, 125_000_37, 900_000_00])
+    got = vector.entitled(made.components[0], measured, F(100_000), F(10_000))
+    for cents, amount in zip(measured, got, strict=True):
+        sold = [credit(1, "2026-02-01", F(int(cents), 100))]
+        assert amounts(made, sold, through=dt.date(2026, 3, 31)) == [str(Decimal(int(amount)).scaleb(-2))]
+    with pytest.raises(NotImplementedError, match=r"to_date, cap\.deal"):
+        vector.entitled(plan(component(to_date=True, cap={"deal": 5})).components[0], measured, F(1), F(1))
+
+
+def test_pay_at_the_mean_is_not_the_mean_of_pay():
+    """Lognormal attainment (mean 0.95, sigma 0.45), nothing below a half, at par, twice beyond: against the closed form
+    of hinges, each a call option."""
+    mean, sigma, n = 0.95, 0.45, 2_000_000
+    mu = np.log(mean) - sigma**2 / 2
+    draws = np.exp(mu + sigma * np.random.default_rng(3).standard_normal(n))
+
+    def call(strike):
+        d = (mu + sigma**2 - np.log(strike)) / sigma
+        return mean * norm.cdf(d) - strike * norm.cdf(d - sigma)
+
+    closed = 1.0 * call(0.5) + 1.0 * call(1.0)
+    bands = [{"from": "50%", "pays": "100%"}, {"from": "100%", "pays": "200%"}]
+    made = plans.Table.model_validate(table(bands))
+    measured = np.round(draws * 100_000_00).astype(np.int64)
+    paid_out = vector.earned(made, measured, F(100_000), F(10_000)) / 10_000_00
+    assert paid_out.mean() == pytest.approx(closed, abs=4 * paid_out.std() / np.sqrt(n))
+    assert max(mean - 0.5, 0) < closed - 0.05
