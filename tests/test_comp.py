@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salesops.comp import credits, curves, payouts, plans, spans, vector
+from salesops import lang
+from salesops.comp import credits, curves, lint, payouts, plans, spans, statements, vector, words
 from salesops.comp.records import Assignment, Cancellation, Credit, Payment, Person, round_money
 from salesops.problems import BadInput
 from scipy.stats import norm
@@ -529,3 +530,132 @@ def test_pay_at_the_mean_is_not_the_mean_of_pay():
     paid_out = vector.earned(made, measured, F(100_000), F(10_000)) / 10_000_00
     assert paid_out.mean() == pytest.approx(closed, abs=4 * paid_out.std() / np.sqrt(n))
     assert max(mean - 0.5, 0) < closed - 0.05
+
+
+# What a plan makes people do
+
+
+def seen(one, quota=100_000, **more):
+    found = lint.find(plan(one, **more), {"Bookings": F(quota)}, margin=F(1, 10))
+    return [(issue.kind, float(issue.at), None if issue.until is None else float(issue.until)) for issue in found]
+
+
+def test_jumps_flats_falls_and_caps_are_seen():
+    assert seen(component()) == []
+    assert seen(component(threshold="60%")) == [("dead_zone", 0, 60_000), ("cliff", 60_000, None)]
+    whole = component(table=table([{"from": 0, "rate": "4%"}, {"from": "100%", "rate": "6%"}], way="whole"))
+    found = lint.find(plan(whole), {"Bookings": F(100_000)})
+    assert [(one.kind, one.at, one.pay) for one in found] == [("cliff", 100_000, 2000)]  # 6,000 instead of 4,000
+    falling = component(table=table([{"from": 0, "rate": "6%"}, {"from": "100%", "rate": "4%"}], way="whole"))
+    assert seen(falling) == [("fall", 100_000, None)]
+    rich = component(table=table([{"from": 0, "rate": "8%"}, {"from": "100%", "rate": "12%"}]))
+    assert seen(rich) == [("over_margin", 100_000, None)]
+    capped = component(table=table([{"from": 0, "pays": "100%"}]), weight="100%", cap={"period": "150%"})
+    assert seen(capped) == [("capped", 150_000, None)]
+    flat = component(table=table([{"from": "50%", "pays": "50%"}, {"from": "100%", "pays": "100%"}], way="whole"),
+                     weight="100%")  # fmt: skip
+    assert seen(flat) == [("dead_zone", 0, 50_000), ("cliff", 50_000, None), ("dead_zone", 50_000, 100_000),
+                          ("cliff", 100_000, None), ("capped", 100_000, None)]  # fmt: skip
+
+
+@given(rates, st.integers(1, 10**6), st.integers(0, 300), ways)
+@settings(max_examples=200, deadline=None)
+def test_where_nothing_is_seen_pay_rises_without_jumps(found, quota, threshold, way):
+    """Just before and at every cent of a band's start: a jump is a cliff that was named, and the other way round."""
+    bands = [{"from": str(F(start - 1, 100)), "pays": str(F(rate, 100))} for start, rate in sorted(found)]
+    between = {"between": "linear"} if way == "linear" else {}
+    try:
+        one = component(table=table(bands, way="whole" if way == "linear" else way, **between), weight="100%",
+                        threshold=str(F(threshold, 100)))  # fmt: skip
+        made = plan(one)
+    except BadInput:
+        return
+    issues = lint.find(made, {"Bookings": F(quota)})
+    named = {issue.at for issue in issues if issue.kind in ("cliff", "fall") and issue.pay is not None}
+    edges = {F(start - 1, 100) * quota for start, _rate in found} | {F(threshold, 100) * quota}
+
+    def pays(x):
+        below = x < F(threshold, 100) * quota
+        return F(0) if below else curves.earned(made.components[0].table, x, F(quota), F(10_000))
+
+    tiny = F(1, 10**12)
+    for edge in edges:
+        jumps = abs(pays(edge) - (pays(edge - tiny) if edge else F(0))) > F(1, 10**4)
+        assert jumps == (edge in named)
+
+
+def test_what_waiting_pays_is_what_both_ways_pay():
+    """95,000 of 100,000 and a deal of 20,000: now 5,900 (5 % up to the quota, 6 % above), later 4,750 + 1,000. With a
+    whole table of 4 and 6 %, closing now is worth 6 % of all."""
+    gain = lint.gain_from_delay(plan(), "Bookings", F(95_000), F(0), F(20_000), F(100_000), F(100_000))
+    assert gain == 4750 + 1000 - (5000 + 900)
+    whole = component(table=table([{"from": 0, "rate": "4%"}, {"from": "100%", "rate": "6%"}], way="whole"))
+    gain = lint.gain_from_delay(plan(whole), "Bookings", F(70_000), F(90_000), F(20_000), F(100_000), F(100_000))
+    assert gain == (2800 + 6600) - (3600 + 3600)
+
+
+# Statements
+
+
+def year_of_lines():
+    made = plan(
+        component(threshold="10%", to_date=True, cap={"year": 8000},
+                  multiplier={"of": "Renewals", "bands": [{"from": 0, "times": 1.5}]}),
+        component(name="Renewals", measure="revenue", table=table([{"from": "0%", "rate": "0.333%"}])),
+        component(name="Big", period="deal", table=table([{"from": 0, "rate": "1%"}], by="amount"), cap={"deal": 100},
+                  windfall={"over": 20_000, "way": "carve_out"}),
+        component(name="Gated", accelerates_after="100%", gate={"of": "Renewals", "at_least": "999%"}),
+        hold={"share": "30%"}, clawback={"days": 90, "way": "original_rate"}, ramp=["50%"],
+        draw={"amount": 900, "kind": "recoverable"},
+        spiffs=[{"name": "S", "from": "2026-01-01", "until": "2026-12-31", "each": 10}],
+    )  # fmt: skip
+    who = person(hired="2026-01-10", start="2026-01-10")
+    who = who._replace(quotas={**who.quotas, **{("revenue", f"2026-Q{k}"): F(100) for k in range(1, 5)}})
+    sold = [Credit(f"C{k}", f"D{k}", dt.date(2026, k, 11), {"bookings": F(10_000 * k), "revenue": F(33)})
+            for k in range(1, 7)]  # fmt: skip
+    return payouts.pay(
+        who, {"AE": made}, sold, through=YEAR_END, payments=[Payment("D2", dt.date(2026, 7, 1), F(1, 3))],
+        cancellations=[Cancellation("D3", dt.date(2026, 5, 1), F(1, 2))],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_line_is_explained_in_both_languages(language):
+    lines = year_of_lines()
+    lang.use(language)
+    said = [sentence for line in lines for sentence in words.explain(line, "USD")]
+    assert all(words.explain(line, "USD") and words.kind_name(line.kind) for line in lines)
+    assert not [one for one in said if "{" in one or "Fraction" in one or "None" in one]
+    whats = {step.what for line in lines for step in line.steps}
+    assert whats >= {"measured", "quota", "attainment", "bands", "times", "year_cap", "rounded", "less_paid", "held",
+                     "released", "clawback", "spiff", "draw", "recovered", "windfall", "carved_out", "deal_cap",
+                     "gate_closed", "not_accelerated", "table"}  # fmt: skip
+    if language == "ru":
+        assert not [one for one in said if "quota" in one or "Rounded" in one]
+    else:
+        lines = payouts.pay(person(), {"AE": plan()}, [credit(1, "2026-02-03", 150_000)], through=dt.date(2026, 3, 31))
+        assert words.explain(lines[0], "USD") == [
+            "From 1 Jan 2026 to 31 Mar 2026 $150,000.00 of bookings are credited; the target pay is $0.00.",
+            "The quota of 2026-Q1 is $100,000.00.",
+            "Attainment: $150,000.00 / $100,000.00 = 150.00%.",
+            "Band by band: $100,000.00 × 5.00% = $5,000.00; $25,000.00 × 6.00% = $1,500.00; $25,000.00 × 7.00% = "
+            "$1,750.00; together $8,250.00.",
+            "Rounded: $8,250.00.",
+        ]
+
+
+def test_a_later_edit_of_a_statement_shows():
+    lines = year_of_lines()
+    made = statements.draw_up(lines)
+    assert statements.broken(made) == [] and made == statements.draw_up(lines)
+    assert sum(one.total for one in made) == sum(line.amount for line in lines) == made[-1].year_to_date
+    edited = [
+        made[0],
+        made[1]._replace(lines=(made[1].lines[0]._replace(amount=Decimal(1)), *made[1].lines[1:])),
+        *made[2:],
+    ]
+    assert statements.broken(edited) == [made[1].month]
+    sealed = edited[1]._replace(digest=statements.seal(edited[1].lines, edited[1].before))  # and sealed anew
+    assert statements.broken([made[0], sealed, *made[2:]]) == [made[2].month]
+    with pytest.raises(ValueError, match="one person"):
+        statements.draw_up([*lines, lines[0]._replace(person_id="P2")])

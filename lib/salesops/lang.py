@@ -8,6 +8,7 @@ import datetime as dt
 import gettext
 import io
 import math
+from decimal import Decimal
 from functools import lru_cache
 
 from babel import Locale, dates, numbers
@@ -150,6 +151,15 @@ def days(value: float | None) -> str:
     if known(value) and 0 <= value < 0.05:
         return f"<\N{NO-BREAK SPACE}{decimal(0.1)}"
     return decimal(value, 1 if known(value) and value < 10 else 0)
+
+
+def cents(amount: Decimal, currency: str) -> str:
+    """Money to the last digit it has, as pay is told."""
+    digits = max(-amount.as_tuple().exponent, 0)
+    pattern = locale().currency_formats["standard"].pattern
+    pattern = pattern.replace("0.00", "0" + ("." + "0" * digits if digits else ""))
+    shown = numbers.format_currency(abs(amount), currency, pattern, locale=locale(), currency_digits=False)
+    return ("\N{MINUS SIGN}" if amount < 0 else "") + shown
 
 
 def money(amount: float | None, currency: str, *, compact: bool = False) -> str:

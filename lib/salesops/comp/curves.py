@@ -83,3 +83,31 @@ def times(multiplier: Multiplier, attainment: Fraction | None) -> Fraction:
         return Fraction(1)
     k = reached(multiplier.bands, attainment)
     return multiplier.bands[k].value if k >= 0 else Fraction(1)
+
+
+def straight(table: Table, scale: Fraction, target: Fraction) -> list[tuple[Fraction, Fraction, Fraction]] | None:
+    """start, slope and level of each straight piece: pay = slope x + level from the start on; None where a piece is no
+    straight line (rates that are linear between bands)."""
+    found, paid = [], Fraction(0)
+    bands = table.bands
+    for k, band in enumerate(bands):
+        start = band.start * scale
+        if table.way == "marginal":
+            slope = band.value if band.kind == "rate" else (band.value * target / scale if scale else Fraction(0))
+            if k:
+                paid += (start - bands[k - 1].start * scale) * found[-1][1]
+            found.append((start, slope, paid - slope * start))
+            continue
+        base = {"rate": None, "pays": target, "amount": Fraction(1)}[band.kind]
+        following = bands[k + 1] if k + 1 < len(bands) else None
+        if table.between == "linear" and following is not None:
+            if base is None:
+                return None
+            width = (following.start - band.start) * scale
+            slope = base * (following.value - band.value) / width if width else Fraction(0)
+            found.append((start, slope, base * band.value - slope * start))
+        elif base is None:
+            found.append((start, band.value, Fraction(0)))
+        else:
+            found.append((start, Fraction(0), base * band.value))
+    return found

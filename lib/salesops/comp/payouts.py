@@ -247,7 +247,7 @@ class _Run:
         if windfall is not None:
             over = sum((value - windfall.over for value in _by_deal(parts).values() if value > windfall.over), ZERO)
             if over:
-                steps.append(Step("windfall", {"over": windfall.over, "amount": over, "way": windfall.way}))
+                steps.append(Step("windfall", {"over": windfall.over, "above": over, "way": windfall.way}))
         usual = measured - over
         amount = curves.earned(component.table, usual, quota, target, open_to=open_to)
         scale = quota if component.table.by == "attainment" else ONE
@@ -347,7 +347,7 @@ class _Run:
                                  if one.deal_id == credit.deal_id and one.on <= month.last_on), ZERO), ONE)  # fmt: skip
                 due = round_money(Fraction(held) * share, self.plan)
                 if due != gone:
-                    values = {"deal": credit.deal_id, "held": held, "paid": share, "before": gone}
+                    values = {"deal": credit.deal_id, "held": held, "share": share, "before": gone}
                     found.append(
                         self._line(month.month, name, "released", span, due - gone, [Step("released", values)])
                     )

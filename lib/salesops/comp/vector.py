@@ -33,7 +33,7 @@ def cut(table: Table, quota: Fraction | None, target: Fraction, *, minor_units: 
     """A table as pieces in minor units, for one quota and target pay (whole units); None where a piece is no straight
     line (rates that are linear between bands)."""
     scale = quota if table.by == "attainment" else Fraction(1)
-    lines = _lines(table, scale, target)
+    lines = curves.straight(table, scale, target)
     if lines is None:
         return None
     steps, slope, level = [], Fraction(0), Fraction(0)
@@ -47,33 +47,6 @@ def cut(table: Table, quota: Fraction | None, target: Fraction, *, minor_units: 
 
 def _ceil(amount: Fraction) -> int:
     return -((-amount.numerator) // amount.denominator)
-
-
-def _lines(table: Table, scale: Fraction, target: Fraction) -> list[tuple[Fraction, Fraction, Fraction]] | None:
-    """start, slope and level of each straight piece, whole units: pay = slope x + level from the start on."""
-    found, paid = [], Fraction(0)
-    bands = table.bands
-    for k, band in enumerate(bands):
-        start = band.start * scale
-        if table.way == "marginal":
-            slope = band.value if band.kind == "rate" else (band.value * target / scale if scale else Fraction(0))
-            if k:
-                paid += (start - bands[k - 1].start * scale) * found[-1][1]
-            found.append((start, slope, paid - slope * start))
-            continue
-        base = {"rate": None, "pays": target, "amount": Fraction(1)}[band.kind]
-        following = bands[k + 1] if k + 1 < len(bands) else None
-        if table.between == "linear" and following is not None:
-            if base is None:
-                return None
-            width = (following.start - band.start) * scale
-            slope = base * (following.value - band.value) / width if width else Fraction(0)
-            found.append((start, slope, base * band.value - slope * start))
-        elif base is None:
-            found.append((start, band.value, Fraction(0)))
-        else:
-            found.append((start, Fraction(0), base * band.value))
-    return found
 
 
 def earned(
