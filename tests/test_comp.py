@@ -5,16 +5,33 @@ from decimal import Decimal
 from fractions import Fraction as F
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salesops import lang
-from salesops.comp import credits, curves, lint, payouts, plans, spans, statements, vector, words
+from matplotlib.figure import Figure
+from salesops import comp, crm, lang
+from salesops.comp import (
+    charts,
+    credits,
+    curves,
+    lint,
+    payouts,
+    plans,
+    spans,
+    statements,
+    tables,
+    team,
+    vector,
+    words,
+)
+from salesops.comp.compute import group
 from salesops.comp.records import Assignment, Cancellation, Credit, Payment, Person, round_money
 from salesops.problems import BadInput
+from salesops.report import inputs
 from scipy.stats import norm
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, checked
 
 YEAR_END = dt.date(2026, 12, 31)
 TIERS = [{"from": "0%", "rate": "5%"}, {"from": "100%", "rate": "6%"}, {"from": "125%", "rate": "7%"}]
@@ -332,6 +349,18 @@ def test_what_is_cancelled_is_taken_back_at_its_rate_or_by_running_the_period_ag
     for way in ("original_rate", "rerun"):
         lines = paid(plan(clawback={"days": 180, "way": way}), sold, cancellations=late)
         assert [one for one in lines if one[2] != "0.00"] == [("2026-03", "earned", "8250.00")]
+
+
+@pytest.mark.parametrize("way", ["original_rate", "rerun"])
+def test_what_was_held_is_not_taken_back_twice(way):
+    """2,000 earned, half of it held, all cancelled before the customer paid: nothing is left, and nothing is owed."""
+    held = plan(hold={"share": "50%"}, clawback={"days": 180, "way": way})
+    gone = [Cancellation("D1", dt.date(2026, 5, 5), F(1))]
+    lines = payouts.pay(person(), {"AE": held}, [credit(1, "2026-02-01", 40_000)], through=YEAR_END, cancellations=gone)
+    assert sum(line.amount for line in lines) == 0 and len([line for line in lines if line.amount]) == 4
+    half = [Cancellation("D1", dt.date(2026, 5, 5), F(1, 2))]
+    lines = payouts.pay(person(), {"AE": held}, [credit(1, "2026-02-01", 40_000)], through=YEAR_END, cancellations=half)
+    assert sum(line.amount for line in lines) == 500  # of the 1,000 that are left, half is held
 
 
 def test_a_spiff_pays_by_the_deal_up_to_its_most():
@@ -659,3 +688,91 @@ def test_a_later_edit_of_a_statement_shows():
     assert statements.broken([made[0], sealed, *made[2:]]) == [made[2].month]
     with pytest.raises(ValueError, match="one person"):
         statements.draw_up([*lines, lines[0]._replace(person_id="P2")])
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def found(book):
+    return comp.measure(book, checked("comp"))
+
+
+def test_the_page_adds_up_what_each_rep_is_paid(found, book):
+    """Every figure again by a loop over the book's rows and the engine."""
+    the_plan = plans.load(ROOT / "params" / "plans" / "account_executive.yml")
+    deals = book.deals.execute()
+    won = deals[(deals["status"] == "won") & (deals["closed_at"] >= "2026-01-01")]
+    assert found.n_deals == len(won) and (found.n_unowned, found.n_unpriced) == (0, 0)
+    ended = won[won["closed_at"] < "2026-10-01"]
+    assert found.reps["booked"].sum() == pytest.approx(ended["amount_minor"].sum() / 100)
+    read = team.read(book, the_plan, "AE", "")
+    lines = []
+    for who in read.people:
+        own = read.credits.get(who.person_id, [])
+        lines += payouts.pay(who, {"AE": the_plan}, own, through=book.as_of, payments=read.payments)
+    total = sum(line.amount for line in lines)
+    assert sum(found.kinds.values()) == pytest.approx(float(total))
+    assert found.months["paid"].sum() == pytest.approx(float(total)) == found.reps["paid"].sum()
+    assert found.groups["earned"].sum() == pytest.approx(found.reps["earned"].sum())
+    assert found.groups["n"].sum() == len(found.reps) == 26 and not found.unpaid
+    quotas = book.quotas.execute()
+    reps = book.reps.execute()
+    steady = reps[(reps["hired_on"] < pd.Timestamp(2025, 9, 1)) & reps["left_on"].isna()]["rep_id"]
+    mine = quotas[quotas["rep_id"].isin(steady) & quotas["period"].isin(["2026-Q1", "2026-Q2", "2026-Q3"])]
+    per_rep = mine.groupby("rep_id")["amount_minor"].sum() / 100
+    assert set(per_rep.round(2)) <= set(found.reps["quota"].round(2))
+
+
+def test_nobody_can_be_read_from_a_group():
+    """Small teams stand together, with the smallest of the others where they are too few even so."""
+    reps = pd.DataFrame({"team": [*"AAAAABBBBC", None], "booked": 1.0, "quota": 2.0, "earned": 3.0, "paid": 3.0})
+    assert group(reps, 3)[["team", "n"]].to_numpy().tolist() == [["A", 5], ["", 6]]
+    assert group(reps, 2)[["team", "n"]].to_numpy().tolist() == [["A", 5], ["B", 4], ["", 2]]
+    for least in range(2, 12):
+        assert (group(reps, least)["n"] >= least).all()
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_page_says_what_it_holds_and_no_name(found, book, language):
+    lang.use(language)
+    shown = [
+        tables.component_table(found), tables.issue_table(found, "USD"), tables.group_table(found, "USD", 3),
+        tables.kind_table(found, "USD"),
+    ]  # fmt: skip
+    said = [one.headline + one.detail for one in words.findings(found, "USD")]
+    said += [words.note(found, book.as_of), words.caption(found, "USD"), words.curve_alt(found, "USD")]
+    said += [str(one) for one in shown] + [str(one) for one in words.tiles(found, "USD", tables.at_quota(found))]
+    text = "\n".join(said)
+    assert "{" not in text and "nan" not in text
+    reps = book.reps.execute()
+    assert not [one for one in [*reps["name"], *reps["rep_id"]] if one in text]
+    figure = Figure()
+    places = words.marks(found)
+    charts.plot_curve(*found.curve.to_numpy().T, places, currency="USD", ax=figure.add_subplot(2, 1, 1))
+    charts.plot_bands(words.band_names(), found.bands.tolist(), ax=figure.add_subplot(2, 1, 2))
+    if language == "en":
+        assert said[0].startswith("26 reps earned $1.7M, 6.8% of what was booked")
+        assert "from 183% on" in text  # 0.4 + 0.6 + 1.8 x (a - 1) = 2.5 at a = 1.8333
+
+
+def test_a_page_that_cannot_be_is_refused_with_its_reason(book, tmp_path):
+    for wrong in ({"region": "EMEA"}, {"plan": "../secrets"}, {"min_group": 1}):
+        with pytest.raises(BadInput):
+            checked("comp", **wrong)
+    with pytest.raises(BadInput, match="there is no such file"):
+        comp.measure(book, checked("comp", plan="nobody"))
+    with pytest.raises(ValueError, match="fewer than 50: pay could be read off"):
+        comp.measure(book, checked("comp", min_group=50))
+    early = crm.open("sample", as_of="2025-10-31")
+    with pytest.raises(ValueError, match="holds from 2026-01-01 to 2026-12-31, not on 2025-10-31"):
+        comp.measure(early, checked("comp", period="2025-10"))
+
+
+def test_a_page_is_made_again_when_its_plan_has_changed(project_copy):
+    asked = {"plan": "account_executive"}
+    one = inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    assert one == inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    file = project_copy / "params" / "plans" / "account_executive.yml"
+    file.write_text(file.read_text("utf-8").replace("weight: 80%", "weight: 80.0%"), "utf-8")
+    assert one != inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]

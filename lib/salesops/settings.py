@@ -29,6 +29,7 @@ class Params(BaseModel):
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "deals": ()
     }  # tables and columns without which nothing can be said
+    files: ClassVar[Mapping[str, str]] = {}  # parameters that name a file of the project, and where it is
 
     source: str = option("the book: sample, a mapping's name with its folder, or a folder", min_length=1)
     period: str = option(f"the period reported: {periods.FORMS}")

@@ -1,9 +1,9 @@
-"""Compensation plans: what a plan pays, for what, to whom."""
+"""What a compensation plan pays, for what, to whom, and what it makes people do."""
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["credits", "records"],
-    submod_attrs={"payouts": ["pay"], "plans": ["Plan", "load"]},
+    submodules=["charts", "credits", "records", "tables", "words"],
+    submod_attrs={"compute": ["measure"], "params": ["Params"], "payouts": ["pay"], "plans": ["Plan", "load"]},
 )

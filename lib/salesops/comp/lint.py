@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from salesops.comp import curves
-from salesops.comp.plans import SPANS, Component, Plan
+from salesops.comp.plans import Component, Plan
 
 ZERO = Fraction(0)
 
@@ -33,16 +33,15 @@ def find(plan: Plan, quotas: dict[str, Fraction], *, margin: Fraction | None = N
 
     Parameters
     ----------
-    quotas : of a component's period, by its name; one that asks for a quota and is not here is left out. margin : share
-    of what is sold that is left after its cost; None where it is not known.
+    quotas : of a component's `months`, by its name; one that asks for a quota and is not here is left out. margin :
+    share of what is sold that is left after its cost; None where it is not known.
     """
     found: list[Issue] = []
     for component in plan.components:
         quota = quotas.get(component.name)
         if component.needs_quota and not quota:
             continue
-        months = 1 if component.period == "deal" else SPANS[component.period]
-        target = plan.pay.variable * component.weight * Fraction(months, 12)
+        target = plan.pay.variable * component.weight * Fraction(component.months, 12)
         found += _of(component, quota, target, margin)
     return found
 
@@ -90,7 +89,7 @@ def _from(pieces: list[tuple[Fraction, Fraction, Fraction]], least: Fraction):
 
 def _most(component: Component, target: Fraction) -> Fraction | None:
     """The cap that binds in one period."""
-    caps = [component.cap.period] + ([component.cap.year] if component.period == "year" else [])
+    caps = [component.cap.period] + ([component.cap.year] if component.months == 12 else [])
     limits = [cap.of(target) for cap in caps if cap is not None]
     return min(limits) if limits else None
 
@@ -117,7 +116,7 @@ def gain_from_delay(plan: Plan, component: str, measured: Fraction, next_measure
     measured, next_measured : of both periods without the deal. amount : the deal. quota, next_quota : of both.
     """
     one = plan.component(component)
-    target = plan.pay.variable * one.weight * Fraction(SPANS[one.period], 12)
+    target = plan.pay.variable * one.weight * Fraction(one.months, 12)
 
     def pays(value: Fraction, of: Fraction) -> Fraction:
         if one.threshold is not None and (not of or value / of < one.threshold):

@@ -34,12 +34,12 @@ def pay(
     BadInput
         Where a plan is not known, a day of a plan, a credit twice, a quota missing or below zero: all at once.
     """
-    credits, cancelled, paid = list(credits), list(cancellations), list(payments)
+    credits, cancelled, paid = list(credits), _of_deals(cancellations), _of_deals(payments)
     _check(person, plans, credits, through)
     lines: list[Line] = []
     for assignment in person.assignments:
         plan = plans[assignment.plan]
-        lines += _Run(person, plan, assignment, credits, cancelled, paid, through).lines()
+        lines += Run(person, plan, assignment, credits, cancelled, paid, through).lines()
     lines.sort(key=lambda line: line.month)
     return draws.balance(person, plans, lines, through)
 
@@ -69,11 +69,12 @@ def _check(person: Person, plans: Mapping[str, Plan], credits: list[Credit], thr
         raise BadInput("pay cannot be computed", problems)
 
 
-class _Run:
+class Run:
     """One person on one plan."""
 
     def __init__(self, person, plan, assignment, credits, cancelled, paid, through):
         self.person, self.plan, self.cancelled, self.paid = person, plan, cancelled, paid
+        self.days: dict[tuple[dt.date, dt.date], list[dt.date]] = {}
         self.first_on = max(assignment.start, person.hired_on)
         self.last_on = min(assignment.until or plan.until, person.left_on or dt.date.max, plan.until)
         self.through = periods.days_after(periods.add_months(through.replace(day=1), 1), -1)
@@ -90,6 +91,10 @@ class _Run:
     def _spans(self, n_months: int, first: dt.date, last: dt.date) -> list[Span]:
         return spans.find(n_months, first, last, self.plan.year_starts, self.through)
 
+    def spans_of(self, component: Component) -> list[Span]:
+        """The periods of a component that the person is there for and that have ended."""
+        return self._spans(SPANS[component.period], self.first_on, min(self.last_on, self.through))
+
     def lines(self) -> list[Line]:
         found = []
         for component in self.plan.components:
@@ -101,9 +106,13 @@ class _Run:
     # What is measured
 
     def _active(self, first: dt.date, last: dt.date) -> list[dt.date]:
-        days = (first + dt.timedelta(days=k) for k in range((last - first).days + 1))
-        there = [day for day in days if self.first_on <= day <= self.last_on]
-        return [day for day in there if not any(begins <= day <= ends for begins, ends in self.person.leaves)]
+        """The days on the plan and not on leave."""
+        if (first, last) not in self.days:
+            days = (first + dt.timedelta(days=k) for k in range((last - first).days + 1))
+            there = [day for day in days if self.first_on <= day <= self.last_on]
+            away = self.person.leaves
+            self.days[first, last] = [day for day in there if not any(one <= day <= other for one, other in away)]
+        return self.days[first, last]
 
     def presence(self, span: Span) -> Fraction:
         """The share of a period's days that the person is on the plan and not on leave; 1 where nothing is prorated."""
@@ -163,10 +172,10 @@ class _Run:
         """The share of a credit that was cancelled in time, up to a day."""
         days = self.plan.clawback.days
         shares = [
-            Fraction(one.share) for one in self.cancelled
-            if one.deal_id == credit.deal_id and one.on <= known and credit.on <= one.on
-            and (one.on - credit.on).days <= days
-        ]  # fmt: skip
+            Fraction(one.share)
+            for one in self.cancelled.get(credit.deal_id, ())
+            if one.on <= known and 0 <= (one.on - credit.on).days <= days
+        ]
         return min(sum(shares, ZERO), ONE)
 
     def attainment(self, component: Component, span: Span, known: dt.date) -> Fraction | None:
@@ -286,7 +295,7 @@ class _Run:
     def _by_period(self, component: Component) -> list[Line]:
         """Each period when it ends; under `rerun` also what earlier ones have become by then, also after the plan."""
         n_months = SPANS[component.period]
-        own = self._spans(n_months, self.first_on, min(self.last_on, self.through))
+        own = self.spans_of(component)
         reruns = self.plan.clawback is not None and self.plan.clawback.way == "rerun"
         ends = self._spans(n_months, self.first_on, self.through) if reruns else own
         posted: dict[str, Fraction] = {}  # by the period that it was earned in
@@ -343,8 +352,10 @@ class _Run:
             found.append(self._line(months[0].month, name, "held", span, -held, [Step("held", values)]))
             gone = Decimal(0)
             for month in months:
-                share = min(sum((Fraction(one.share) for one in self.paid
-                                 if one.deal_id == credit.deal_id and one.on <= month.last_on), ZERO), ONE)  # fmt: skip
+                paid = [one.share for one in self.paid.get(credit.deal_id, ()) if one.on <= month.last_on]
+                # Of what is cancelled nothing is held any more: it is taken back whole.
+                undone = self._undone(credit, month.last_on) if self.plan.clawback is not None else ZERO
+                share = min(sum(map(Fraction, paid), undone), ONE)
                 due = round_money(Fraction(held) * share, self.plan)
                 if due != gone:
                     values = {"deal": credit.deal_id, "held": held, "share": share, "before": gone}
@@ -411,6 +422,13 @@ class _Run:
     def _line(self, month: str, name: str, kind: str, span: str, amount: Decimal, steps: list[Step]) -> Line:
         return Line(self.person.person_id, month, name, kind, span, amount, tuple(steps), self.plan.plan,
                     self.plan.version)  # fmt: skip
+
+
+def _of_deals(events: Iterable[Cancellation | Payment]) -> dict[str, list[Cancellation | Payment]]:
+    found: dict[str, list[Cancellation | Payment]] = {}
+    for one in events:
+        found.setdefault(one.deal_id, []).append(one)
+    return found
 
 
 def _by_deal(parts: Sequence[tuple[Credit, Fraction]]) -> dict[str, Fraction]:

@@ -213,6 +213,11 @@ class Component(Part):
     windfall: Windfall | None = None
 
     @property
+    def months(self) -> int:
+        """Of what is measured and paid for together: the year where it is measured to date; a month of single deals."""
+        return 12 if self.to_date else SPANS.get(self.period, 1)
+
+    @property
     def needs_quota(self) -> bool:
         return self.table.by == "attainment" or self.threshold is not None or self.accelerates_after is not None
 

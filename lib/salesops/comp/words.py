@@ -5,12 +5,17 @@ from decimal import Decimal
 from fractions import Fraction
 
 from salesops import lang
+from salesops.comp.compute import BANDS, Found
+from salesops.comp.lint import Issue
 from salesops.comp.plans import MEASURES
 from salesops.comp.records import Line, Step
-from salesops.lang import _
+from salesops.findings import Finding, Tile
+from salesops.lang import _, ngettext
+from salesops.stats import Estimate
 
 DIGITS = 4  # after the point, of what is not rounded yet
 SHARES = ("share", "attainment", "threshold", "at_least", "rate")
+SHOWN_ISSUES = 4
 MEASURED = ("measured", "whole", "quota", "over", "above")  # in the unit of the measure
 
 
@@ -129,10 +134,154 @@ def _text(step: Step) -> str:
         case "held":
             return _("Of {earned} for deal {deal}, {share} is held.")
         case "released":
-            return _("Of {held} held for deal {deal}, {share} of the price is paid; {before} was released before.")
+            return _(
+                "Of {held} held for deal {deal}, {share} of the price is paid or cancelled; "
+                "{before} was released before."
+            )
         case "clawback":
             return _("{share} of deal {deal} was cancelled, which had earned {earned}; {before} was taken back before.")
         case "spiff":
             return _("Deals that count: {deals}.")
         case _:
             return _("Earned in the month: {earned}; the draw is {draw}; still to be recovered: {balance}.")
+
+
+def title() -> str:
+    return _("Compensation plan")
+
+
+def facts(found: Found) -> list[str]:
+    """What stands in the page's head beside the source and the period."""
+    return [found.plan.plan, _("version {version}").format(version=found.plan.version)]
+
+
+def findings(found: Found, currency: str) -> list[Finding]:
+    """What the reader should know first."""
+    earned, booked = float(found.reps["earned"].sum()), float(found.reps["booked"].sum())
+    words = {
+        "n": lang.count(len(found.reps)), "earned": lang.money(earned, currency, compact=True),
+        "share": lang.percent(earned / booked, 1) if booked > 0 else lang.NONE,
+        "booked": lang.money(booked, currency, compact=True),
+        "paid": lang.money(sum(found.kinds.values()), currency, compact=True),
+    }  # fmt: skip
+    text = ngettext(
+        "{n} rep earned {earned}, {share} of what was booked", "{n} reps earned {earned}, {share} of what was booked",
+        len(found.reps),
+    )  # fmt: skip
+    detail = _("Booked in periods that have ended: {booked}. Paid out so far, after what is held and drawn: {paid}.")
+    said = [Finding("plain", text.format(**words), detail.format(**words))]
+    if found.unpaid:
+        n = sum(found.unpaid.values())
+        text = ngettext("{n} rep could not be paid", "{n} reps could not be paid", n)
+        said.append(Finding("bad", text.format(n=lang.count(n)), "; ".join(found.unpaid) + "."))
+    left = found.n_unowned + found.n_unpriced
+    if left:
+        text = ngettext("{n} won deal pays nobody", "{n} won deals pay nobody", left)
+        detail = _("{unowned} without an owner, {unpriced} without an amount.")
+        said.append(Finding("warn", text.format(n=lang.count(left)), detail.format(
+            unowned=lang.count(found.n_unowned), unpriced=lang.count(found.n_unpriced))))  # fmt: skip
+    return [*said, *(_issue(found, one, currency) for one in found.issues[:SHOWN_ISSUES])]
+
+
+def _issue(found: Found, one: Issue, currency: str) -> Finding:
+    words = {"component": one.component, "at": issue_place(found, one, currency)}
+    words["pay"] = lang.money(float(one.pay), currency, compact=True) if one.pay is not None else ""
+    words["rate"] = lang.percent(float(one.rate), 1) if one.rate is not None else ""
+    match one.kind:
+        case "cliff":
+            return Finding("warn", _("{component}: pay jumps by {pay} at {at}").format(**words),
+                           _("Deals are held back or pulled in to get over it."))  # fmt: skip
+        case "fall":
+            return Finding("bad", _("{component}: pay falls at {at}, whoever sells more gets less").format(**words))
+        case "dead_zone":
+            return Finding("warn", _("{component}: nothing more is paid {at}").format(**words),
+                           _("Who stands there has no reason to sell more now."))  # fmt: skip
+        case "over_margin":
+            return Finding("bad", _("{component}: {at} each sale costs {rate}, more than its margin").format(**words))
+        case _:
+            return Finding("warn", _("{component}: {at} no more is paid, {pay} is the most").format(**words))
+
+
+def issue_name(kind: str) -> str:
+    return {
+        "cliff": _("pay jumps"), "fall": _("pay falls"), "dead_zone": _("nothing more is paid"),
+        "over_margin": _("costs more than the margin"), "capped": _("capped"),
+    }[kind]  # fmt: skip
+
+
+def issue_place(found: Found, one: Issue, currency: str) -> str:
+    """Where something happens: a share of the quota, or an amount."""
+    component = found.plan.component(one.component)
+    quota = found.quota * component.months / 12 if component.table.by == "attainment" else 0
+
+    def place(at: Fraction) -> str:
+        return lang.percent(float(at) / quota) if quota else lang.money(float(at), currency)
+
+    if one.kind in ("cliff", "fall") and one.pay is not None:
+        return place(one.at)
+    if one.until is None:
+        return _("from {at} on").format(at=place(one.at))
+    return _("from {at} to {until}").format(at=place(one.at), until=place(one.until))
+
+
+def tiles(found: Found, currency: str, at_quota: Estimate | None) -> list[Tile]:
+    """The headline numbers."""
+    earned, booked = float(found.reps["earned"].sum()), float(found.reps["booked"].sum())
+    known = found.reps[found.reps["quota"] > 0]
+    held = -found.kinds.get("held", 0.0) - found.kinds.get("released", 0.0)
+    return [
+        Tile(_("Earned"), lang.money(earned, currency, compact=True),
+             note=ngettext("{n} rep", "{n} reps", len(found.reps)).format(n=lang.count(len(found.reps)))),
+        Tile(_("Paid"), lang.money(sum(found.kinds.values()), currency, compact=True),
+             note=_("{held} is held").format(held=lang.money(held, currency, compact=True))),
+        Tile(_("Cost of sales"), lang.percent(earned / booked, 1) if booked > 0 else lang.NONE,
+             note=_("earned over booked")),
+        Tile(_("At or above quota"), lang.rate(at_quota), note=_("{interval}, n = {n}").format(
+            interval=lang.interval(at_quota), n=lang.count(len(known)))),
+        Tile(_("Median attainment"), lang.percent(float((known["booked"] / known["quota"]).median()))
+             if len(known) else lang.NONE, note=_("of periods that have ended")),
+    ]  # fmt: skip
+
+
+def note(found: Found, as_of: dt.date) -> str:
+    text = _(
+        "The plan holds from {start}; paid up to the end of {as_of}, months and quarters that have "
+        "ended. Deals count "
+    
+             "on the day they were won.")  # fmt: skip
+    return text.format(start=lang.day(found.plan.start), as_of=lang.day(as_of))
+
+
+def band_names() -> list[str]:
+    edges = [lang.percent(edge) for edge in BANDS]
+    return [f"{low}–{high}" for low, high in zip(edges, edges[1:], strict=False)] + [f"≥ {edges[-1]}"]
+
+
+def marks(found: Found) -> list[tuple[float, str]]:
+    """Where on the curve the main component jumps, falls or ends."""
+    if found.main is None or not found.quota:
+        return []
+    quota = found.quota * found.main.months / 12
+    return [(float(one.at) / quota, issue_name(one.kind)) for one in found.issues
+            if one.component == found.main.name and one.kind in ("cliff", "capped") and one.at]  # fmt: skip
+
+
+def curve_alt(found: Found, currency: str) -> str:
+    shown = found.curve.iloc[::20]
+    parts = [f"{lang.percent(row.attainment)}: {lang.money(row.pay, currency)}" for row in shown.itertuples()]
+    return _("What a year earns by attainment: {parts}.").format(parts="; ".join(parts) or _("not known"))
+
+
+def band_alt(found: Found) -> str:
+    parts = [f"{name}: {lang.count(n)}" for name, n in zip(band_names(), found.bands, strict=True)]
+    return _("Reps by attainment: {parts}.").format(parts="; ".join(parts))
+
+
+def caption(found: Found, currency: str) -> str:
+    text = _(
+        "Left: variable pay of a year by attainment, at the median quota of {quota}; the target pay "
+        "is {target}. Right: "
+    
+             "n = {n} reps with a quota.")  # fmt: skip
+    return text.format(quota=lang.money(found.quota, currency), target=lang.money(found.target, currency),
+                       n=lang.count(int((found.reps["quota"] > 0).sum())))  # fmt: skip

@@ -1,5 +1,6 @@
 """What a page is made from, as hashes: when they are the same, so is the page."""
 
+import importlib
 import platform
 from functools import lru_cache
 from importlib.metadata import version
@@ -27,11 +28,18 @@ def of(root: Path, analysis: str, parameters: dict, *, data: str) -> Inputs:
     """What a page of an analysis with these parameters and these data is made from."""
     hashes = {
         "data": data,
-        "parameters": files.fingerprint(parameters),
+        "parameters": files.fingerprint(parameters | _named(root, analysis, parameters)),
         "code": code(root, analysis),
         "lock": _lock(root),
     }
     return Inputs(hashes, _versions())
+
+
+def _named(root: Path, analysis: str, parameters: dict) -> dict[str, str]:
+    """The hashes of the files that parameters name, such as a plan; blank where there is none."""
+    forms = importlib.import_module(f"salesops.{analysis}.params").Params.files
+    paths = {name: root / form.format(parameters.get(name, "")) for name, form in forms.items()}
+    return {f"file of {name}": files.sha256(one.read_bytes()) if one.is_file() else "" for name, one in paths.items()}
 
 
 @lru_cache

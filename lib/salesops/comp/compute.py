@@ -1,0 +1,176 @@
+"""What a plan has paid so far, for what, and what it makes people do: groups only, nobody by name."""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from salesops import crm, periods, project
+from salesops.comp import curves, lint, payouts, plans, spans, team
+from salesops.comp.params import Params
+from salesops.comp.plans import Component, Plan
+from salesops.comp.records import Line, Person
+from salesops.problems import BadInput
+
+BANDS = (0.0, 0.5, 0.8, 1.0, 1.2, 1.5)  # of attainment; the last one has no end
+POINTS = np.linspace(0, 2, 81)  # of attainment, at which the curve is drawn
+OTHERS = ""
+
+
+class Found(NamedTuple):
+    """plan : the version that holds. main : the name of the component that is attained against a quota, or None. reps :
+    one row for each paid rep: team, booked, quota (to date; NaN without one), earned, paid. months : month, earned,
+    paid. kinds : kind of line -> amount. groups : team (`OTHERS` for small ones together), n, booked, quota, earned;
+    never fewer than `min_group`. curve : attainment, and what a year of it earns (main component), whole units; empty
+    where there is none. quota, target : of that year. issues : see `lint`. unpaid : reasons, by how many reps. n_deals,
+    n_unowned, n_unpriced : see `team.Team`.
+    """
+
+    plan: Plan
+    main: Component | None
+    reps: pd.DataFrame
+    months: pd.DataFrame
+    kinds: dict[str, float]
+    groups: pd.DataFrame
+    curve: pd.DataFrame
+    quota: float
+    target: float
+    issues: list[lint.Issue]
+    unpaid: dict[str, int]
+    n_deals: int
+    n_unowned: int
+    n_unpriced: int
+
+    @property
+    def bands(self) -> pd.Series:
+        """Reps by band of attainment (its lower edge)."""
+        known = self.reps[self.reps["quota"] > 0]
+        at = np.searchsorted(BANDS, (known["booked"] / known["quota"]).to_numpy(), side="right") - 1
+        return pd.Series(np.bincount(np.maximum(at, 0), minlength=len(BANDS)), index=list(BANDS))
+
+
+def measure(book: crm.Book, params: Params) -> Found:
+    """What the plan has paid from its first day up to the last day known.
+
+    Raises
+    ------
+    BadInput
+        Where the plan is not there or cannot be used, or its currency is not the book's.
+    ValueError
+        If the plan does not hold on the last day known, or fewer than `min_group` are on it.
+    """
+    plan = plans.load(project.root() / Params.files["plan"].format(params.plan))
+    if plan.currency != book.currency:
+        raise BadInput(
+            f"the plan {params.plan} cannot be used", [f"it pays in {plan.currency}, deals are in {book.currency}"]
+        )
+    if not plan.start <= book.as_of <= plan.until:
+        raise ValueError(f"the plan {params.plan} holds from {plan.start} to {plan.until}, not on {book.as_of}")
+    read = team.read(book, plan, params.plan, params.role)
+    main = next((one for one in plan.components if one.table.by == "attainment"), None)
+    rows, lines, unpaid = [], [], {}
+    for person in read.people:
+        own = read.credits.get(person.person_id, [])
+        try:
+            mine = payouts.pay(person, {params.plan: plan}, own, through=book.as_of, payments=read.payments)
+        except BadInput as error:
+            reason = str(error.problems[0]).partition(": ")[2]
+            unpaid[reason] = unpaid.get(reason, 0) + 1
+            continue
+        lines += mine
+        rows.append((read.teams[person.person_id], *_attained(plan, main, person, own, book), *_sums(mine)))
+    if not rows:
+        raise ValueError(f"nobody could be paid by {params.plan}: {'; '.join(unpaid) or 'no rep is on it'}")
+    if len(rows) < params.min_group:
+        raise ValueError(f"{len(rows)} reps are on {params.plan}, fewer than {params.min_group}: pay could be read off")
+    reps = pd.DataFrame(rows, columns=["team", "booked", "quota", "earned", "paid"])
+    a_year = _typical(plan, main, read.people)
+    quotas = {one.name: a_year * one.months / 12 for one in plan.components if one.needs_quota}
+    return Found(
+        plan, main, reps, _months(lines), _kinds(lines), group(reps, params.min_group), _curve(plan, main, a_year),
+        float(a_year), float(plan.pay.variable * main.weight) if main is not None else 0.0,
+        lint.find(plan, quotas, margin=Fraction(str(params.margin)) if params.margin else None),
+        unpaid, read.n_deals, read.n_unowned, read.n_unpriced,
+    )  # fmt: skip
+
+
+def _typical(plan: Plan, main: Component | None, people: list[Person]) -> Fraction:
+    """The median quota of the plan's year, whole, of those who have one for all of it; 0 where nobody has."""
+    if main is None:
+        return Fraction(0)
+    first = spans.year_start(plan.start, plan.year_starts)
+    last = periods.days_after(periods.add_months(first, 12), -1)
+    found = [spans.find_quota(one.quotas, main.measure, first, last, plan.year_starts) for one in people]
+    known = sorted(one for one in found if one)
+    return known[len(known) // 2] if known else Fraction(0)
+
+
+def _attained(plan: Plan, main: Component | None, person: Person, own: list, book: crm.Book) -> tuple[float, float]:
+    """Booked, and the quota to date: that of the months that have ended, for the days there and by the ramp."""
+    booked = float(sum((one.measures["bookings"] for one in own if one.kind == "direct"), Fraction(0)))
+    if main is None:
+        return booked, np.nan
+    run = payouts.Run(person, plan, person.assignments[0], own, {}, {}, book.as_of)
+    quotas = [run.quota(main, span) for span in run.spans_of(main)]
+    known = [one[0] for one in quotas if one is not None]
+    ended = [span.last_on for span in run.spans_of(main)]
+    if not known or not ended:
+        return booked, np.nan
+    counted = sum((run.counts(main, one) for one in own if one.on <= ended[-1]), Fraction(0))
+    return float(counted), float(sum(known, Fraction(0)))
+
+
+def _sums(lines: list[Line]) -> tuple[float, float]:
+    earned = sum(float(line.amount) for line in lines if line.kind in ("earned", "true_up", "spiff", "clawback"))
+    return earned, sum(float(line.amount) for line in lines)
+
+
+def _months(lines: list[Line]) -> pd.DataFrame:
+    table = pd.DataFrame([(line.month, line.kind, line.amount) for line in lines], columns=["month", "kind", "amount"])
+    table["earned"] = table["amount"].where(table["kind"].isin(["earned", "true_up", "spiff", "clawback"]), 0)
+    found = table.groupby("month")[["earned", "amount"]].sum().reset_index()
+    return found.rename(columns={"amount": "paid"}).astype({"earned": "float64", "paid": "float64"})
+
+
+def _kinds(lines: list[Line]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for line in lines:
+        found[line.kind] = found.get(line.kind, 0) + line.amount
+    return {kind: float(amount) for kind, amount in found.items()}
+
+
+def group(reps: pd.DataFrame, least: int) -> pd.DataFrame:
+    """Teams of at least so many reps; smaller ones together, with the smallest of the others where they are too few
+    even so, for what is left out could be had by subtraction."""
+    named = reps.assign(team=reps["team"].fillna(OTHERS))
+    sizes = named.groupby("team").size().sort_values(kind="stable")
+    small = [name for name, n in sizes.items() if n < least or name == OTHERS]
+    rest = [name for name in sizes.index if name not in small]
+    while small and rest and sizes[small].sum() < least:
+        small.append(rest.pop(0))
+    named["team"] = named["team"].where(~named["team"].isin(small), OTHERS)
+    groups = named.groupby("team").agg(
+        n=("booked", "size"), booked=("booked", "sum"), quota=("quota", "sum"), earned=("earned", "sum")
+    )
+    groups = groups[groups["n"] >= least].reset_index()
+    return groups.sort_values(["team"], key=lambda names: names.eq(OTHERS).astype("str") + names, ignore_index=True)
+
+
+def _curve(plan: Plan, main: Component | None, quota: Fraction) -> pd.DataFrame:
+    """What a year at one attainment throughout earns by the main component, before gates and multipliers."""
+    if main is None or not quota:
+        return pd.DataFrame({"attainment": [], "pay": []})
+    n, of_period = 12 // main.months, quota * main.months / 12
+    year = plan.pay.variable * main.weight
+    target, pays = year / n, []
+    for point in POINTS:
+        at = Fraction(round(float(point) * 1000), 1000)
+        paid = curves.earned(main.table, at * of_period, of_period, target)
+        if main.threshold is not None and at < main.threshold:
+            paid = Fraction(0)
+        if main.cap.period is not None:
+            paid = min(paid, main.cap.period.of(target))
+        paid *= n
+        pays.append(float(paid if main.cap.year is None else min(paid, main.cap.year.of(year))))
+    return pd.DataFrame({"attainment": POINTS, "pay": pays})

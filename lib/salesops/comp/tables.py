@@ -1,0 +1,123 @@
+"""The tables of a compensation plan: finished numbers in, finished tables out, in every language."""
+
+from salesops import lang, stats
+from salesops.comp.compute import OTHERS, Found
+from salesops.comp.plans import Component
+from salesops.comp.words import issue_name, issue_place, kind_name, measure_name
+from salesops.findings import Table
+from salesops.lang import _
+
+
+def component_table(found: Found) -> Table:
+    """What the plan pays for, as its file says."""
+    rows = [
+        [one.name, measure_name(one.measure), _period(one), _share(one.weight), _way(one), _bands(one), _limits(one)]
+        for one in found.plan.components
+    ]
+    columns = [_("Component"), _("Measures"), _("Period"), _("Weight"), _("Way"), _("Bands"), _("Limits")]
+    notes = [_(
+        "Marginal: each band pays its own rate; whole: the band reached pays for everything. To date:"
+        " the year so "
+    
+               "far, less what was paid.")]  # fmt: skip
+    return Table(_("What the plan pays for"), columns, rows, [False] * 7, notes=notes)
+
+
+def _share(value) -> str:
+    return lang.percent(float(value), 0 if (value * 100).denominator == 1 else 2)
+
+
+def _period(one: Component) -> str:
+    name = {"deal": _("each deal"), "month": _("month"), "quarter": _("quarter"), "half": _("half-year"),
+            "year": _("year")}[one.period]  # fmt: skip
+    return name + ", " + _("to date") if one.to_date else name
+
+
+def _way(one: Component) -> str:
+    if one.table.between == "linear":
+        return _("whole, linear between")
+    return _("marginal") if one.table.way == "marginal" else _("whole")
+
+
+def _bands(one: Component) -> str:
+    parts = []
+    for band in one.table.bands:
+        start = _share(band.start) if one.table.by == "attainment" else lang.decimal(float(band.start), 0)
+        value = lang.decimal(float(band.value), 0) if band.kind == "amount" else _share(band.value)
+        if band.kind == "pays":
+            value = _("{share} of target").format(share=value)
+        parts.append(_("from {start}: {value}").format(start=start, value=value))
+    return "; ".join(parts)
+
+
+def _limits(one: Component) -> str:
+    parts = []
+    if one.threshold is not None:
+        parts.append(_("nothing below {share}").format(share=_share(one.threshold)))
+    if one.gate is not None:
+        parts.append(_("if {of} is at {share}").format(of=one.gate.of, share=_share(one.gate.at_least)))
+    for cap, name in ((one.cap.deal, _("deal")), (one.cap.period, _("period")), (one.cap.year, _("year"))):
+        if cap is not None:
+            most = _("{share} of target").format(share=_share(cap.value)) if cap.of_target else lang.decimal(
+                float(cap.value), 0
+            )  # fmt: skip
+            parts.append(_("at most {most} a {span}").format(most=most, span=name))
+    return "; ".join(parts) or lang.NONE
+
+
+def issue_table(found: Found, currency: str) -> Table | None:
+    """What the plan makes people do."""
+    if not found.issues:
+        return None
+    rows = []
+    for one in found.issues:
+        much = _(
+            "{share} of each unit more"
+        ).format(share=lang.percent(float(one.rate), 1)) if one.rate is not None else (
+            lang.money(float(one.pay), currency) if one.pay is not None else lang.NONE
+        )  # fmt: skip
+        rows.append([one.component, issue_name(one.kind), issue_place(found, one, currency), much])
+    columns = [_("Component"), _("What"), _("Where"), _("How much")]
+    notes = [_(
+        "Looked at for one period at the median quota of a year, {quota}; gates and multipliers left "
+        "aside."
+    ).format(
+        quota=lang.money(found.quota, currency))]  # fmt: skip
+    return Table(_("What the plan makes people do"), columns, rows, [False] * 3 + [True], notes=notes)
+
+
+def group_table(found: Found, currency: str, least: int) -> Table | None:
+    """Teams, none so small that a person could be read from it."""
+    if not len(found.groups):
+        return None
+    rows = [
+        [_(
+            "Small teams together"
+        ) if row.team == OTHERS else row.team, lang.count(row.n), lang.money(row.booked, currency),
+         lang.money(row.quota, currency) if row.quota > 0 else lang.NONE,
+         lang.percent(row.booked / row.quota) if row.quota > 0 else lang.NONE,
+         lang.money(row.earned, currency), lang.percent(row.earned / row.booked, 1) if row.booked > 0 else lang.NONE]
+        for row in found.groups.itertuples()
+    ]  # fmt: skip
+    columns = [_("Team"), _("Reps"), _("Booked"), _("Quota to date"), _("Attainment"), _("Earned"), _("Cost of sales")]
+    notes = [_(
+        "Of periods that have ended; quotas for the days there and by the ramp. Teams of fewer than "
+        "{n} reps stand "
+    
+               "together, with a larger one where needed, so that nobody's pay can be read or reckoned.").format(
+        n=lang.count(least))]  # fmt: skip
+    return Table(_("By team"), columns, rows, [False] + [True] * 6, notes=notes)
+
+
+def kind_table(found: Found, currency: str) -> Table:
+    """From what is earned to what is paid."""
+    rows = [[kind_name(kind).capitalize(), lang.money(amount, currency)] for kind, amount in found.kinds.items()]
+    rows.append([_("Paid"), lang.money(sum(found.kinds.values()), currency)])
+    return Table(_("From earned to paid"), [_("What"), _("Amount, {currency}").format(currency=currency)], rows,
+                 [False, True], [False] * (len(rows) - 1) + [True])  # fmt: skip
+
+
+def at_quota(found: Found) -> stats.Estimate | None:
+    """The share of reps at or above their quota to date."""
+    known = found.reps[found.reps["quota"] > 0]
+    return stats.wilson(int((known["booked"] >= known["quota"]).sum()), len(known)) if len(known) else None
