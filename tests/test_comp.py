@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from salesops import comp, crm, lang
 from salesops.comp import (
     charts,
+    costing,
     credits,
     curves,
     lint,
@@ -776,3 +777,77 @@ def test_a_page_is_made_again_when_its_plan_has_changed(project_copy):
     file = project_copy / "params" / "plans" / "account_executive.yml"
     file.write_text(file.read_text("utf-8").replace("weight: 80%", "weight: 80.0%"), "utf-8")
     assert one != inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+
+
+# What a year may cost
+
+
+def test_the_scatter_of_reps_and_of_quarters_is_found():
+    """Two-way layouts with known shares: on average within three points."""
+    rng = np.random.default_rng(5)
+    for rep, quarter in ((0.2, 0.3), (0.0, 0.0), (0.4, 0.1)):
+        got = []
+        for _time in range(60):
+            z = np.sqrt(rep) * rng.standard_normal((26, 1)) + np.sqrt(quarter) * rng.standard_normal((1, 11))
+            z = np.exp(0.4 * (z + np.sqrt(1 - rep - quarter) * rng.standard_normal((26, 11))))
+            rows = [(str(i), str(j), z[i, j]) for i in range(26) for j in range(11)]
+            got.append(costing.judge(pd.DataFrame(rows, columns=["rep_id", "quarter", "attainment"]))[1:3])
+        assert np.mean(got, axis=0) == pytest.approx([rep, quarter], abs=0.03)
+    assert costing.judge(pd.DataFrame(rows[:20], columns=["rep_id", "quarter", "attainment"])) is None
+
+
+def test_drawn_attainments_are_those_met_and_move_together_as_told():
+    values = np.sort(np.random.default_rng(1).lognormal(0, 0.4, 400))
+    scatter = costing.Scatter(values, 0.2, 0.5, 10, 10)
+    drawn = costing.draw(scatter, 4000, 12, seed=2)
+    assert drawn.shape == (4000, 12, 4) and drawn.min() >= values[0] and drawn.max() <= values[-1]
+    assert np.quantile(drawn, (0.1, 0.5, 0.9)) == pytest.approx(np.quantile(values, (0.1, 0.5, 0.9)), rel=0.02)
+    ranks = norm.ppf(np.clip(np.searchsorted(values, drawn) / 400, 0.002, 0.998))
+    same_quarter = np.corrcoef(ranks[:, 0, 0], ranks[:, 1, 0])[0, 1]
+    same_rep = np.corrcoef(ranks[:, 0, 0], ranks[:, 0, 1])[0, 1]
+    assert (same_quarter, same_rep) == pytest.approx((0.5, 0.2), abs=0.05)
+
+
+def test_a_drawn_year_costs_what_the_engine_pays_for_it():
+    """Years of three reps, each paid again by the exact engine from deals of the same amounts."""
+    made = plan(
+        component(to_date=True, weight="70%", cap={"year": "180%"}, threshold="20%",
+                  table=table([{"from": "0%", "pays": "80%"}, {"from": "60%", "pays": "150%"}])),
+        component(name="Quarterly", cap={"period": 4000}),
+        component(name="Halves", period="half", weight="30%",
+                  table=table([{"from": "50%", "pays": "50%"}, {"from": "120%", "pays": "140%"}], way="whole",
+                              between="linear")),
+        component(name="Big", period="deal", table=table([{"from": 0, "rate": "1%"}], by="amount")),
+    )  # fmt: skip
+    quotas = np.array([[100_000.0, 120_000, 80_000, 150_000], [60_000.0] * 4, [90_000, 1, 90_000, 90_000.37]])
+    scatter = costing.Scatter(np.sort(np.random.default_rng(3).lognormal(-0.1, 0.5, 60)), 0.2, 0.2, 6, 10)
+    got = costing.simulate(made, scatter, quotas, {}, n_years=25, seed=4)
+    assert got.left_out == ["Big"]
+    drawn = costing.draw(scatter, 25, 3, seed=4)
+    days = ("2026-02-01", "2026-05-01", "2026-08-01", "2026-11-01")
+    for year in range(25):
+        total = F(0)
+        for rep in range(3):
+            cents = np.round(drawn[year, rep] * quotas[rep] * 100).astype(int)
+            sold = [
+                credit(k, day, F(int(amount), 100)) for k, (day, amount) in enumerate(zip(days, cents, strict=True))
+            ]
+            who = person({f"2026-Q{k + 1}": F(str(quotas[rep, k])) for k in range(4)})
+            lines = payouts.pay(who, {"AE": made}, sold, through=YEAR_END)
+            total += sum((F(line.amount) for line in lines if line.component != "Big"), F(0))
+        assert F(str(round(got.paid[year], 2))) == total
+
+
+def test_the_year_on_the_page_is_what_its_history_says(found, book):
+    costs = found.costs
+    history = costing.read_history(book, 1)
+    assert history["quarter"].max() == "2026-07-01" and history["quarter"].min() == "2024-01-01"
+    quotas, deals = book.quotas.execute(), book.deals.execute()
+    one = history.iloc[-1]
+    won = deals[(deals["status"] == "won") & (deals["rep_id"] == one["rep_id"])]
+    won = won[(won["closed_at"] >= "2026-07-01") & (won["closed_at"] < "2026-10-01")]
+    quota = quotas[(quotas["rep_id"] == one["rep_id"]) & (quotas["period"] == "2026-Q3")]["amount_minor"].sum()
+    assert one["attainment"] == pytest.approx(won["amount_minor"].sum() / quota)
+    low, middle, high = costs.quantiles()
+    assert low < middle < high and not costs.left_out and costs.n_reps <= 26
+    assert costs.at_mean != pytest.approx(costs.paid.mean(), rel=0.01)  # the curve bends

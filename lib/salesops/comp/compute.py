@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import crm, periods, project
-from salesops.comp import curves, lint, payouts, plans, spans, team
+from salesops.comp import costing, curves, lint, payouts, plans, spans, team
 from salesops.comp.params import Params
 from salesops.comp.plans import Component, Plan
 from salesops.comp.records import Line, Person
@@ -23,7 +23,8 @@ class Found(NamedTuple):
     one row for each paid rep: team, booked, quota (to date; NaN without one), earned, paid. months : month, earned,
     paid. kinds : kind of line -> amount. groups : team (`OTHERS` for small ones together), n, booked, quota, earned;
     never fewer than `min_group`. curve : attainment, and what a year of it earns (main component), whole units; empty
-    where there is none. quota, target : of that year. issues : see `lint`. unpaid : reasons, by how many reps. n_deals,
+    where there is none. quota, target : of that year. issues : see `lint`. costs : of a year, see `costing`; None
+    where too few attainments are known. unpaid : reasons, by how many reps. n_deals,
     n_unowned, n_unpriced : see `team.Team`.
     """
 
@@ -37,6 +38,7 @@ class Found(NamedTuple):
     quota: float
     target: float
     issues: list[lint.Issue]
+    costs: costing.Costs | None
     unpaid: dict[str, int]
     n_deals: int
     n_unowned: int
@@ -91,8 +93,33 @@ def measure(book: crm.Book, params: Params) -> Found:
         plan, main, reps, _months(lines), _kinds(lines), group(reps, params.min_group), _curve(plan, main, a_year),
         float(a_year), float(plan.pay.variable * main.weight) if main is not None else 0.0,
         lint.find(plan, quotas, margin=Fraction(str(params.margin)) if params.margin else None),
+        _costs(book, params, plan, main, read),
         unpaid, read.n_deals, read.n_unowned, read.n_unpriced,
     )  # fmt: skip
+
+
+def _costs(book: crm.Book, params: Params, plan: Plan, main: Component | None, read: team.Team) -> costing.Costs | None:
+    """A year of the reps who are there now and have a quota for each quarter of it."""
+    scatter = costing.judge(costing.read_history(book, plan.year_starts)) if main is not None else None
+    first = spans.year_start(plan.start, plan.year_starts)
+    last = periods.days_after(periods.add_months(first, 12), -1)
+    quarters = spans.find(3, first, last, plan.year_starts, last)
+    rows = []
+    for one in read.people:
+        found = [spans.find_quota(one.quotas, "bookings", span.first_on, span.last_on, plan.year_starts)
+                 for span in quarters]  # fmt: skip
+        if (one.left_on is None or one.left_on > book.as_of) and all(quota is not None for quota in found):
+            rows.append([float(quota) for quota in found])
+    if scatter is None or len(rows) < params.min_group:
+        return None
+    direct = [one for made in read.credits.values() for one in made if one.kind == "direct"]
+    whole = float(sum((one.measures["bookings"] for one in direct), Fraction(0)))
+    shares = {}
+    for part in plan.components:
+        mine = [one for one in direct if all(one.facts.get(key) in allowed for key, allowed in part.only.items())]
+        booked = float(sum((one.measures["bookings"] for one in mine), Fraction(0)))
+        shares[part.name] = booked / whole if whole else 1.0
+    return costing.simulate(plan, scatter, np.array(rows), shares, n_years=params.n_years, seed=params.seed)
 
 
 def _typical(plan: Plan, main: Component | None, people: list[Person]) -> Fraction:

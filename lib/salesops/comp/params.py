@@ -16,6 +16,9 @@ class Params(settings.Params):
     plan: str = option("the plan, a file of params/plans", pattern=r"^[a-z0-9_]+$")
     role: str = option("reps of this role are on the plan; blank is all")
     margin: float = option("share of bookings that is left after its cost; 0 is not known", ge=0, le=1)
+    budget: float = option("what a year of the plan may cost; 0 is not known", ge=0)
+    n_years: int = option("years that are drawn", unit="years", ge=500, le=100_000)
+    seed: int = option("where the random numbers begin", ge=0, le=2**31 - 1)
     min_group: int = option("fewer reps than this are not shown as a group of their own", unit="reps", ge=2, le=50)
 
     @model_validator(mode="after")

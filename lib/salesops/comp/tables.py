@@ -1,5 +1,7 @@
 """The tables of a compensation plan: finished numbers in, finished tables out, in every language."""
 
+import numpy as np
+
 from salesops import lang, stats
 from salesops.comp.compute import OTHERS, Found
 from salesops.comp.plans import Component
@@ -107,6 +109,43 @@ def group_table(found: Found, currency: str, least: int) -> Table | None:
                "together, with a larger one where needed, so that nobody's pay can be read or reckoned.").format(
         n=lang.count(least))]  # fmt: skip
     return Table(_("By team"), columns, rows, [False] + [True] * 6, notes=notes)
+
+
+def cost_table(found: Found, currency: str, budget: float) -> Table | None:
+    """What a year of the plan may cost."""
+    costs = found.costs
+    if costs is None:
+        return None
+    low, middle, high = costs.quantiles()
+    ratio = costs.paid / np.maximum(costs.booked, 1e-9)
+    shares = [lang.percent(float(one), 1) for one in np.quantile(ratio, (0.1, 0.5, 0.9))]
+    booked = [lang.money(float(one), currency) for one in np.quantile(costs.booked, (0.1, 0.5, 0.9))]
+    rows = [
+        [_("Variable pay of a year"), *(lang.money(one, currency) for one in (low, middle, high))],
+        [_("Booked"), *booked],
+        [_("Cost of sales"), *shares],
+    ]
+    scatter = costs.scatter
+    text = _(
+        "Years drawn for {reps} reps with a quota for each quarter, from {n} attainments of the "
+        "last {quarters} quarters: "
+        "{rep} of their scatter is the rep's own, {quarter} common to a quarter. Nobody sells more or less because of "
+        "the plan. Draws, holds and spiffs are left aside."
+    )
+    notes = [text.format(reps=lang.count(costs.n_reps), n=lang.count(len(scatter.values)),
+                         quarters=lang.count(scatter.n_quarters), rep=lang.percent(scatter.of_rep),
+                         quarter=lang.percent(scatter.of_quarter))]  # fmt: skip
+    text = _("Were every rep at the mean attainment, {at_mean} would be paid; on average of all years it is {mean}.")
+    notes.append(text.format(at_mean=lang.money(costs.at_mean, currency),
+                             mean=lang.money(float(costs.paid.mean()), currency)))  # fmt: skip
+    if costs.left_out:
+        text = _("Left out, for they depend on more than a rep's total: {names}.")
+        notes.append(text.format(names=", ".join(costs.left_out)))
+    if budget:
+        over = float((costs.paid > budget).mean())
+        text = _("The budget of {budget} is exceeded in {share} of the years drawn.")
+        notes.append(text.format(budget=lang.money(budget, currency), share=lang.percent(over)))
+    return Table(_("What a year may cost"), [_("What"), "P10", "P50", "P90"], rows, [False] + [True] * 3, notes=notes)
 
 
 def kind_table(found: Found, currency: str) -> Table:

@@ -180,6 +180,12 @@ def findings(found: Found, currency: str) -> list[Finding]:
         detail = _("{unowned} without an owner, {unpriced} without an amount.")
         said.append(Finding("warn", text.format(n=lang.count(left)), detail.format(
             unowned=lang.count(found.n_unowned), unpriced=lang.count(found.n_unpriced))))  # fmt: skip
+    if found.costs is not None:
+        low, middle, high = (lang.money(one, currency, compact=True) for one in found.costs.quantiles())
+        text = _("A year of it costs {middle}; with 80% probability {low} to {high}")
+        said.append(
+            Finding("plain", text.format(low=low, middle=middle, high=high), _("As attainments have scattered."))
+        )
     return [*said, *(_issue(found, one, currency) for one in found.issues[:SHOWN_ISSUES])]
 
 
