@@ -16,7 +16,7 @@ def component_table(found: Found) -> Table:
         [one.name, measure_name(one.measure), _period(one), _share(one.weight), _way(one), _bands(one), _limits(one)]
         for one in found.plan.components
     ]
-    columns = [_("Component"), _("Measures"), _("Period"), _("Weight"), _("Way"), _("Bands"), _("Limits")]
+    columns = [_("Component"), _("Measures"), _("Period"), _("Weight"), _("How it pays"), _("Bands"), _("Limits")]
     notes = [_(
         "Marginal: each band pays its own rate; whole: the band reached pays for everything. To date:"
         " the year so "

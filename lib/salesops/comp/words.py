@@ -259,8 +259,8 @@ def note(found: Found, as_of: dt.date) -> str:
 
 
 def band_names() -> list[str]:
-    edges = [lang.percent(edge) for edge in BANDS]
-    return [f"{low}–{high}" for low, high in zip(edges, edges[1:], strict=False)] + [f"≥ {edges[-1]}"]
+    names = [lang.between(low, high) for low, high in zip(BANDS, BANDS[1:], strict=False)]
+    return [*names, f"≥ {lang.percent(BANDS[-1])}"]
 
 
 def marks(found: Found) -> list[tuple[float, str]]:
