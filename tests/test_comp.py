@@ -851,3 +851,46 @@ def test_the_year_on_the_page_is_what_its_history_says(found, book):
     low, middle, high = costs.quantiles()
     assert low < middle < high and not costs.left_out and costs.n_reps <= 26
     assert costs.at_mean != pytest.approx(costs.paid.mean(), rel=0.01)  # the curve bends
+
+
+@pytest.mark.real_data
+def test_attainment_of_a_year_so_far_is_of_the_targets_so_far(data):
+    """An invented company's resellers: sales stop in May 2020, targets run on to June; its year begins in July. Of the
+    whole year's target Lynn Tsoflias has 137.5 %, as its data sheet says; of the eleven months', which is what counts
+    here, 155.0 %. The director has targets and no sales of his own."""
+    folder = data / "aw_sales_targets" / "extracted"
+    sales, targets, people = (pd.read_csv(folder / f"{name}.csv") for name in ("Sales", "Targets", "Salesperson"))
+    sold = sales.merge(people, on="EmployeeKey").query("OrderDate >= '2019-07-01' and OrderDate < '2020-06-01'")
+    orders = sold.groupby(["EmployeeID", "SalesOrderNumber", "OrderDate"])["Sales"].sum().round(2).reset_index()
+    assert sales["Sales"].sum() == pytest.approx(77_548_570.20, abs=0.5) and sales["SalesOrderNumber"].nunique() == 3616
+    the_plan = plan(
+        component(period="month", to_date=True, table=table([{"from": 0, "rate": "1%"}])),
+        **{"from": "2019-07-01", "until": "2020-06-30"}, year_starts=7,
+    )  # fmt: skip
+    attained, of_the_year = {}, {}
+    for row in people.itertuples():
+        mine = targets[
+            (targets["EmployeeID"] == row.EmployeeID) & targets["TargetMonth"].between("2019-07", "2020-06-30")
+        ]
+        quotas = {("bookings", month[:7]): F(str(amount))
+                  for month, amount in zip(mine["TargetMonth"], mine["TargetAmount"], strict=True)}  # fmt: skip
+        own = [
+            Credit(one.SalesOrderNumber, one.SalesOrderNumber, dt.date.fromisoformat(one.OrderDate),
+                   {"bookings": F(str(one.Sales))})
+            for one in orders[orders["EmployeeID"] == row.EmployeeID].itertuples()
+        ]  # fmt: skip
+        if len(quotas) < 12:
+            continue
+        start = dt.date(2019, 7, 1)
+        who = Person(str(row.EmployeeID), start, (Assignment("AE", start),), quotas)
+        lines = payouts.pay(who, {"AE": the_plan}, own, through=dt.date(2020, 5, 31))
+        last = next(step for step in lines[-1].steps if step.what == "attainment")
+        attained[row.Salesperson] = float(last.values["attainment"])
+        of_the_year[row.Salesperson] = float(last.values["measured"] / sum(quotas.values()))
+        assert lines[-1].month == "2020-05"
+    printed = {"Lynn Tsoflias": 1.375, "Ranjit Varkey Chudukatil": 1.029, "Jillian Carson": 0.980, "Shu Ito": 0.137}
+    for name, share in printed.items():
+        assert of_the_year[name] == pytest.approx(share, abs=0.0005), name
+        assert attained[name] > of_the_year[name]
+    assert attained["Lynn Tsoflias"] == pytest.approx(1.5502, abs=0.00005)
+    assert attained["Brian Welcker"] == 0
