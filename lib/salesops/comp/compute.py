@@ -70,6 +70,12 @@ def measure(book: crm.Book, params: Params) -> Found:
     if not plan.start <= book.as_of <= plan.until:
         raise ValueError(f"the plan {params.plan} holds from {plan.start} to {plan.until}, not on {book.as_of}")
     read = team.read(book, plan, params.plan, params.role)
+    others = len(team.read(book, plan, params.plan, "").people) - len(read.people) if params.role else 0
+    if 0 < others < params.min_group:
+        raise ValueError(
+            f"{others} reps have another role than {params.role!r}, fewer than {params.min_group}: their pay could be "
+            "had by subtraction; leave the role blank"
+        )
     main = next((one for one in plan.components if one.table.by == "attainment"), None)
     rows, lines, unpaid = [], [], {}
     for person in read.people:
@@ -80,17 +86,19 @@ def measure(book: crm.Book, params: Params) -> Found:
             reason = str(error.problems[0]).partition(": ")[2]
             unpaid[reason] = unpaid.get(reason, 0) + 1
             continue
-        lines += mine
+        lines.append(mine)
         rows.append((read.teams[person.person_id], *_attained(plan, main, person, own, book), *_sums(mine)))
     if not rows:
         raise ValueError(f"nobody could be paid by {params.plan}: {'; '.join(unpaid) or 'no rep is on it'}")
     if len(rows) < params.min_group:
         raise ValueError(f"{len(rows)} reps are on {params.plan}, fewer than {params.min_group}: pay could be read off")
+    every = [line for mine in lines for line in mine]
     reps = pd.DataFrame(rows, columns=["team", "booked", "quota", "earned", "paid"])
     a_year = _typical(plan, main, read.people)
     quotas = {one.name: a_year * one.months / 12 for one in plan.components if one.needs_quota}
     return Found(
-        plan, main, reps, _months(lines), _kinds(lines), group(reps, params.min_group), _curve(plan, main, a_year),
+        plan, main, reps, _months(every), _kinds(lines, params.min_group), group(reps, params.min_group),
+        _curve(plan, main, a_year),
         float(a_year), float(plan.pay.variable * main.weight) if main is not None else 0.0,
         lint.find(plan, quotas, margin=Fraction(str(params.margin)) if params.margin else None),
         _costs(book, params, plan, main, read),
@@ -143,7 +151,7 @@ def _attained(plan: Plan, main: Component | None, person: Person, own: list, boo
     known = [one[0] for one in quotas if one is not None]
     ended = [span.last_on for span in run.spans_of(main)]
     if not known or not ended:
-        return booked, np.nan
+        return 0.0, np.nan
     counted = sum((run.counts(main, one) for one in own if one.on <= ended[-1]), Fraction(0))
     return float(counted), float(sum(known, Fraction(0)))
 
@@ -160,11 +168,20 @@ def _months(lines: list[Line]) -> pd.DataFrame:
     return found.rename(columns={"amount": "paid"}).astype({"earned": "float64", "paid": "float64"})
 
 
-def _kinds(lines: list[Line]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for line in lines:
-        found[line.kind] = found.get(line.kind, 0) + line.amount
-    return {kind: float(amount) for kind, amount in found.items()}
+def _kinds(by_rep: list[list[Line]], least: int) -> dict[str, float]:
+    """Amounts by kind; kinds of fewer reps than may be shown are `other` together, with the next rarest if need be."""
+    sums: dict[str, float] = {}
+    whose: dict[str, set[int]] = {}
+    for k, lines in enumerate(by_rep):
+        for line in lines:
+            sums[line.kind] = sums.get(line.kind, 0.0) + float(line.amount)
+            whose.setdefault(line.kind, set()).add(k)
+    rare = sorted(sums, key=lambda kind: len(whose[kind]))
+    together: list[str] = []
+    while rare and (len(whose[rare[0]]) < least or (together and len(set().union(*map(whose.get, together))) < least)):
+        together.append(rare.pop(0))
+    shown = {kind: amount for kind, amount in sums.items() if kind not in together}
+    return shown | ({"other": sum(sums[kind] for kind in together)} if together else {})
 
 
 def group(reps: pd.DataFrame, least: int) -> pd.DataFrame:

@@ -25,8 +25,10 @@ def earned(table: Table, measured: Fraction, quota: Fraction | None, target: Fra
     Below the first band nothing is earned; measured below zero (more returned than sold) takes back at the first
     band's rate. Linear tables hold their last value beyond the last band.
     """
-    bands = table.bands if open_to is None else table.bands[:open_to]
     scale = quota if table.by == "attainment" else Fraction(1)
+    if not scale:
+        open_to = 1  # of a quota of nothing, no band beyond the first is ever reached
+    bands = table.bands if open_to is None else table.bands[:open_to]
     if measured < 0:
         return measured * _unit(table, bands[0], scale, target) if bands[0].start == 0 else NOTHING
     at = measured / scale if scale else NOTHING
@@ -65,13 +67,16 @@ def _unit(table: Table, band: Band, scale: Fraction, target: Fraction) -> Fracti
     return NOTHING
 
 
-def next_rate(table: Table, measured: Fraction, quota: Fraction | None, target: Fraction) -> Fraction:
+def next_rate(
+    table: Table, measured: Fraction, quota: Fraction | None, target: Fraction, *, open_to: int | None = None
+) -> Fraction:
     """Money for one unit more at the band that `measured` has reached: what a windfall carved out is paid at."""
     scale = quota if table.by == "attainment" else Fraction(1)
-    k = reached(table.bands, measured / scale if scale else NOTHING)
+    bands = table.bands if open_to is None else table.bands[:open_to]
+    k = reached(bands, max(measured, NOTHING) / scale if scale else NOTHING)
     if k < 0:
         return NOTHING
-    band = table.bands[k]
+    band = bands[k]
     if band.kind == "pays" and table.way == "whole":
         return band.value * target / measured if measured else NOTHING
     return _unit(table, band, scale, target)
@@ -89,7 +94,7 @@ def straight(table: Table, scale: Fraction, target: Fraction) -> list[tuple[Frac
     """start, slope and level of each straight piece: pay = slope x + level from the start on; None where a piece is no
     straight line (rates that are linear between bands)."""
     found, paid = [], Fraction(0)
-    bands = table.bands
+    bands = table.bands if scale else table.bands[:1]
     for k, band in enumerate(bands):
         start = band.start * scale
         if table.way == "marginal":

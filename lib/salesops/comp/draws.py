@@ -7,7 +7,8 @@ from fractions import Fraction
 from salesops import periods
 from salesops.comp.plans import Plan
 from salesops.comp.records import ZERO, Line, Person, Step, round_money
-from salesops.comp.spans import tenure_month
+
+COUNTED = ("earned", "true_up", "spiff")  # what is held, released or taken back is no matter of draws
 
 
 def balance(person: Person, plans: Mapping[str, Plan], lines: list[Line], through: dt.date) -> list[Line]:
@@ -19,13 +20,14 @@ def balance(person: Person, plans: Mapping[str, Plan], lines: list[Line], throug
     month = max(min(one.start for one, _plan in drawing), person.hired_on).replace(day=1)
     while month <= through:
         name, last = f"{month:%Y-%m}", periods.days_after(periods.add_months(month, 1), -1)
-        earned = sum((Fraction(line.amount) for line in lines if line.month == name), ZERO)
+        counted = (Fraction(line.amount) for line in lines if line.month == name and line.kind in COUNTED)
+        earned = max(sum(counted, ZERO), ZERO)
         holding = [(one, plan) for one, plan in drawing
                    if one.start <= last and (one.until or dt.date.max) >= month
                    and (person.left_on is None or person.left_on >= month)]  # fmt: skip
         plan = holding[-1][1] if holding else drawing[-1][1]
         draw = plan.draw
-        months = tenure_month(person.hired_on, last)
+        months = (last.year - person.hired_on.year) * 12 + last.month - person.hired_on.month
         due = draw.amount if holding and (draw.months is None or months < draw.months) else ZERO
         kind, amount = None, ZERO
         if earned < due:

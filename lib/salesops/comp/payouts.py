@@ -178,24 +178,40 @@ class Run:
         ]
         return min(sum(shares, ZERO), ONE)
 
+    def _lapsed(self, credit: Credit, since: dt.date, known: dt.date) -> Fraction:
+        """The share of what was earned that a later cancellation undid; under `rerun` earlier ones were never
+        earned."""
+        if self.plan.clawback is None:
+            return ZERO
+        before = self._undone(credit, since) if self.plan.clawback.way == "rerun" else ZERO
+        return (self._undone(credit, known) - before) / (ONE - before) if before < 1 else ZERO
+
     def attainment(self, component: Component, span: Span, known: dt.date) -> Fraction | None:
-        """Measured over quota, of the period or of the year up to it; None where there is no quota above zero."""
+        """Measured over quota, of the period or of the year up to it; None where the quota is zero."""
         measured, quota, _target, _steps = self._basis(component, span, known)
+        if quota is None:
+            raise self._no_quota(component, span.name)
         return measured / quota if quota else None
 
+    def _no_quota(self, component: Component, span: str) -> BadInput:
+        said = f"no quota of {component.measure} for {span}, which {self.plan.plan} ({component.name}) asks for"
+        return BadInput("pay cannot be computed", [f"{self.person.person_id}: {said}"])
+
     def _basis(self, component: Component, span: Span, known: dt.date):
-        """What is measured, the quota (None where none) and the target pay of a period, or of the year up to it."""
+        """What is measured, the quota (None where any part has none) and the target pay of a period, or of the year up
+        to it from the person's first day on."""
         first = self._year_start(span.first_on) if component.to_date else span.first_on
-        parts = self._spans(SPANS[component.period], first, span.last_on)
-        measured = sum((value for _credit, value in self.measured(component, first, span.last_on, known)), ZERO)
-        target, quota, steps = ZERO, None, []
-        for one in parts:
-            presence = self.presence(one)
-            target += self.plan.pay.variable * component.weight * Fraction(SPANS[component.period], 12) * presence
+        parts = self.measured(component, first, span.last_on, known)
+        measured = sum((value for _credit, value in parts), ZERO) - over_windfall(component, parts)
+        target, quotas, steps, share = ZERO, [], [], Fraction(SPANS[component.period], 12)
+        for one in self._spans(SPANS[component.period], first, span.last_on):
+            if one.last_on < self.first_on:
+                continue
+            target += self.plan.pay.variable * component.weight * share * self.presence(one)
             found = self.quota(component, one)
-            if found is not None:
-                quota = (quota or ZERO) + found[0]
-                steps.append(found[1])
+            quotas.append(None if found is None else found[0])
+            steps += [] if found is None else [found[1]]
+        quota = None if None in quotas or not quotas else sum(quotas, ZERO)
         steps.insert(0, Step("measured", {"measure": component.measure, "first_on": first, "last_on": span.last_on,
                                           "measured": measured, "target": target}))  # fmt: skip
         return measured, quota, target, steps
@@ -209,10 +225,7 @@ class Run:
         """What a period (or the year up to it) earns as known on a day, before the cap of the year."""
         measured, quota, target, steps = self._basis(component, span, known)
         if component.needs_quota and quota is None:
-            raise BadInput("pay cannot be computed", [
-                f"{self.person.person_id}: no quota of {component.measure} for {span.name}, which "
-                f"{self.plan.plan} ({component.name}) asks for"
-            ])  # fmt: skip
+            raise self._no_quota(component, span.name)
         attainment = measured / quota if quota else None
         if quota is not None:
             steps.append(Step("attainment", {"measured": measured, "quota": quota, "attainment": attainment}))
@@ -250,14 +263,11 @@ class Run:
         return amount, steps
 
     def _earned(self, component, parts, quota, target, open_to) -> tuple[Fraction, list[Step]]:
-        measured = sum((value for _credit, value in parts), ZERO)
-        over, steps = ZERO, []
-        windfall = component.windfall
-        if windfall is not None:
-            over = sum((value - windfall.over for value in _by_deal(parts).values() if value > windfall.over), ZERO)
-            if over:
-                steps.append(Step("windfall", {"over": windfall.over, "above": over, "way": windfall.way}))
-        usual = measured - over
+        over, steps = over_windfall(component, parts), []
+        if over:
+            windfall = component.windfall
+            steps.append(Step("windfall", {"over": windfall.over, "above": over, "way": windfall.way}))
+        usual = sum((value for _credit, value in parts), ZERO) - over
         amount = curves.earned(component.table, usual, quota, target, open_to=open_to)
         scale = quota if component.table.by == "attainment" else ONE
         if component.table.way == "marginal" and usual > 0:
@@ -266,22 +276,26 @@ class Run:
             steps.append(Step("bands", {"kind": component.table.kind, "bands": bands, "amount": amount}))
         else:
             steps.append(Step("table", {"kind": component.table.kind, "measured": usual, "amount": amount}))
-        if over and windfall.way == "carve_out":
-            rate = curves.next_rate(component.table, usual, quota, target)
+        if over and component.windfall.way == "carve_out":
+            rate = curves.next_rate(component.table, usual, quota, target, open_to=open_to)
             amount += over * rate
             steps.append(Step("carved_out", {"amount": over, "rate": rate, "paid": over * rate}))
         return amount, steps
 
     def _year_reached(self, component: Component, span: Span, known: dt.date) -> bool:
+        """Whether the year so far has reached its share of the year's quota, for the days there and by the ramp."""
         first = self._year_start(span.first_on)
         last = periods.days_after(periods.add_months(first, 12), -1)
-        measured = sum((value for _credit, value in self.measured(component, first, span.last_on, known)), ZERO)
-        whole = spans.find_quota(self.person.quotas, component.measure, first, last, self.plan.year_starts)
-        if whole is None:
-            raise BadInput("pay cannot be computed", [
-                f"{self.person.person_id}: no quota of {component.measure} for the year from {first}, which "
-                f"{self.plan.plan} ({component.name}) asks for"
-            ])  # fmt: skip
+        parts = self.measured(component, first, span.last_on, known)
+        measured = sum((value for _credit, value in parts), ZERO) - over_windfall(component, parts)
+        whole = ZERO
+        for one in spans.find(SPANS[component.period], first, last, self.plan.year_starts, last):
+            if one.last_on < self.first_on:
+                continue
+            found = self.quota(component, one)
+            if found is None:
+                raise self._no_quota(component, one.name)
+            whole += found[0]
         return measured >= component.accelerates_after * whole
 
     def _cap_deals(self, component: Component, parts, amount: Fraction) -> Fraction:
@@ -320,7 +334,9 @@ class Run:
         year = self._year_start(span.first_on)
         before = sum((posted.get(one.name, ZERO) for one in own if year <= one.first_on < span.first_on), ZERO)
         if component.cap.year is not None:
-            most = component.cap.year.of(self.plan.pay.variable * component.weight)
+            last = periods.days_after(periods.add_months(year, 12), -1)
+            there = self.presence(Span(span.name, year, last, span.month))
+            most = component.cap.year.of(self.plan.pay.variable * component.weight * there)
             most -= ZERO if component.to_date else before
             if amount > most:
                 steps.append(Step("year_cap", {"left": most, "before": amount}))
@@ -335,11 +351,20 @@ class Run:
 
     def _timed(self, component: Component, span: Span, now: Span, amount: Decimal) -> list[Line]:
         """Holds, releases and clawbacks of what a period earned, deal by deal."""
-        found = []
         parts = self.measured(component, span.first_on, span.last_on, now.last_on)
-        for credit_id, share in sorted(_shares(parts, by="credit").items()):
-            credit = next(one for one, _value in parts if one.credit_id == credit_id)
-            found += self._of_credit(component.name, credit, Fraction(amount) * share, span.name, now.last_on)
+        return self._of_deals(component.name, parts, amount, span.name, now.last_on)
+
+    def _of_deals(self, name: str, parts, amount: Decimal, span: str, posted_on: dt.date) -> list[Line]:
+        """What was earned is each deal's by its part of what is measured; the parts are whole cents, and sum to it."""
+        first: dict[str, Credit] = {}
+        for credit, _value in parts:
+            first.setdefault(credit.deal_id, credit)
+        found, so_far, given = [], ZERO, Decimal(0)
+        for deal, share in sorted(_shares(parts).items()):
+            so_far += share
+            mine = round_money(Fraction(amount) * so_far, self.plan) - given
+            given += mine
+            found += self._of_credit(name, first[deal], Fraction(mine), span, posted_on)
         return found
 
     def _of_credit(self, name: str, credit: Credit, earned: Fraction, span: str, posted_on: dt.date) -> list[Line]:
@@ -354,7 +379,7 @@ class Run:
             for month in months:
                 paid = [one.share for one in self.paid.get(credit.deal_id, ()) if one.on <= month.last_on]
                 # Of what is cancelled nothing is held any more: it is taken back whole.
-                undone = self._undone(credit, month.last_on) if self.plan.clawback is not None else ZERO
+                undone = self._lapsed(credit, posted_on, month.last_on)
                 share = min(sum(map(Fraction, paid), undone), ONE)
                 due = round_money(Fraction(held) * share, self.plan)
                 if due != gone:
@@ -390,33 +415,30 @@ class Run:
                 rounded = round_money(amount, self.plan)
                 steps.append(Step("rounded", {"exact": amount, "amount": rounded, "way": self.plan.rounding}))
                 found.append(self._line(month.month, component.name, "earned", deal, rounded, steps))
-                for credit_id, share in sorted(_shares(mine, by="credit").items()):
-                    credit = next(one for one, _value in mine if one.credit_id == credit_id)
-                    found += self._of_credit(component.name, credit, Fraction(rounded) * share, deal, month.last_on)
+                found += self._of_deals(component.name, mine, rounded, deal, month.last_on)
         return found
 
     def _spiff(self, spiff: Spiff) -> list[Line]:
-        found, before = [], ZERO
+        """Each deal once, in the month of its first credit, while it is sold at all; together never above `most`."""
+        found, before, seen, exact = [], Decimal(0), set(), ZERO
         for month in self._spans(1, self.first_on, min(self.last_on, self.through)):
-            mine = [
-                one for one in self.credits
-                if month.first_on <= one.on <= month.last_on and spiff.start <= one.on <= spiff.until
-                and one.kind == "direct" and all(one.facts.get(k) in allowed for k, allowed in spiff.only.items())
-            ]  # fmt: skip
-            deals = {one.deal_id for one in mine}
-            if not deals:
+            worth: dict[str, Fraction] = {}
+            for one in self.credits:
+                inside = month.first_on <= one.on <= month.last_on and spiff.start <= one.on <= spiff.until
+                meant = all(one.facts.get(name) in allowed for name, allowed in spiff.only.items())
+                if inside and meant and one.kind == "direct" and one.deal_id not in seen:
+                    left = ONE - self._undone(one, month.last_on) if self.plan.clawback is not None else ONE
+                    value = Fraction(one.measures.get("bookings", 0)) * left
+                    worth[one.deal_id] = worth.get(one.deal_id, ZERO) + value
+            sold = {deal: value for deal, value in worth.items() if value > 0}
+            if not sold:
                 continue
-            if spiff.each is not None:
-                amount = spiff.each * len(deals)
-            else:
-                amount = spiff.rate * sum((Fraction(one.measures.get("bookings", 0)) for one in mine), ZERO)
-            if spiff.most is not None:
-                amount = min(amount, spiff.most - before)
-            before += amount
-            step = Step("spiff", {"deals": len(deals), "each": spiff.each, "rate": spiff.rate, "most": spiff.most})
-            found.append(
-                self._line(month.month, spiff.name, "spiff", month.name, round_money(amount, self.plan), [step])
-            )
+            seen |= set(sold)
+            exact += spiff.each * len(sold) if spiff.each is not None else spiff.rate * sum(sold.values(), ZERO)
+            due = round_money(exact if spiff.most is None else min(exact, spiff.most), self.plan)
+            step = Step("spiff", {"deals": len(sold), "each": spiff.each, "rate": spiff.rate, "most": spiff.most})
+            found.append(self._line(month.month, spiff.name, "spiff", month.name, due - before, [step]))
+            before = due
         return found
 
     def _line(self, month: str, name: str, kind: str, span: str, amount: Decimal, steps: list[Step]) -> Line:
@@ -438,11 +460,16 @@ def _by_deal(parts: Sequence[tuple[Credit, Fraction]]) -> dict[str, Fraction]:
     return found
 
 
-def _shares(parts: Sequence[tuple[Credit, Fraction]], by: str = "deal") -> dict[str, Fraction]:
-    """Each deal's (or credit's) part of what is measured; of returns, which are below zero, none."""
-    found: dict[str, Fraction] = {}
-    for credit, value in parts:
-        key = credit.deal_id if by == "deal" else credit.credit_id
-        found[key] = found.get(key, ZERO) + max(value, ZERO)
+def _shares(parts: Sequence[tuple[Credit, Fraction]]) -> dict[str, Fraction]:
+    """Each deal's part of what is measured; of deals that were returned whole, none."""
+    found = {deal: value for deal, value in _by_deal(parts).items() if value > 0}
     whole = sum(found.values(), ZERO)
-    return {key: value / whole for key, value in found.items()} if whole else {}
+    return {deal: value / whole for deal, value in found.items()} if whole else {}
+
+
+def over_windfall(component: Component, parts: Sequence[tuple[Credit, Fraction]]) -> Fraction:
+    """What of single deals lies above the windfall's limit: it is left out of attainment."""
+    if component.windfall is None:
+        return ZERO
+    over = component.windfall.over
+    return sum((value - over for value in _by_deal(parts).values() if value > over), ZERO)

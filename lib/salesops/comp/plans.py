@@ -20,12 +20,17 @@ SPANS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
 CREDITS = ("direct", "overlay", "override")
 EXPENSIVE = Fraction(5)  # a rate above this share of what is credited is taken for a slip
 LARGEST = 10**15
+LONGEST = 40  # characters of a number
 
 
 def _number(value: object) -> Fraction:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or value != value:
         raise ValueError("is no number")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"is beyond {LARGEST:,}")
     text = str(value).strip().replace("_", "")
+    if len(text) > LONGEST or re.search(r"[eE][-+]?\d{3}", text):
+        raise ValueError("is no number that pay is reckoned with")
     share = text.endswith("%")
     try:
         found = Fraction(text[:-1].strip() if share else text)
@@ -45,6 +50,12 @@ def _positive(value: object) -> Fraction:
 def _rate(value: object) -> Fraction:
     if (found := _positive(value)) > EXPENSIVE:
         raise ValueError(f"would be {float(found):.0%}: write 6% or 0.06")
+    return found
+
+
+def _part(value: object) -> Fraction:
+    if (found := _positive(value)) > 1:
+        raise ValueError("must not be above 100%")
     return found
 
 
@@ -193,8 +204,9 @@ class Component(Part):
 
     measure : what of a credit counts; one of `MEASURES`, or another column as `column:name`. period : what is measured
     and paid together; `deal` takes each on its own. to_date : the year up to the period is measured, and what was paid
-    before is taken off (true-up). weight : share of the target variable pay. accelerates_after : share of the year's
-    quota to be reached in the year to date before bands above the first count.
+    before is taken off (true-up); that is no single deal's, so it goes with no hold, and of clawbacks with `rerun`.
+    weight : share of the target variable pay. accelerates_after : share of the year's quota to be reached in the year
+    to date before bands above the first count.
     """
 
     name: Name
@@ -225,6 +237,14 @@ class Component(Part):
     def _makes_sense(self):
         known = self.measure in MEASURES or re.fullmatch(r"column:\w+", self.measure)
         said = [] if known else [f"measure {printable(self.measure)!r} is unknown: {', '.join(MEASURES)}, column:name"]
+        if self.period == "deal" and (self.cap.period is not None or self.cap.year is not None):
+            said.append("`period: deal` is capped by the deal only")
+        if self.period == "deal" and self.table.kind == "pays":
+            said.append("`period: deal` pays a rate or an amount: a deal has no target pay")
+        if self.windfall is not None and self.table.between == "linear":
+            said.append("a windfall needs bands in steps")
+        if not self.credits or not all(self.only.values()):
+            said.append("`credits` and each of `only` name at least one: nothing is ever paid otherwise")
         if self.period == "deal" and (self.to_date or self.needs_quota or self.gate or self.multiplier):
             said.append("`period: deal` takes each deal by its amount: no to_date, quota, gate or multiplier")
         if self.period == "year" and self.to_date:
@@ -277,7 +297,7 @@ class Draw(Part):
 class Hold(Part):
     """The share of what a deal earns that is paid as the customer pays."""
 
-    share: Rate
+    share: Annotated[Fraction, BeforeValidator(_part)]
 
 
 class Clawback(Part):
@@ -367,7 +387,9 @@ def _explain(error: dict) -> str:
 
 def _across(values: Mapping[str, object]) -> Iterator[str]:
     """What only shows across components and days; said also of a plan that has other problems."""
-    components = [one for one in values.get("components") or () if isinstance(one, dict)]
+    listed = values.get("components")
+    components = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    yield from _by_deal(values, components)
     names = [one.get("name") for one in components]
     for name in sorted({str(name) for name in names if names.count(name) > 1}):
         yield f"components: the name {printable(name)!r} stands twice"
@@ -385,7 +407,7 @@ def _across(values: Mapping[str, object]) -> Iterator[str]:
                 other = components[names.index(of)]
                 if other.get("period") != one.get("period"):
                     yield f"components.{k}.{link}.of: {printable(of)!r} is measured by another period"
-    weights = []
+    weights: list[Fraction] = []
     for one in components:
         try:
             weights.append(_number(one.get("weight", 0)))
@@ -397,3 +419,15 @@ def _across(values: Mapping[str, object]) -> Iterator[str]:
     days = all(isinstance(day, str) and periods.is_day(day) for day in (first, last))
     if days and last < first:
         yield f"until: {last} is before from {first}"
+
+
+def _by_deal(values: Mapping[str, object], components: list[dict]) -> Iterator[str]:
+    """What holds and clawbacks, which go deal by deal, cannot be had with."""
+    clawback = values.get("clawback")
+    way = clawback.get("way") if isinstance(clawback, dict) else None
+    for k, one in enumerate(components):
+        if one.get("to_date") is True and (values.get("hold") is not None or way == "original_rate"):
+            yield (f"components.{k}.to_date: what makes up for earlier periods is no single deal's: no hold, and "
+                   "`clawback.way: rerun`")  # fmt: skip
+        if one.get("period") == "deal" and way == "rerun":
+            yield f"components.{k}.period: a deal has no period to run again: `clawback.way: original_rate`"

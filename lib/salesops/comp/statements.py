@@ -53,11 +53,15 @@ def draw_up(lines: Iterable[Line]) -> list[Statement]:
 
 def broken(statements: Iterable[Statement]) -> list[str]:
     """The months whose statement is not what its digest says, or does not follow the one before it."""
-    found, before = [], FIRST
+    found, before, last = [], FIRST, None
     for one in statements:
-        if one.before != before or seal(one.lines, one.before) != one.digest:
+        carried = last.year_to_date if last is not None and last.month[:4] == one.month[:4] else Decimal(0)
+        total = sum((line.amount for line in one.lines), Decimal(0))
+        true = (total, carried + one.total) == (one.total, one.year_to_date)
+        true &= {(line.person_id, line.month) for line in one.lines} == {(one.person_id, one.month)}
+        if one.before != before or seal(one.lines, one.before) != one.digest or not true:
             found.append(one.month)
-        before = one.digest
+        before, last = one.digest, one
     return found
 
 

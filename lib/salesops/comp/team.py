@@ -13,6 +13,7 @@ from salesops.comp import credits, spans
 from salesops.comp.plans import Plan
 from salesops.comp.records import Assignment, Credit, Payment, Person
 
+LONG_AGO = dt.date(1970, 1, 1)  # whose first day is not known is no newcomer
 FACTS = ("deal_type", "product", "segment", "region", "source", "pipeline")
 
 
@@ -42,7 +43,7 @@ def read(book: crm.Book, plan: Plan, name: str, role: str) -> Team:
     quotas = _quotas(book, plan)
     people = []
     for row in table.itertuples():
-        hired, left = _day(row.hired_on) or plan.start, _day(row.left_on)
+        hired, left = _day(row.hired_on) or LONG_AGO, _day(row.left_on)
         start = max(plan.start, hired)
         if start > min(plan.until, book.as_of) or (left is not None and left < start):
             continue
@@ -77,7 +78,7 @@ def _quotas(book: crm.Book, plan: Plan) -> dict[str, dict[tuple[str, str], Fract
     for row in table.itertuples():
         span = periods.parse(row.period)
         named = spans.name(span.first_on, span.n_months, plan.year_starts)
-        if spans.year_start(span.first_on, plan.year_starts) > span.first_on or pd.isna(row.minor):
+        if (span.first_on.month - plan.year_starts) % 12 % span.n_months or pd.isna(row.minor):
             continue
         own = found.setdefault(row.rep_id, {})
         own["bookings", named] = Fraction(int(row.minor), book.minor_units)

@@ -30,6 +30,7 @@ def kind_name(kind: str) -> str:
         "draw": _("draw"),
         "recovered": _("draw recovered"),
         "guarantee": _("guarantee"),
+        "other": _("other, of few reps each"),
     }[kind]
 
 
