@@ -16,22 +16,22 @@ from salesops.problems import BadInput
 BANDS = (0.0, 0.5, 0.8, 1.0, 1.2, 1.5)  # of attainment; the last one has no end
 POINTS = np.linspace(0, 2, 81)  # of attainment, at which the curve is drawn
 OTHERS = ""
+EARNED = ("earned", "true_up", "spiff", "clawback")  # beside it, what is held, released, drawn and recovered is of time
 
 
 class Found(NamedTuple):
-    """plan : the version that holds. main : the name of the component that is attained against a quota, or None. reps :
-    one row for each paid rep: team, booked, quota (to date; NaN without one), earned, paid. months : month, earned,
-    paid. kinds : kind of line -> amount. groups : team (`OTHERS` for small ones together), n, booked, quota, earned;
-    never fewer than `min_group`. curve : attainment, and what a year of it earns (main component), whole units; empty
-    where there is none. quota, target : of that year. issues : see `lint`. costs : of a year, see `costing`; None
-    where too few attainments are known. unpaid : reasons, by how many reps. n_deals,
-    n_unowned, n_unpriced : see `team.Team`.
+    """plan : the version that holds. main : the component that is attained against a quota, or None. reps : one row for
+    each paid rep: team, booked, quota (of periods that have ended; NaN without one), earned (in them), paid (up to the
+    last day known). kinds : kind of line -> amount paid; those of few reps are `other` together. groups : team
+    (`OTHERS` for small ones together), n, booked, quota, earned; never fewer than `min_group`. curve : attainment, and
+    what a year of it earns (main component), whole units; empty where there is none. quota, target : of that year.
+    issues : see `lint`. costs : of a year, see `costing`; None where too few attainments are known. unpaid : reasons,
+    by how many reps. n_deals, n_unowned, n_unpriced : see `team.Team`.
     """
 
     plan: Plan
     main: Component | None
     reps: pd.DataFrame
-    months: pd.DataFrame
     kinds: dict[str, float]
     groups: pd.DataFrame
     curve: pd.DataFrame
@@ -87,18 +87,17 @@ def measure(book: crm.Book, params: Params) -> Found:
             unpaid[reason] = unpaid.get(reason, 0) + 1
             continue
         lines.append(mine)
-        rows.append((read.teams[person.person_id], *_attained(plan, main, person, own, book), *_sums(mine)))
+        booked, quota, ended = _attained(plan, main, person, own, book)
+        rows.append((read.teams[person.person_id], booked, quota, *_sums(mine, ended)))
     if not rows:
         raise ValueError(f"nobody could be paid by {params.plan}: {'; '.join(unpaid) or 'no rep is on it'}")
     if len(rows) < params.min_group:
         raise ValueError(f"{len(rows)} reps are on {params.plan}, fewer than {params.min_group}: pay could be read off")
-    every = [line for mine in lines for line in mine]
     reps = pd.DataFrame(rows, columns=["team", "booked", "quota", "earned", "paid"])
     a_year = _typical(plan, main, read.people)
     quotas = {one.name: a_year * one.months / 12 for one in plan.components if one.needs_quota}
     return Found(
-        plan, main, reps, _months(every), _kinds(lines, params.min_group), group(reps, params.min_group),
-        _curve(plan, main, a_year),
+        plan, main, reps, _kinds(lines, params.min_group), group(reps, params.min_group), _curve(plan, main, a_year),
         float(a_year), float(plan.pay.variable * main.weight) if main is not None else 0.0,
         lint.find(plan, quotas, margin=Fraction(str(params.margin)) if params.margin else None),
         _costs(book, params, plan, main, read),
@@ -141,31 +140,28 @@ def _typical(plan: Plan, main: Component | None, people: list[Person]) -> Fracti
     return known[len(known) // 2] if known else Fraction(0)
 
 
-def _attained(plan: Plan, main: Component | None, person: Person, own: list, book: crm.Book) -> tuple[float, float]:
-    """Booked, and the quota to date: that of the months that have ended, for the days there and by the ramp."""
+def _attained(
+    plan: Plan, main: Component | None, person: Person, own: list, book: crm.Book
+) -> tuple[float, float, str]:
+    """Booked and the quota, for the days there and by the ramp, of the main component's periods that have ended, and
+    the last month of them; where nothing is attained, all that is booked."""
     booked = float(sum((one.measures["bookings"] for one in own if one.kind == "direct"), Fraction(0)))
     if main is None:
-        return booked, np.nan
+        return booked, np.nan, f"{book.as_of:%Y-%m}"
     run = payouts.Run(person, plan, person.assignments[0], own, {}, {}, book.as_of)
     quotas = [run.quota(main, span) for span in run.spans_of(main)]
     known = [one[0] for one in quotas if one is not None]
     ended = [span.last_on for span in run.spans_of(main)]
     if not known or not ended:
-        return 0.0, np.nan
+        return 0.0, np.nan, ""
     counted = sum((run.counts(main, one) for one in own if one.on <= ended[-1]), Fraction(0))
-    return float(counted), float(sum(known, Fraction(0)))
+    return float(counted), float(sum(known, Fraction(0))), f"{ended[-1]:%Y-%m}"
 
 
-def _sums(lines: list[Line]) -> tuple[float, float]:
-    earned = sum(float(line.amount) for line in lines if line.kind in ("earned", "true_up", "spiff", "clawback"))
+def _sums(lines: list[Line], ended: str) -> tuple[float, float]:
+    """Earned in months up to the last one that is measured, as what is booked is; and paid up to the last day known."""
+    earned = sum(float(line.amount) for line in lines if line.kind in EARNED and line.month <= ended)
     return earned, sum(float(line.amount) for line in lines)
-
-
-def _months(lines: list[Line]) -> pd.DataFrame:
-    table = pd.DataFrame([(line.month, line.kind, line.amount) for line in lines], columns=["month", "kind", "amount"])
-    table["earned"] = table["amount"].where(table["kind"].isin(["earned", "true_up", "spiff", "clawback"]), 0)
-    found = table.groupby("month")[["earned", "amount"]].sum().reset_index()
-    return found.rename(columns={"amount": "paid"}).astype({"earned": "float64", "paid": "float64"})
 
 
 def _kinds(by_rep: list[list[Line]], least: int) -> dict[str, float]:

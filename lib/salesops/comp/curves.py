@@ -12,7 +12,9 @@ def reached(bands: tuple[Band, ...], at: Fraction) -> int:
     return sum(band.start <= at for band in bands) - 1
 
 
-def earned(table: Table, measured: Fraction, quota: Fraction | None, target: Fraction, *, open_to: int | None = None):
+def earned(
+    table: Table, measured: Fraction, quota: Fraction | None, target: Fraction, *, open_to: int | None = None
+) -> Fraction:
     """What is earned for `measured`, money.
 
     Parameters
@@ -45,7 +47,9 @@ def earned(table: Table, measured: Fraction, quota: Fraction | None, target: Fra
     return {"rate": measured, "pays": target, "amount": Fraction(1)}[table.kind] * value
 
 
-def portions(table: Table, measured: Fraction, scale: Fraction, open_to: int | None = None):
+def portions(
+    table: Table, measured: Fraction, scale: Fraction, open_to: int | None = None
+) -> list[tuple[Band, Fraction]]:
     """The bands and how much of `measured` lies in each; of a closed band, it stays in the last open one."""
     bands = table.bands if open_to is None else table.bands[:open_to]
     found = []

@@ -4,8 +4,8 @@ import numpy as np
 
 from salesops import lang, stats
 from salesops.comp.compute import OTHERS, Found
-from salesops.comp.plans import Component
-from salesops.comp.words import issue_name, issue_place, kind_name, measure_name
+from salesops.comp.plans import SPANS, Component
+from salesops.comp.words import issue_name, issue_place, kind_name, measure_name, span_name
 from salesops.findings import Table
 from salesops.lang import _
 
@@ -30,8 +30,7 @@ def _share(value) -> str:
 
 
 def _period(one: Component) -> str:
-    name = {"deal": _("each deal"), "month": _("month"), "quarter": _("quarter"), "half": _("half-year"),
-            "year": _("year")}[one.period]  # fmt: skip
+    name = _("each deal") if one.period == "deal" else span_name(SPANS[one.period])
     return name + ", " + _("to date") if one.to_date else name
 
 

@@ -192,6 +192,7 @@ def findings(found: Found, currency: str) -> list[Finding]:
 
 def _issue(found: Found, one: Issue, currency: str) -> Finding:
     words = {"component": one.component, "at": issue_place(found, one, currency)}
+    words["span"] = span_name(found.plan.component(one.component).months)
     words["pay"] = lang.money(float(one.pay), currency, compact=True) if one.pay is not None else ""
     words["rate"] = lang.percent(float(one.rate), 1) if one.rate is not None else ""
     match one.kind:
@@ -206,7 +207,11 @@ def _issue(found: Found, one: Issue, currency: str) -> Finding:
         case "over_margin":
             return Finding("bad", _("{component}: {at} each sale costs {rate}, more than its margin").format(**words))
         case _:
-            return Finding("warn", _("{component}: {at} no more is paid, {pay} is the most").format(**words))
+            return Finding("warn", _("{component}: {at} no more is paid, {pay} is the most ({span})").format(**words))
+
+
+def span_name(months: int) -> str:
+    return {1: _("month"), 3: _("quarter"), 6: _("half-year"), 12: _("year")}[months]
 
 
 def issue_name(kind: str) -> str:
@@ -242,7 +247,7 @@ def tiles(found: Found, currency: str, at_quota: Estimate | None) -> list[Tile]:
         Tile(_("Paid"), lang.money(sum(found.kinds.values()), currency, compact=True),
              note=_("{held} is held").format(held=lang.money(held, currency, compact=True))),
         Tile(_("Cost of sales"), lang.percent(earned / booked, 1) if booked > 0 else lang.NONE,
-             note=_("earned over booked")),
+             note=_("earned over booked, of periods that have ended")),
         Tile(_("At or above quota"), lang.rate(at_quota), note=_("{interval}, n = {n}").format(
             interval=lang.interval(at_quota), n=lang.count(len(known)))),
         Tile(_("Median attainment"), lang.percent(float((known["booked"] / known["quota"]).median()))
