@@ -346,6 +346,12 @@ def test_what_is_cancelled_is_taken_back_at_its_rate_or_by_running_the_period_ag
     assert [one for one in again_run if one[2] != "0.00"] == [
         ("2026-03", "earned", "8250.00"), ("2026-06", "true_up", "-3250.00")
     ]  # fmt: skip
+    on_the_day = [Cancellation("D2", dt.date(2026, 2, 10) + dt.timedelta(days=180), F(1))]
+    lines = paid(plan(clawback={"days": 180, "way": "original_rate"}), sold, cancellations=on_the_day)
+    assert ("2026-08", "clawback", "-2750.00") in lines  # the last day counts, the next one does not
+    next_day = [on_the_day[0]._replace(on=on_the_day[0].on + dt.timedelta(days=1))]
+    assert not [line for line in paid(plan(clawback={"days": 180, "way": "original_rate"}), sold,
+                                      cancellations=next_day) if line[1] == "clawback"]  # fmt: skip
     late = [Cancellation("D2", dt.date(2026, 11, 10), F(1))]
     for way in ("original_rate", "rerun"):
         lines = paid(plan(clawback={"days": 180, "way": way}), sold, cancellations=late)

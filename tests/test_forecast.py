@@ -518,6 +518,13 @@ def test_every_hand_off_is_judged_on_the_same_quarters():
     assert not len(calls.hand_offs(here.iloc[:4], calls.Calls(*[None] * 4, called, *[None] * 4)))
 
 
+def test_a_change_too_small_to_be_told_is_called_none(found):
+    change = found.change
+    same = change._replace(now=change.before)
+    said = words._changed(found._replace(change=same), "USD")[0].headline
+    assert "has stayed at" in said and "from" not in said
+
+
 def test_what_the_target_takes_is_enough(found):
     """As many deals more as are said, drawn one by one, give the chance that is wanted."""
     made, target = found.made, float(np.quantile(found.totals, 0.6))

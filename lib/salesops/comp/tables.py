@@ -47,7 +47,8 @@ def _bands(one: Component) -> str:
         value = lang.decimal(float(band.value), 0) if band.kind == "amount" else _share(band.value)
         if band.kind == "pays":
             value = _("{share} of target").format(share=value)
-        parts.append(_("from {start}: {value}").format(start=start, value=value))
+        said = _("from {start}: {value}").format(start=start, value=value)
+        parts.append(said.replace(" ", "\N{NO-BREAK SPACE}"))  # a band is read in one line, on a telephone too
     return "; ".join(parts)
 
 

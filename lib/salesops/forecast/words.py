@@ -151,6 +151,8 @@ def _changed(found: Forecast, currency: str) -> list[Finding]:
     text = _("Since {since} the forecast rose by {by}, from {before} to {now}")
     if by < 0:
         text = _("Since {since} the forecast fell by {by}, from {before} to {now}")
+    if words["before"] == words["now"]:  # no change that can be seen in what is told
+        text = _("Since {since} the forecast has stayed at {now}")
     causes = change.causes[change.causes["amount"] != 0]
     order = causes["amount"].abs().sort_values(ascending=False, kind="stable").index[:4]
     parts = [f"{cause_name(row.cause)} {_signed(row.amount, currency)}" for row in causes.loc[order].itertuples()]
