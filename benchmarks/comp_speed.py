@@ -14,7 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 import readme
-from salesops.comp import plans, vector
+from salesops.pay import plans, vector
 
 REPS, YEARS, ROUNDS, FEW = 1000, 10_000, 5, 20_000
 BANDS = [("0", "0.05"), ("0.5", "0.08"), ("1", "0.12"), ("1.5", "0.15")]

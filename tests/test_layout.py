@@ -62,7 +62,7 @@ def test_a_question_has_all_its_parts(name):
 def test_a_slice_knows_crm_stats_and_itself(name):
     for path in (LIBRARY / name).glob("*.py"):
         tops = {module.split(".")[0] for module in imports(path)}
-        assert tops <= {"crm", "stats", name} | NEUTRAL, path.name
+        assert tops <= {"crm", "stats", "pay", name} | NEUTRAL, path.name
     for part in ("compute", "counts"):
         path = LIBRARY / name / f"{part}.py"
         if path.is_file():
@@ -79,6 +79,9 @@ def test_stats_knows_nothing_and_crm_knows_no_question():
         assert {m.split(".")[0] for m in imports(path)} <= {"crm", "periods", "problems", "project", "yamlfile"}, (
             path.name
         )
+    for path in (LIBRARY / "pay").glob("*.py"):
+        assert {m.split(".")[0] for m in imports(path)} <= {"crm", "pay", "stats"} | NEUTRAL, path.name
+        assert not outside(path) & {"matplotlib", "seaborn", "IPython"}, path.name
 
 
 def test_the_report_knows_no_analysis():

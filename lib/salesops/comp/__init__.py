@@ -4,6 +4,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["charts", "credits", "records", "tables", "words"],
-    submod_attrs={"compute": ["measure"], "params": ["Params"], "payouts": ["pay"], "plans": ["Plan", "load"]},
+    submodules=["charts", "tables", "words"],
+    submod_attrs={"compute": ["measure"], "params": ["Params"]},
 )

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from salesops import crm, periods, project
-from salesops.comp import costing, curves, lint, payouts, plans, spans, team
 from salesops.comp.params import Params
-from salesops.comp.plans import Component, Plan
-from salesops.comp.records import Line, Person
+from salesops.pay import costing, curves, lint, payouts, plans, spans, team
+from salesops.pay.plans import Component, Plan
+from salesops.pay.records import Line, Person
 from salesops.problems import BadInput
 
 BANDS = (0.0, 0.5, 0.8, 1.0, 1.2, 1.5)  # of attainment; the last one has no end

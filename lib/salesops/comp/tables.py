@@ -4,10 +4,11 @@ import numpy as np
 
 from salesops import lang, stats
 from salesops.comp.compute import OTHERS, Found
-from salesops.comp.plans import SPANS, Component
-from salesops.comp.words import issue_name, issue_place, kind_name, measure_name, span_name
+from salesops.comp.words import issue_name, issue_place, span_name
 from salesops.findings import Table
 from salesops.lang import _
+from salesops.pay.explain import kind_name, measure_name
+from salesops.pay.plans import SPANS, Component
 
 
 def component_table(found: Found) -> Table:

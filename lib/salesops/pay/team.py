@@ -9,9 +9,9 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
-from salesops.comp import credits, spans
-from salesops.comp.plans import Plan
-from salesops.comp.records import Assignment, Credit, Payment, Person
+from salesops.pay import credits, spans
+from salesops.pay.plans import Plan
+from salesops.pay.records import Assignment, Credit, Payment, Person
 
 LONG_AGO = dt.date(1970, 1, 1)  # whose first day is not known is no newcomer
 FACTS = ("deal_type", "product", "segment", "region", "source", "pipeline")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from salesops import periods
-from salesops.comp.plans import Plan
-from salesops.comp.records import ZERO, Line, Person, Step, round_money
+from salesops.pay.plans import Plan
+from salesops.pay.records import ZERO, Line, Person, Step, round_money
 
 COUNTED = ("earned", "true_up", "spiff")  # what is held, released or taken back is no matter of draws
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from salesops.comp.records import Line
+from salesops.pay.records import Line
 
 FIRST = "0" * 64
 

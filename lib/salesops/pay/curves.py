@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from salesops.comp.plans import Band, Multiplier, Table
+from salesops.pay.plans import Band, Multiplier, Table
 
 NOTHING = Fraction(0)
 

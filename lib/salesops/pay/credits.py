@@ -6,7 +6,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import NamedTuple
 
-from salesops.comp.records import Credit
+from salesops.pay.records import Credit
 from salesops.problems import BadInput
 
 

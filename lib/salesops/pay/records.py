@@ -7,7 +7,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import NamedTuple
 
-from salesops.comp.plans import Plan
+from salesops.pay.plans import Plan
 
 ZERO = Fraction(0)
 ONE = Fraction(1)

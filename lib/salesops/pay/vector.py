@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from salesops.comp import curves
-from salesops.comp.plans import Component, Table
+from salesops.pay import curves
+from salesops.pay.plans import Component, Table
 
 ROOM = 2**62
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from salesops.comp import curves
-from salesops.comp.plans import Component, Plan
+from salesops.pay import curves
+from salesops.pay.plans import Component, Plan
 
 ZERO = Fraction(0)
 

@@ -14,8 +14,8 @@ from ibis import _
 from scipy.stats import norm, rankdata
 
 from salesops import crm, periods
-from salesops.comp import vector
-from salesops.comp.plans import Component, Plan
+from salesops.pay import vector
+from salesops.pay.plans import Component, Plan
 
 QUARTERS = 12  # of history, at most
 LEAST = 30  # attainments of reps and quarters, below which nothing is drawn

@@ -11,10 +11,10 @@ from fractions import Fraction
 from functools import cached_property
 
 from salesops import periods
-from salesops.comp import curves, draws, spans
-from salesops.comp.plans import SPANS, Component, Plan, Spiff
-from salesops.comp.records import ONE, ZERO, Cancellation, Credit, Line, Payment, Person, Step, round_money
-from salesops.comp.spans import Span
+from salesops.pay import curves, draws, spans
+from salesops.pay.plans import SPANS, Component, Plan, Spiff
+from salesops.pay.records import ONE, ZERO, Cancellation, Credit, Line, Payment, Person, Step, round_money
+from salesops.pay.spans import Span
 from salesops.problems import BadInput
 
 

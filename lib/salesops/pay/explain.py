@@ -1,0 +1,142 @@
+"""A line of pay in sentences, in every language: what was measured, by what rule, and how the amount came about."""
+
+import datetime as dt
+from decimal import Decimal
+from fractions import Fraction
+
+from salesops import lang
+from salesops.lang import _
+from salesops.pay.plans import MEASURES
+from salesops.pay.records import Line, Step
+
+DIGITS = 4  # after the point, of what is not rounded yet
+SHARES = ("share", "attainment", "threshold", "at_least", "rate")
+MEASURED = ("measured", "whole", "quota", "over", "above")  # in the unit of the measure
+
+
+def kind_name(kind: str) -> str:
+    return {
+        "earned": _("earned"),
+        "true_up": _("earlier period, run again"),
+        "spiff": _("spiff"),
+        "held": _("held until the customer pays"),
+        "released": _("released, the customer paid"),
+        "clawback": _("taken back, the deal was cancelled"),
+        "draw": _("draw"),
+        "recovered": _("draw recovered"),
+        "guarantee": _("guarantee"),
+        "other": _("other, of few reps each"),
+    }[kind]
+
+
+def measure_name(measure: str) -> str:
+    names = dict(zip(MEASURES, (_("bookings"), _("revenue"), _("margin"), _("units"), _("score")), strict=True))
+    return names.get(measure) or measure.removeprefix("column:")
+
+
+def explain(line: Line, currency: str) -> list[str]:
+    """How a line came about, a sentence for each step."""
+    measure = next((step.values["measure"] for step in line.steps if step.what == "measured"), "bookings")
+    return [_sentence(step, currency, measure) for step in line.steps]
+
+
+def _sentence(step: Step, currency: str, measure: str) -> str:
+    shown = {name: _shown(name, value, currency, measure) for name, value in step.values.items() if name != "bands"}
+    if step.what == "bands":
+        parts = [
+            _band(step.values["kind"], value, part, currency, measure) for _at, value, part in step.values["bands"]
+        ]
+        shown["parts"] = "; ".join(parts)
+    return _text(step).format(**shown)
+
+
+def _shown(name: str, value: object, currency: str, measure: str) -> str:
+    match value:
+        case None:
+            return lang.NONE
+        case Fraction() if name in SHARES:
+            return lang.percent(float(value), 2)
+        case Fraction() if name == "factor":
+            return lang.decimal(float(value), 2)
+        case Fraction() if name in MEASURED:
+            return _measured(value, currency, measure)
+        case Fraction() | Decimal():
+            return _money(value, currency)
+        case dt.date():
+            return lang.day(value)
+        case int():
+            return lang.count(value)
+        case _:
+            return measure_name(value) if name == "measure" else str(value)
+
+
+def _money(amount: Fraction | Decimal, currency: str) -> str:
+    """What is rounded as it is; what is not, in whole cents where it has no more, else to the fourth digit."""
+    if isinstance(amount, Decimal):
+        return lang.cents(amount, currency)
+    digits = 2 if (amount * 100).denominator == 1 else DIGITS
+    return lang.cents(Decimal(round(amount * 10**digits)).scaleb(-digits), currency)
+
+
+def _measured(amount: Fraction, currency: str, measure: str) -> str:
+    if measure in ("units", "score") or measure.startswith("column:"):
+        return lang.decimal(float(amount), 0 if amount.denominator == 1 else 2)
+    return _money(amount, currency)
+
+
+def _band(kind: str, value: Fraction, part: Fraction, currency: str, measure: str) -> str:
+    words = {"part": _measured(part, currency, measure), "value": lang.percent(float(value), 2)}
+    if kind == "rate":
+        return "{part} × {value} = {paid}".format(**words, paid=_money(part * value, currency))
+    return _("{part} at {value} of the target pay").format(**words)
+
+
+def _text(step: Step) -> str:
+    match step.what:
+        case "measured":
+            return _("From {first_on} to {last_on} {measured} of {measure} are credited; the target pay is {target}.")
+        case "quota" if step.values["share"] == 1:
+            return _("The quota of {span} is {quota}.")
+        case "quota":
+            return _("The quota of {span} is {whole}; for the days there and the ramp {share} of it: {quota}.")
+        case "attainment":
+            return _("Attainment: {measured} / {quota} = {attainment}.")
+        case "below_threshold":
+            return _("That is below the threshold of {threshold}: nothing is paid.")
+        case "not_accelerated":
+            return _("The year to date is below {at_least} of the year's quota: only the first band counts.")
+        case "gate_closed":
+            return _("The gate is closed: {of} is at {attainment}, {at_least} is asked for.")
+        case "bands":
+            return _("Band by band: {parts}; together {amount}.")
+        case "table":
+            return _("By the table, {measured} earn {amount}.")
+        case "windfall":
+            return _("Of single deals {above} lie above {over} and do not count for the quota.")
+        case "carved_out":
+            return _("They are paid at the rate reached without them, {rate}: {paid}.")
+        case "times":
+            return _("{of} is at {attainment}: times {factor}.")
+        case "deal_cap":
+            return _("No deal pays more than {cap}: {after} instead of {before}.")
+        case "period_cap":
+            return _("The cap of the period is {cap}, instead of {before}.")
+        case "year_cap":
+            return _("The cap of the year leaves {left}, instead of {before}.")
+        case "rounded":
+            return _("Rounded: {amount}.")
+        case "less_paid":
+            return _("Less what was paid for it before, {paid}: {amount}.")
+        case "held":
+            return _("Of {earned} for deal {deal}, {share} is held.")
+        case "released":
+            return _(
+                "Of {held} held for deal {deal}, {share} of the price is paid or cancelled; "
+                "{before} was released before."
+            )
+        case "clawback":
+            return _("{share} of deal {deal} was cancelled, which had earned {earned}; {before} was taken back before.")
+        case "spiff":
+            return _("Deals that count: {deals}.")
+        case _:
+            return _("Earned in the month: {earned}; the draw is {draw}; still to be recovered: {balance}.")
