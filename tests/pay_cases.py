@@ -3,6 +3,11 @@
 import datetime as dt
 from fractions import Fraction as F
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from salesops import crm
+from salesops.crm import prepare
+from salesops.crm.tables import TABLES
 from salesops.pay import payouts, plans
 from salesops.pay.records import Assignment, Credit, Person
 
@@ -51,3 +56,37 @@ def amounts(the_plan, made, who=None, **more):
 
 def by_month(**changed):
     return plan(component(period="month", table=table([{"from": 0, "rate": "10%"}], by="amount")), **changed)
+
+
+ABOUT = {
+    "title": "Four deals", "source": "test", "currency": "USD", "minor_digits": 2, "time_zone": "UTC",
+    "history": "log", "vat": None,
+}  # fmt: skip
+
+
+def small_book(folder, **tables) -> crm.Book:
+    """A book of four won deals of three reps under two managers; tables replace or add to those here."""
+    when = [dt.datetime(2026, 2, 3), dt.datetime(2026, 3, 31, 12), dt.datetime(2026, 5, 20), dt.datetime(2026, 8, 8)]
+    deals, changes = [], []
+    for k, (at, rep) in enumerate(zip(when, ["r1", "r2", "r1", "r3"], strict=True)):
+        deal = {"deal_id": f"d{k}", "pipeline": "", "stage": "Won", "amount_minor": (k + 1) * 4_000_000,
+                "currency": "USD", "created_at": at - dt.timedelta(days=30), "closed_at": at, "rep_id": rep,
+                "deal_type": "new", "list_amount_minor": (k + 1) * 5_000_000}  # fmt: skip
+        deals.append(deal)
+        for field, old, new, moment in (("created", None, "Lead", deal["created_at"]), ("stage", "Lead", "Won", at)):
+            changes.append({"deal_id": deal["deal_id"], "changed_at": moment, "field": field, "old_value": old,
+                            "new_value": new})  # fmt: skip
+    usual = {
+        "deals": deals,
+        "changes": sorted(changes, key=lambda one: one["changed_at"]),
+        "stages": [{"pipeline": "", "stage": "Lead", "position": 1, "kind": "open"},
+                   {"pipeline": "", "stage": "Won", "position": 2, "kind": "won"}],
+        "reps": [{"rep_id": rep, "role": "AE", "team": "T"} for rep in ("r1", "r2", "r3")],
+        "quotas": [{"rep_id": rep, "period": f"2026-Q{k}", "amount_minor": 10_000_000, "currency": "USD",
+                    "kind": "bookings"} for rep in ("r1", "r2", "r3") for k in range(1, 5)],
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in (usual | tables).items():
+        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name].schema), folder / f"{name}.parquet")
+    prepare.prepare(folder, ABOUT)
+    return crm.Book(folder)

@@ -29,11 +29,11 @@ def test_the_page_adds_up_what_each_rep_is_paid(found, book):
     assert found.n_deals == len(won) and (found.n_unowned, found.n_unpriced) == (0, 0)
     ended = won[won["closed_at"] < "2026-10-01"]
     assert found.reps["booked"].sum() == pytest.approx(ended["amount_minor"].sum() / 100)
-    read = team.read(book, the_plan, "AE", "")
+    read = team.read(book, [the_plan], "")
     lines = []
     for who in read.people:
         own = read.credits.get(who.person_id, [])
-        lines += payouts.pay(who, {"AE": the_plan}, own, through=book.as_of, payments=read.payments)
+        lines += payouts.pay(who, {the_plan.version: the_plan}, own, through=book.as_of, payments=read.payments)
     total = sum(line.amount for line in lines)
     assert sum(found.kinds.values()) == pytest.approx(float(total))
     assert found.reps["paid"].sum() == pytest.approx(float(total))
@@ -100,7 +100,25 @@ def test_a_page_is_made_again_when_its_plan_has_changed(project_copy):
     assert one == inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
     file = project_copy / "params" / "plans" / "account_executive.yml"
     file.write_text(file.read_text("utf-8").replace("weight: 80%", "weight: 80.0%"), "utf-8")
-    assert one != inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    two = inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    later = file.with_name("account_executive.july.yml")
+    later.write_text("plan: later", "utf-8")
+    three = inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    (project_copy / "mbo.csv").write_text("rep_id,period,score\n", "utf-8")
+    four = inputs.of(project_copy, "comp", asked | {"scores": "mbo.csv"}, data="x").hashes["parameters"]
+    (project_copy / "mbo.csv").write_text("rep_id,period,score\nr1,2026,1\n", "utf-8")
+    assert (
+        len(
+            {
+                one,
+                two,
+                three,
+                four,
+                inputs.of(project_copy, "comp", asked | {"scores": "mbo.csv"}, data="x").hashes["parameters"],
+            }
+        )
+        == 5
+    )
 
 
 def test_the_year_on_the_page_is_what_its_history_says(found, book):
@@ -114,7 +132,7 @@ def test_the_year_on_the_page_is_what_its_history_says(found, book):
     quota = quotas[(quotas["rep_id"] == one["rep_id"]) & (quotas["period"] == "2026-Q3")]["amount_minor"].sum()
     assert one["attainment"] == pytest.approx(won["amount_minor"].sum() / quota)
     low, middle, high = costs.quantiles()
-    assert low < middle < high and not costs.left_out and costs.n_reps <= 26
+    assert low < middle < high and not costs.left_out and costs.pay.shape[1] <= 26
     assert costs.at_mean != pytest.approx(costs.paid.mean(), rel=0.01)  # the curve bends
 
 

@@ -18,6 +18,7 @@ from salesops.pay import (
     lint,
     payouts,
     plans,
+    scores,
     spans,
     statements,
     team,
@@ -28,7 +29,19 @@ from salesops.problems import BadInput
 from scipy.stats import norm
 
 from tests.conftest import ROOT
-from tests.pay_cases import TIERS, YEAR_END, amounts, by_month, component, credit, paid, person, plan, table
+from tests.pay_cases import (
+    TIERS,
+    YEAR_END,
+    amounts,
+    by_month,
+    component,
+    credit,
+    paid,
+    person,
+    plan,
+    small_book,
+    table,
+)
 
 
 def again(bands, at, unit):
@@ -699,6 +712,159 @@ def test_quotas_by_the_calendar_are_taken_where_the_plans_year_has_such_periods(
     assert team._quotas(book, plan(year_starts=2)) == {}
 
 
+def test_what_a_large_deal_earns_above_a_limit_is_paid_by_a_schedule():
+    """300,000 against 100,000 pays 5,000 + 1,500 + 12,250 = 18,750; two thirds are of what lies above 100,000: 12,500
+    in five months of 2,500 from April on. Cancelled in June, nothing is kept back any more, and all is taken back."""
+    by_schedule = component(windfall={"over": 100_000, "way": "schedule", "months": 5})
+    sold = [credit(1, "2026-02-03", 300_000)]
+    lines = paid(plan(by_schedule), sold)
+    assert lines[:2] == [("2026-03", "earned", "18750.00"), ("2026-03", "held", "-12500.00")]
+    assert [line for line in lines if line[1] == "released"] == [
+        (f"2026-{k:02d}", "released", "2500.00") for k in range(4, 9)
+    ]
+    undone = [Cancellation("D1", dt.date(2026, 6, 10), F(1))]
+    lines = paid(plan(by_schedule, clawback={"days": 200, "way": "original_rate"}), sold, cancellations=undone)
+    assert {line for line in lines if line[0] == "2026-06" and line[1] != "earned"} == {
+        ("2026-06", "released", "7500.00"), ("2026-06", "clawback", "-18750.00")
+    }  # fmt: skip
+    assert sum(Decimal(amount) for _month, _kind, amount in lines) == 0
+    for wrong, says in (({"way": "schedule"}, "months"), ({"way": "cap", "months": 5}, "months")):
+        with pytest.raises(BadInput, match=says):
+            plan(component(windfall={"over": 1, **wrong}))
+    with pytest.raises(BadInput, match="no hold"):
+        plan(by_schedule, hold={"share": "10%"})
+    with pytest.raises(BadInput, match="which `to_date` is not"):
+        plan(by_schedule | {"to_date": True})
+
+
+# From a book
+
+
+def pay_all(book, *versions, role="", scored=()):
+    read = team.read(book, versions, role, scored)
+    by_version = {one.version: one for one in versions}
+    return {
+        one.person_id: [
+            (line.month, line.kind, str(line.amount))
+            for line in payouts.pay(one, by_version, read.credits.get(one.person_id, []), through=book.as_of)
+            if line.amount
+        ]
+        for one in read.people
+    }
+
+
+def test_a_version_holds_for_the_deals_of_its_days(tmp_path):
+    """Until May at 5, 6 and 7 %, from June at 10 %: r3's 160,000 of August, in a quarter that has not ended, come in
+    December."""
+    book = small_book(tmp_path)
+    old = plan(component(), until="2026-05-31")
+    new = plan(component(table=table([{"from": 0, "rate": "10%"}], by="amount"), period="month"), version="2",
+               **{"from": "2026-06-01"})  # fmt: skip
+    got = pay_all(book, old, new)
+    # Of the second quarter 61 of 91 days are of the old version: 120,000 of 67,032.97 at 5, 6 and 7 %.
+    quota = F(100_000 * 61, 91)
+    second = quota * F(5, 100) + quota * F(1, 4) * F(6, 100) + (120_000 - quota * F(5, 4)) * F(7, 100)
+    assert got["r1"] == [("2026-03", "earned", "2000.00"), ("2026-06", "earned", str(round_money(second, old)))]
+    assert got["r2"] == [("2026-03", "earned", "4000.00")]
+    assert got["r3"] == [("2026-08", "earned", "16000.00")]
+
+
+def test_versions_are_read_together_and_every_problem_is_said(tmp_path):
+    text = (ROOT / "params" / "plans" / "account_executive.yml").read_text("utf-8")
+    (tmp_path / "ae.yml").write_text(text.replace("2026-12-31", "2026-06-30"), "utf-8")
+    later = text.replace('from: "2026-01-01"', 'from: "2026-07-01"').replace('"2026.1"', '"2026.2"')
+    (tmp_path / "ae.july.yml").write_text(later, "utf-8")
+    assert [one.version for one in plans.versions(tmp_path, "ae")] == ["2026.1", "2026.2"]
+    (tmp_path / "ae.july.yml").write_text(text.replace("currency: USD", "currency: EUR"), "utf-8")
+    with pytest.raises(BadInput) as refused:
+        plans.versions(tmp_path, "ae")
+    assert "both hold on 2026-01-01" in str(refused.value) and "differ in currency" in str(refused.value)
+    (tmp_path / "ae.july.yml").write_text("plan: x", "utf-8")
+    with pytest.raises(BadInput, match="ae.july.yml: version: missing"):
+        plans.versions(tmp_path, "ae")
+
+
+def test_managers_are_credited_for_those_who_reported_to_them_then(tmp_path):
+    """r1 and r2 report to m1, from April r1 to r3, who reports to m1 too: r3 gets 1 % of r1's 120,000 of May."""
+    spells = [
+        {"rep_id": "r1", "manager_id": "m1", "valid_to": dt.date(2026, 3, 31), "role": "AE"},
+        {"rep_id": "r1", "manager_id": "r3", "valid_from": dt.date(2026, 4, 1), "role": "AE"},
+        {"rep_id": "r2", "manager_id": "m1", "role": "AE"}, {"rep_id": "r3", "manager_id": "m1", "role": "Lead"},
+        {"rep_id": "m1", "role": "Manager"},
+    ]  # fmt: skip
+    book = small_book(tmp_path / "a", reps=spells)
+    over = component(name="Team", credits=["override"], period="month",
+                     table=table([{"from": 0, "rate": "1%"}], by="amount"))  # fmt: skip
+    got = pay_all(book, plan(over))
+    assert [line[2] for line in got["m1"]] == ["400.00", "800.00", "1200.00", "1600.00"]
+    assert got["r3"] == [("2026-05", "earned", "1200.00")] and not got["r1"] and not got["r2"]
+    spells[-1] = {"rep_id": "m1", "role": "Manager", "manager_id": "r2"}
+    round_ = small_book(tmp_path / "b", reps=spells)
+    with pytest.raises(BadInput, match="a circle"):
+        pay_all(round_, plan(over))
+    assert pay_all(round_, plan(component()), role="AE")["r2"]  # whom no component pays for, nobody asks about
+
+
+def test_what_a_book_does_not_tell_is_refused_and_never_zero(tmp_path):
+    book = small_book(tmp_path)
+    by_margin, by_list = component(measure="margin"), component(name="List", measure="column:list_amount")
+    with pytest.raises(BadInput) as refused:
+        pay_all(book, plan(by_margin, component(name="Words", measure="column:stage"),
+                           component(name="MBO", measure="score")))  # fmt: skip
+    assert [str(one) for one in refused.value.problems] == [
+        "Bookings measures margin, which the deals of this book do not tell",
+        "Words measures stage, which the deals of this book do not tell",
+        "MBO measures a score: name a file of them",
+    ]
+    flat = table([{"from": 0, "rate": "1%"}], by="amount")
+    assert pay_all(book, plan(by_list | {"table": flat}))["r1"][0] == ("2026-03", "earned", "500.00")
+    with pytest.raises(ValueError, match="1 reps have another role than 'AE', fewer than 2"):
+        others = [{"rep_id": rep, "role": role} for rep, role in (("r1", "AE"), ("r2", "AE"), ("r3", "SE"))]
+        team.read(small_book(tmp_path / "roles", reps=others), [plan()], "AE", least=2)
+
+
+def test_pay_in_another_currency_is_at_the_plans_rate_or_that_of_the_day(tmp_path):
+    """40,000 dollars at 0.9 are 36,000, of a quota of 90,000; of the day: 1.25 dollars a euro, 32,000."""
+    flat = component(table=table([{"from": 0, "rate": "10%"}], by="amount"), period="month")
+    book = small_book(tmp_path / "a")
+    assert pay_all(book, plan(flat, currency="EUR", rates={"USD": "0.9"}))["r1"][0][2] == "3600.00"
+    whole = plan(component(), currency="EUR", rates={"USD": "0.9"})
+    assert pay_all(book, whole)["r1"] == [("2026-03", "earned", "1800.00"), ("2026-06", "earned", "5580.00")]
+    with pytest.raises(BadInput, match=r"there is no rate: write rates: \{USD: ...\}"):
+        pay_all(book, plan(flat, currency="EUR"))
+    rates = [{"currency": "EUR", "rate_on": dt.date(2026, 1, 1), "rate": 125.0, "per": 100.0},
+             {"currency": "EUR", "rate_on": dt.date(2026, 5, 20), "rate": 1.5}]  # fmt: skip
+    daily = small_book(tmp_path / "b", rates=rates)
+    got = pay_all(daily, plan(flat, currency="EUR"))
+    assert got["r1"] == [("2026-02", "earned", "3200.00"), ("2026-05", "earned", "8000.00")]
+    with pytest.raises(BadInput, match="must be above 0"):
+        plan(flat, rates={"USD": 0})
+
+
+def test_scores_of_people_come_from_a_file(tmp_path):
+    """80 % of what was set: 80 % of a quarter's 10,000; a goal of its own is what counts."""
+    file = tmp_path / "mbo.csv"
+    file.write_text("rep_id,period,score,goal\nr1,2026-Q1,80%,\nr2,2026-Q1,12,8\nr1,2026-Q2,1,\nr2,2026-Q2,0,8\n"
+                    "r3,2026-Q1,0,\nr3,2026-Q2,0,\n", "utf-8")  # fmt: skip
+    mbo = component(name="MBO", measure="score", weight="100%",
+                    table=table([{"from": 0, "pays": "100%"}, {"from": "100%", "pays": "50%"}]))  # fmt: skip
+    got = pay_all(small_book(tmp_path / "a"), plan(mbo), scored=scores.read(file, 1))
+    assert got["r1"] == [("2026-03", "earned", "8000.00"), ("2026-06", "earned", "10000.00")]
+    assert got["r2"] == [("2026-03", "earned", "12500.00")]
+    file.write_text("rep_id,period,score\n,2026-Q1,1\nr1,2026-W1,x\nr2,2026-Q1,1\nr2,2026-Q1,1\nr3,2026-Q1,-1\n")
+    with pytest.raises(BadInput) as refused:
+        scores.read(file, 1)
+    assert [str(one).split(":")[0] for one in refused.value.problems] == [
+        "row 2, rep_id", "row 3, score", "row 3, period", "row 5", "row 6, score"
+    ]  # fmt: skip
+    for text, says in (("a,b\n", "the column rep_id is missing"), (None, "no such file")):
+        path = tmp_path / ("x.csv" if text else "nothing.csv")
+        if text:
+            path.write_text(text)
+        with pytest.raises(BadInput, match=says):
+            scores.read(path, 1)
+
+
 # Statements
 
 
@@ -871,3 +1037,12 @@ def test_attainment_of_a_year_so_far_is_of_the_targets_so_far(data):
         assert attained[name] > of_the_year[name]
     assert attained["Lynn Tsoflias"] == pytest.approx(1.5502, abs=0.00005)
     assert attained["Brian Welcker"] == 0
+    # Managers without sales of their own are credited by the hierarchy only.
+    who = dict(zip(people["EmployeeID"].astype("str"), people["Salesperson"], strict=True))
+    director = next(one for one, name in who.items() if name == "Brian Welcker")
+    deals = [credits.Deal(row.SalesOrderNumber, dt.date.fromisoformat(row.OrderDate), str(row.EmployeeID),
+                          {"bookings": F(str(row.Sales))}) for row in orders.itertuples()]  # fmt: skip
+    below = [credits.Reports(one, director, dt.date(2017, 1, 1)) for one in who if one != director]
+    made = credits.make(deals, (), below)
+    assert {one.kind for one in made[director]} == {"override"}
+    assert sum(one.measures["bookings"] for one in made[director]) == sum(F(str(one)) for one in orders["Sales"])

@@ -1,5 +1,7 @@
 """What a plan has paid so far, for what, and what it makes people do: groups only, nobody by name."""
 
+import datetime as dt
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -8,7 +10,7 @@ import pandas as pd
 
 from salesops import crm, periods, project
 from salesops.comp.params import Params
-from salesops.pay import costing, curves, lint, payouts, plans, spans, team
+from salesops.pay import costing, curves, lint, payouts, plans, scores, spans, team
 from salesops.pay.plans import Component, Plan
 from salesops.pay.records import Line, Person
 from salesops.problems import BadInput
@@ -20,10 +22,11 @@ EARNED = ("earned", "true_up", "spiff", "clawback")  # beside it, what is held, 
 
 
 class Found(NamedTuple):
-    """plan : the version that holds. main : the component that is attained against a quota, or None. reps : one row for
-    each paid rep: team, booked, quota (of periods that have ended; NaN without one), earned (in them), paid (up to the
-    last day known). kinds : kind of line -> amount paid; those of few reps are `other` together. groups : team
-    (`OTHERS` for small ones together), n, booked, quota, earned; never fewer than `min_group`. curve : attainment, and
+    """plan : the version that holds. main : the component whose bookings are attained against a quota, or None. reps :
+    one row for each paid rep: team, booked, quota (of periods that have ended; NaN without one), earned (in them), paid
+    (up to the last month that has ended). kinds : kind of line -> amount paid; those of few reps are `other` together.
+    groups : team (`OTHERS` for small ones together), n, booked, quota, earned; never fewer than `min_group`. curve :
+    attainment, and
     what a year of it earns (main component), whole units; empty where there is none. quota, target : of that year.
     issues : see `lint`. costs : of a year, see `costing`; None where too few attainments are known. unpaid : reasons,
     by how many reps. n_deals, n_unowned, n_unpriced : see `team.Team`.
@@ -45,6 +48,11 @@ class Found(NamedTuple):
     n_unpriced: int
 
     @property
+    def currency(self) -> str:
+        """Of all money here: the plan's."""
+        return self.plan.currency
+
+    @property
     def bands(self) -> pd.Series:
         """Reps by band of attainment (its lower edge)."""
         known = self.reps[self.reps["quota"] > 0]
@@ -53,41 +61,38 @@ class Found(NamedTuple):
 
 
 def measure(book: crm.Book, params: Params) -> Found:
-    """What the plan has paid from its first day up to the last day known.
+    """What the plan has paid from its first day up to the last month that has ended by the last day known.
 
     Raises
     ------
     BadInput
-        Where the plan is not there or cannot be used, or its currency is not the book's.
+        Where the plan is not there or cannot be used, or this book does not tell what it asks for.
     ValueError
         If the plan does not hold on the last day known, or fewer than `min_group` are on it.
     """
-    plan = plans.load(project.root() / Params.files["plan"].format(params.plan))
-    if plan.currency != book.currency:
-        raise BadInput(
-            f"the plan {params.plan} cannot be used", [f"it pays in {plan.currency}, deals are in {book.currency}"]
-        )
-    if not plan.start <= book.as_of <= plan.until:
-        raise ValueError(f"the plan {params.plan} holds from {plan.start} to {plan.until}, not on {book.as_of}")
-    read = team.read(book, plan, params.plan, params.role)
-    others = len(team.read(book, plan, params.plan, "").people) - len(read.people) if params.role else 0
-    if 0 < others < params.min_group:
-        raise ValueError(
-            f"{others} reps have another role than {params.role!r}, fewer than {params.min_group}: their pay could be "
-            "had by subtraction; leave the role blank"
-        )
-    main = next((one for one in plan.components if one.table.by == "attainment"), None)
+    root = project.root()
+    versions = plans.versions(root / "params" / "plans", params.plan)
+    plan = next((one for one in versions if one.start <= book.as_of <= one.until), None)
+    if plan is None:
+        spans_ = ", ".join(f"from {one.start} to {one.until}" for one in versions)
+        raise ValueError(f"the plan {params.plan} holds {spans_}, not on {book.as_of}")
+    scored = scores.read(root / params.scores, plan.year_starts) if params.scores else []
+    known = [one for one in versions if one.start <= plan.start]
+    read = team.read(book, known, params.role, scored, least=params.min_group)
+    main = next((one for one in plan.components if one.table.by == "attainment" and one.measure == "bookings"), None)
     rows, lines, unpaid = [], [], {}
+    by_version = {one.version: one for one in known}
+    through = spans.last_ended(book.as_of)
     for person in read.people:
         own = read.credits.get(person.person_id, [])
         try:
-            mine = payouts.pay(person, {params.plan: plan}, own, through=book.as_of, payments=read.payments)
+            mine = payouts.pay(person, by_version, own, through=through, payments=read.payments)
         except BadInput as error:
             reason = str(error.problems[0]).partition(": ")[2]
             unpaid[reason] = unpaid.get(reason, 0) + 1
             continue
         lines.append(mine)
-        booked, quota, ended = _attained(plan, main, person, own, book)
+        booked, quota, ended = _attained(by_version, main.name if main is not None else None, person, own, through)
         rows.append((read.teams[person.person_id], booked, quota, *_sums(mine, ended)))
     if not rows:
         raise ValueError(f"nobody could be paid by {params.plan}: {'; '.join(unpaid) or 'no rep is on it'}")
@@ -120,11 +125,11 @@ def _costs(book: crm.Book, params: Params, plan: Plan, main: Component | None, r
     if scatter is None or len(rows) < params.min_group:
         return None
     direct = [one for made in read.credits.values() for one in made if one.kind == "direct"]
-    whole = float(sum((one.measures["bookings"] for one in direct), Fraction(0)))
+    whole = float(sum((one.measures.get("bookings", Fraction(0)) for one in direct), Fraction(0)))
     shares = {}
     for part in plan.components:
         mine = [one for one in direct if all(one.facts.get(key) in allowed for key, allowed in part.only.items())]
-        booked = float(sum((one.measures["bookings"] for one in mine), Fraction(0)))
+        booked = float(sum((one.measures.get("bookings", Fraction(0)) for one in mine), Fraction(0)))
         shares[part.name] = booked / whole if whole else 1.0
     return costing.simulate(plan, scatter, np.array(rows), shares, n_years=params.n_years, seed=params.seed)
 
@@ -141,25 +146,33 @@ def _typical(plan: Plan, main: Component | None, people: list[Person]) -> Fracti
 
 
 def _attained(
-    plan: Plan, main: Component | None, person: Person, own: list, book: crm.Book
+    versions: Mapping[str, Plan], name: str | None, person: Person, own: list, through: dt.date
 ) -> tuple[float, float, str]:
-    """Booked and the quota, for the days there and by the ramp, of the main component's periods that have ended, and
-    the last month of them; where nothing is attained, all that is booked."""
-    booked = float(sum((one.measures["bookings"] for one in own if one.kind == "direct"), Fraction(0)))
-    if main is None:
-        return booked, np.nan, f"{book.as_of:%Y-%m}"
-    run = payouts.Run(person, plan, person.assignments[0], own, {}, {}, book.as_of)
-    quotas = [run.quota(main, span) for span in run.spans_of(main)]
-    known = [one[0] for one in quotas if one is not None]
-    ended = [span.last_on for span in run.spans_of(main)]
-    if not known or not ended:
-        return 0.0, np.nan, ""
-    counted = sum((run.counts(main, one) for one in own if one.on <= ended[-1]), Fraction(0))
-    return float(counted), float(sum(known, Fraction(0))), f"{ended[-1]:%Y-%m}"
+    """Booked and the quota, for the days there and by the ramp, of the main component's periods that have ended under
+    each version, and the last month of them; where nothing is attained, all that is booked."""
+    if name is None:
+        booked = sum(
+            (one.measures.get("bookings", 0) for one in own if one.kind == "direct" and one.on <= through), Fraction(0)
+        )
+        return float(booked), np.nan, f"{through:%Y-%m}"
+    booked, quota, ended = Fraction(0), Fraction(0), ""
+    for assignment in person.assignments:
+        plan = versions[assignment.plan]
+        main = next((one for one in plan.components if one.name == name), None)
+        if main is None:
+            continue
+        run = payouts.Run(person, plan, assignment, own, {}, {}, through)
+        known = [(span, run.quota(main, span)) for span in run.spans_of(main)]
+        if known and all(found is not None for _span, found in known):
+            last = known[-1][0].last_on
+            booked += sum((run.counts(main, one) for one in run.credits if one.on <= last), Fraction(0))
+            quota += sum((found[0] for _span, found in known), Fraction(0))
+            ended = f"{last:%Y-%m}"
+    return float(booked), float(quota) if ended else np.nan, ended
 
 
 def _sums(lines: list[Line], ended: str) -> tuple[float, float]:
-    """Earned in months up to the last one that is measured, as what is booked is; and paid up to the last day known."""
+    """Earned in months up to the last one that is measured, as what is booked is; and paid up to the last month."""
     earned = sum(float(line.amount) for line in lines if line.kind in EARNED and line.month <= ended)
     return earned, sum(float(line.amount) for line in lines)
 

@@ -118,9 +118,8 @@ def cost_table(found: Found, currency: str, budget: float) -> Table | None:
     if costs is None:
         return None
     low, middle, high = costs.quantiles()
-    ratio = costs.paid / np.maximum(costs.booked, 1e-9)
-    shares = [lang.percent(float(one), 1) for one in np.quantile(ratio, (0.1, 0.5, 0.9))]
-    booked = [lang.money(float(one), currency) for one in np.quantile(costs.booked, (0.1, 0.5, 0.9))]
+    shares = [lang.percent(float(one), 1) for one in np.quantile(costs.cost_of_sales, (0.1, 0.5, 0.9))]
+    booked = [lang.money(float(one), currency) for one in np.quantile(costs.booked.sum(axis=1), (0.1, 0.5, 0.9))]
     rows = [
         [_("Variable pay of a year"), *(lang.money(one, currency) for one in (low, middle, high))],
         [_("Booked"), *booked],
@@ -133,7 +132,7 @@ def cost_table(found: Found, currency: str, budget: float) -> Table | None:
         "{rep} of their scatter is the rep's own, {quarter} common to a quarter. Nobody sells more or less because of "
         "the plan. Draws, holds and spiffs are left aside."
     )
-    notes = [text.format(reps=lang.count(costs.n_reps), n=lang.count(len(scatter.values)),
+    notes = [text.format(reps=lang.count(costs.pay.shape[1]), n=lang.count(len(scatter.values)),
                          quarters=lang.count(scatter.n_quarters), rep=lang.percent(scatter.of_rep),
                          quarter=lang.percent(scatter.of_quarter))]  # fmt: skip
     text = _("Were every rep at the mean attainment, {at_mean} would be paid; on average of all years it is {mean}.")

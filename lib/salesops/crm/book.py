@@ -254,6 +254,11 @@ class Book:
         return known.mutate(n=ibis.row_number().over(latest)).filter(_.n == 0).drop("n")
 
     @property
+    def rep_spells(self) -> ibis.Table:
+        """All rows of reps that had begun by `as_of`: who stood where, and below whom, from when to when."""
+        return self._read("reps").filter(_.valid_from.isnull() | (_.valid_from <= ibis.literal(self.as_of)))
+
+    @property
     def quotas(self) -> ibis.Table:
         return self._read("quotas")
 

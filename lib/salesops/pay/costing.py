@@ -34,16 +34,25 @@ class Scatter(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """Of simulated years; money in whole units. paid : (years,) by all reps together. booked : (years,). at_mean :
-    what would be paid if every rep had the mean attainment in every quarter. left_out : components that cannot be paid
-    on totals alone. scatter : what was drawn from. n_reps."""
+    """Of simulated years; money in whole units. pay : (years, reps). booked : (years, reps). at_mean : what would be
+    paid if every rep had the mean attainment in every quarter. left_out : components that cannot be paid on totals
+    alone. scatter : what was drawn from."""
 
-    paid: np.ndarray
+    pay: np.ndarray
     booked: np.ndarray
     at_mean: float
     left_out: list[str]
     scatter: Scatter
-    n_reps: int
+
+    @property
+    def paid(self) -> np.ndarray:
+        """(years,): to all reps together."""
+        return self.pay.sum(axis=1)
+
+    @property
+    def cost_of_sales(self) -> np.ndarray:
+        """(years,): paid over booked, a ratio of sums."""
+        return self.paid / np.maximum(self.booked.sum(axis=1), 1e-9)
 
     def quantiles(self) -> tuple[float, float, float]:
         """P10, P50 and P90 of the cost."""
@@ -118,11 +127,17 @@ def simulate(
     ----------
     quotas : (reps, 4 quarters), whole units. shares : component -> share of what is booked that it measures.
     """
-    minor = 10**plan.digits
     attained = draw(scatter, n_years, len(quotas), seed=seed)
+    return cost(plan, scatter, attained, quotas, shares)
+
+
+def cost(plan: Plan, scatter: Scatter, attained: np.ndarray, quotas: np.ndarray, shares: Mapping[str, float]) -> Costs:
+    """What a plan pays for attainments (years, reps, 4 quarters); the rest as `simulate`. Plans are compared on the
+    same draws."""
+    minor = 10**plan.digits
     booked = np.round(attained * quotas * minor).astype(np.int64)
     mean = np.round(np.full((1, *quotas.shape), scatter.values.mean()) * quotas * minor).astype(np.int64)
-    paid, at_mean, left_out = np.zeros((n_years, len(quotas)), dtype=np.int64), 0, []
+    paid, at_mean, left_out = np.zeros(booked.shape[:2], dtype=np.int64), 0, []
     for one in plan.components:
         if _beyond(one):
             left_out.append(one.name)
@@ -130,12 +145,13 @@ def simulate(
         share = shares.get(one.name, 1.0)
         paid += _year(plan, one, booked, quotas, share, minor)
         at_mean += int(_year(plan, one, mean, quotas, share, minor).sum())
-    return Costs(paid.sum(axis=1) / minor, booked.sum(axis=(1, 2)) / minor, at_mean / minor, left_out, scatter,
-                 len(quotas))  # fmt: skip
+    return Costs(paid / minor, booked.sum(axis=2) / minor, at_mean / minor, left_out, scatter)
 
 
 def _beyond(one: Component) -> bool:
     looks = one.gate, one.multiplier, one.windfall, one.accelerates_after, one.cap.deal
+    if one.measure != "bookings" or not {"direct", "overlay"} & set(one.credits):
+        return True
     monthly = one.period == "month" and not one.to_date
     return any(look is not None for look in looks) or one.period == "deal" or monthly
 

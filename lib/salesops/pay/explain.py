@@ -19,8 +19,8 @@ def kind_name(kind: str) -> str:
         "earned": _("earned"),
         "true_up": _("earlier period, run again"),
         "spiff": _("spiff"),
-        "held": _("held until the customer pays"),
-        "released": _("released, the customer paid"),
+        "held": _("held until it is due"),
+        "released": _("released, as it fell due"),
         "clawback": _("taken back, the deal was cancelled"),
         "draw": _("draw"),
         "recovered": _("draw recovered"),
@@ -134,6 +134,10 @@ def _text(step: Step) -> str:
                 "Of {held} held for deal {deal}, {share} of the price is paid or cancelled; "
                 "{before} was released before."
             )
+        case "scheduled":
+            return _("Of {earned} for deal {deal}, {share} is of what lies above the limit: paid in {months} months.")
+        case "scheduled_part":
+            return _("Of {held} for deal {deal}, {share} has fallen due; {before} was released before.")
         case "clawback":
             return _("{share} of deal {deal} was cancelled, which had earned {earned}; {before} was taken back before.")
         case "spiff":

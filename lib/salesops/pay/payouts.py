@@ -352,19 +352,43 @@ class Run:
     def _timed(self, component: Component, span: Span, now: Span, amount: Decimal) -> list[Line]:
         """Holds, releases and clawbacks of what a period earned, deal by deal."""
         parts = self.measured(component, span.first_on, span.last_on, now.last_on)
-        return self._of_deals(component.name, parts, amount, span.name, now.last_on)
+        return self._of_deals(component, parts, amount, span.name, now.last_on)
 
-    def _of_deals(self, name: str, parts, amount: Decimal, span: str, posted_on: dt.date) -> list[Line]:
+    def _of_deals(self, component: Component, parts, amount: Decimal, span: str, posted_on: dt.date) -> list[Line]:
         """What was earned is each deal's by its part of what is measured; the parts are whole cents, and sum to it."""
         first: dict[str, Credit] = {}
         for credit, _value in parts:
             first.setdefault(credit.deal_id, credit)
         found, so_far, given = [], ZERO, Decimal(0)
+        worth = _by_deal(parts)
         for deal, share in sorted(_shares(parts).items()):
             so_far += share
             mine = round_money(Fraction(amount) * so_far, self.plan) - given
             given += mine
-            found += self._of_credit(name, first[deal], Fraction(mine), span, posted_on)
+            found += self._of_credit(component.name, first[deal], Fraction(mine), span, posted_on)
+            if component.windfall is not None and component.windfall.way == "schedule" and mine > 0:
+                over = max(worth[deal] - component.windfall.over, ZERO) / worth[deal]
+                found += self._scheduled(component, first[deal], Fraction(mine), over, span, posted_on)
+        return found
+
+    def _scheduled(self, component, credit, earned: Fraction, over: Fraction, span: str, posted_on) -> list[Line]:
+        """What the part of a deal above the windfall's limit earns, paid in equal months from the next one on; of what
+        is cancelled nothing is kept back any more."""
+        kept, n = round_money(earned * over, self.plan), component.windfall.months
+        if not kept:
+            return []
+        months = [one for one in self.months if one.last_on >= posted_on]
+        values = {"deal": credit.deal_id, "earned": earned, "share": over, "months": n}
+        found = [self._line(months[0].month, component.name, "held", span, -kept, [Step("scheduled", values)])]
+        gone = Decimal(0)
+        for k, month in enumerate(months):
+            share = min(Fraction(k, n) + self._lapsed(credit, posted_on, month.last_on), ONE)
+            due = round_money(Fraction(kept) * share, self.plan)
+            if due != gone:
+                values = {"deal": credit.deal_id, "held": kept, "share": share, "before": gone}
+                step = Step("scheduled_part", values)
+                found.append(self._line(month.month, component.name, "released", span, due - gone, [step]))
+                gone = due
         return found
 
     def _of_credit(self, name: str, credit: Credit, earned: Fraction, span: str, posted_on: dt.date) -> list[Line]:
@@ -415,7 +439,7 @@ class Run:
                 rounded = round_money(amount, self.plan)
                 steps.append(Step("rounded", {"exact": amount, "amount": rounded, "way": self.plan.rounding}))
                 found.append(self._line(month.month, component.name, "earned", deal, rounded, steps))
-                found += self._of_deals(component.name, mine, rounded, deal, month.last_on)
+                found += self._of_deals(component, mine, rounded, deal, month.last_on)
         return found
 
     def _spiff(self, spiff: Spiff) -> list[Line]:
@@ -469,7 +493,7 @@ def _shares(parts: Sequence[tuple[Credit, Fraction]]) -> dict[str, Fraction]:
 
 def over_windfall(component: Component, parts: Sequence[tuple[Credit, Fraction]]) -> Fraction:
     """What of single deals lies above the windfall's limit: it is left out of attainment."""
-    if component.windfall is None:
+    if component.windfall is None or component.windfall.way == "schedule":
         return ZERO
     over = component.windfall.over
     return sum((value - over for value in _by_deal(parts).values() if value > over), ZERO)

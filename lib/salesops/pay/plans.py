@@ -53,6 +53,12 @@ def _rate(value: object) -> Fraction:
     return found
 
 
+def _worth(value: object) -> Fraction:
+    if (found := _positive(value)) == 0:
+        raise ValueError("must be above 0")
+    return found
+
+
 def _part(value: object) -> Fraction:
     if (found := _positive(value)) > 1:
         raise ValueError("must not be above 100%")
@@ -192,11 +198,18 @@ class Multiplier(Part):
 
 
 class Windfall(Part):
-    """What becomes of the credit of one deal above `over`: not counted (cap), or paid at the rate reached without it
-    and left out of attainment (carve_out)."""
+    """What becomes of the credit of one deal above `over`: not counted (cap); paid at the rate reached without it and
+    left out of attainment (carve_out); or counted, and what it earns paid in so many equal `months` (schedule)."""
 
     over: Number
-    way: Literal["cap", "carve_out"]
+    way: Literal["cap", "carve_out", "schedule"]
+    months: int | None = Field(default=None, ge=2, le=60)
+
+    @model_validator(mode="after")
+    def _months_of_a_schedule(self):
+        if (self.way == "schedule") != (self.months is not None):
+            raise ValueError("`months` goes with `way: schedule`, and that with `months`")
+        return self
 
 
 class Component(Part):
@@ -241,6 +254,8 @@ class Component(Part):
             said.append("`period: deal` is capped by the deal only")
         if self.period == "deal" and self.table.kind == "pays":
             said.append("`period: deal` pays a rate or an amount: a deal has no target pay")
+        if self.windfall is not None and self.windfall.way == "schedule" and self.to_date:
+            said.append("a windfall's schedule is of single deals, which `to_date` is not")
         if self.windfall is not None and self.table.between == "linear":
             said.append("a windfall needs bands in steps")
         if not self.credits or not all(self.only.values()):
@@ -266,7 +281,7 @@ class Component(Part):
 
 
 class Spiff(Part):
-    """Money for each deal of a kind in a span of days: `each` deal so much, or a `rate` of its bookings."""
+    """Money for each deal of a kind in a span of days: `each` deal so much, or (a kicker) a `rate` of its bookings."""
 
     name: Name
     start: Day = Field(alias="from")
@@ -320,7 +335,8 @@ class Plan(Part):
 
     year_starts : first month of the plan's year. digits : of the currency. rounding : of each line, once. prorate :
     whether quotas and target pay are for the days that a person is there and not on leave. ramp : share of the quota in
-    each month since hiring, then all of it.
+    each month since hiring, then all of it. rates : currency -> what one unit of it is worth in the plan's, all the
+    plan long; deals of a currency that is not here are converted at the day they were won.
     """
 
     plan: Name
@@ -331,6 +347,9 @@ class Plan(Part):
     currency: str = Field(pattern="^[A-Z]{3}$")
     digits: int = Field(default=2, ge=0, le=4)
     rounding: Literal["half_up", "half_even", "down"] = "half_up"
+    rates: dict[Annotated[str, Field(pattern="^[A-Z]{3}$")], Annotated[Fraction, BeforeValidator(_worth)]] = Field(
+        default_factory=dict
+    )
     pay: Pay
     prorate: bool = True
     ramp: tuple[Rate, ...] = ()
@@ -353,6 +372,34 @@ def load(path: Path | str) -> Plan:
         With every problem at once: its path in the file, what came, and what is allowed.
     """
     return check(yamlfile.load(path), where=str(path))
+
+
+def versions(folder: Path, name: str) -> list[Plan]:
+    """A plan and its later versions, the earliest first: `name.yml`, and beside it `name.<anything>.yml`.
+
+    Raises
+    ------
+    BadInput
+        As `load`, of all files at once; and where two versions hold on one day, or pay in two currencies.
+    """
+    paths = [folder / f"{name}.yml", *sorted(folder.glob(f"{name}.*.yml"))]
+    found, problems = [], []
+    for path in paths:
+        try:
+            found.append(load(path))
+        except BadInput as error:
+            if len(paths) == 1:
+                raise
+            problems += [f"{path.name}: {one}" for one in error.problems]
+    found.sort(key=lambda one: one.start)
+    for one, other in zip(found, found[1:], strict=False):
+        if other.start <= one.until:
+            problems.append(f"versions {one.version} and {other.version} both hold on {other.start}")
+        if (other.currency, other.digits, other.year_starts) != (one.currency, one.digits, one.year_starts):
+            problems.append(f"versions {one.version} and {other.version} differ in currency, digits or year_starts")
+    if problems:
+        raise BadInput(f"the plan {name} cannot be used", problems)
+    return found
 
 
 def check(values: Mapping[str, object], *, where: str) -> Plan:
@@ -423,6 +470,10 @@ def _across(values: Mapping[str, object]) -> Iterator[str]:
 
 def _by_deal(values: Mapping[str, object], components: list[dict]) -> Iterator[str]:
     """What holds and clawbacks, which go deal by deal, cannot be had with."""
+    for k, one in enumerate(components):
+        windfall = one.get("windfall")
+        if isinstance(windfall, dict) and windfall.get("way") == "schedule" and values.get("hold") is not None:
+            yield f"components.{k}.windfall.way: what is paid by a schedule cannot be held as well: no hold"
     clawback = values.get("clawback")
     way = clawback.get("way") if isinstance(clawback, dict) else None
     for k, one in enumerate(components):

@@ -29,6 +29,11 @@ def find(n_months: int, first: dt.date, last: dt.date, year_starts: int, through
     return found
 
 
+def last_ended(day: dt.date) -> dt.date:
+    """The last day of the last month that has ended by the end of a day."""
+    return periods.days_after(periods.days_after(day, 1).replace(day=1), -1)
+
+
 def year_start(day: dt.date, year_starts: int) -> dt.date:
     return periods.add_months(day.replace(day=1), -((day.month - year_starts) % 12))
 

@@ -1,5 +1,6 @@
 """What a page is made from, as hashes: when they are the same, so is the page."""
 
+import glob
 import importlib
 import platform
 from functools import lru_cache
@@ -36,10 +37,14 @@ def of(root: Path, analysis: str, parameters: dict, *, data: str) -> Inputs:
 
 
 def _named(root: Path, analysis: str, parameters: dict) -> dict[str, str]:
-    """The hashes of the files that parameters name, such as a plan; blank where there is none."""
-    forms = importlib.import_module(f"salesops.{analysis}.params").Params.files
-    paths = {name: root / form.format(parameters.get(name, "")) for name, form in forms.items()}
-    return {f"file of {name}": files.sha256(one.read_bytes()) if one.is_file() else "" for name, one in paths.items()}
+    """The hashes of the files that parameters name, such as the versions of a plan; none where there is none."""
+    forms, found = importlib.import_module(f"salesops.{analysis}.params").Params.files, {}
+    for name, form in forms.items():
+        for value in filter(None, map(str.strip, str(parameters.get(name, "")).split(","))):
+            asked = form.format(glob.escape(value))
+            paths = sorted(root.glob(asked)) if "*" in form else [root / form.format(value)]
+            found |= {f"file of {name}: {one.name}": files.sha256(one.read_bytes()) for one in paths if one.is_file()}
+    return found
 
 
 @lru_cache
