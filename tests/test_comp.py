@@ -11,7 +11,7 @@ from salesops.problems import BadInput
 from salesops.report import inputs
 
 from tests.conftest import ROOT, checked
-from tests.pay_cases import YEAR_END, by_month, credit, person
+from tests.pay_cases import YEAR_END, by_month, credit, person, small_book
 
 # The page
 
@@ -79,6 +79,17 @@ def test_the_page_says_what_it_holds_and_no_name(found, book, language):
     if language == "en":
         assert said[0].startswith("26 reps earned $1.6M, 6.4% of what was booked")
         assert "from 183% on" in text  # 0.4 + 0.6 + 1.8 x (a - 1) = 2.5 at a = 1.8333
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "No quota of bookings for 2026-Q1."), ("ru", "2026-Q1.")])
+def test_who_cannot_be_paid_is_counted_with_the_reason_in_the_pages_language(tmp_path, language, says):
+    quotas = [{"rep_id": rep, "period": f"2026-Q{k}", "amount_minor": 10_000_000, "currency": "USD", "kind": "bookings"}
+              for rep in ("r1", "r2") for k in range(1, 5)]  # fmt: skip
+    found = comp.measure(small_book(tmp_path, quotas=quotas), checked("comp", min_group=2))
+    lang.use(language)
+    said = words.findings(found, "USD")[1]
+    assert len(found.reps) == 2 and len(found.unpaid) == 1 and "1" in said.headline and "r3" not in said.detail
+    assert said.detail.endswith(says) and (language == "en") == ("quota" in said.detail)
 
 
 def test_a_page_that_cannot_be_is_refused_with_its_reason(book, tmp_path):

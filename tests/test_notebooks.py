@@ -65,7 +65,7 @@ def test_parameters_cell_schema_and_files_are_in_step(name):
     handed = next(one for one in ast.walk(ast.parse(tagged(load(name), "setup").source))
                   if isinstance(one, ast.Call) and getattr(one.func, "attr", "") == "Params")  # fmt: skip
     assert [word.arg for word in handed.keywords] == list(declared)
-    paths = sorted((ROOT / "params").glob(f"{name}*.yml"))
+    paths = sorted((ROOT / "params").glob(f"{name}.*yml"))
     assert (ROOT / "params" / f"{name}.yml") in paths
     for path in paths:
         assert list(yamlfile.load(path)) == list(schema.model_fields), path.name

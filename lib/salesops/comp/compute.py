@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from salesops import crm, periods, project
+from salesops import crm, project
 from salesops.comp.params import Params
 from salesops.pay import costing, curves, lint, payouts, plans, scores, spans, team
 from salesops.pay.plans import Component, Plan
@@ -28,8 +28,8 @@ class Found(NamedTuple):
     groups : team (`OTHERS` for small ones together), n, booked, quota, earned; never fewer than `min_group`. curve :
     attainment, and
     what a year of it earns (main component), whole units; empty where there is none. quota, target : of that year.
-    issues : see `lint`. costs : of a year, see `costing`; None where too few attainments are known. unpaid : reasons,
-    by how many reps. n_deals, n_unowned, n_unpriced : see `team.Team`.
+    issues : see `lint`. costs : of a year, see `costing`; None where too few attainments are known. unpaid : of each
+    rep who could not be, why. n_deals, n_unowned, n_unpriced : see `team.Team`.
     """
 
     plan: Plan
@@ -42,7 +42,7 @@ class Found(NamedTuple):
     target: float
     issues: list[lint.Issue]
     costs: costing.Costs | None
-    unpaid: dict[str, int]
+    unpaid: list[BadInput]
     n_deals: int
     n_unowned: int
     n_unpriced: int
@@ -80,7 +80,7 @@ def measure(book: crm.Book, params: Params) -> Found:
     known = [one for one in versions if one.start <= plan.start]
     read = team.read(book, known, params.role, scored, least=params.min_group)
     main = next((one for one in plan.components if one.table.by == "attainment" and one.measure == "bookings"), None)
-    rows, lines, unpaid = [], [], {}
+    rows, lines, unpaid = [], [], []
     by_version = {one.version: one for one in known}
     through = spans.last_ended(book.as_of)
     for person in read.people:
@@ -88,61 +88,35 @@ def measure(book: crm.Book, params: Params) -> Found:
         try:
             mine = payouts.pay(person, by_version, own, through=through, payments=read.payments)
         except BadInput as error:
-            reason = str(error.problems[0]).partition(": ")[2]
-            unpaid[reason] = unpaid.get(reason, 0) + 1
+            unpaid.append(error)
             continue
         lines.append(mine)
         booked, quota, ended = _attained(by_version, main.name if main is not None else None, person, own, through)
         rows.append((read.teams[person.person_id], booked, quota, *_sums(mine, ended)))
     if not rows:
-        raise ValueError(f"nobody could be paid by {params.plan}: {'; '.join(unpaid) or 'no rep is on it'}")
+        why = unpaid[0].problems[0] if unpaid else "no rep is on it"
+        raise ValueError(f"nobody could be paid by {params.plan}: {why}")
     if len(rows) < params.min_group:
         raise ValueError(f"{len(rows)} reps are on {params.plan}, fewer than {params.min_group}: pay could be read off")
     reps = pd.DataFrame(rows, columns=["team", "booked", "quota", "earned", "paid"])
-    a_year = _typical(plan, main, read.people)
+    a_year = costing.typical_quota(plan, read.people) if main is not None else Fraction(0)
     quotas = {one.name: a_year * one.months / 12 for one in plan.components if one.needs_quota}
     return Found(
         plan, main, reps, _kinds(lines, params.min_group), group(reps, params.min_group), _curve(plan, main, a_year),
         float(a_year), float(plan.pay.variable * main.weight) if main is not None else 0.0,
         lint.find(plan, quotas, margin=Fraction(str(params.margin)) if params.margin else None),
-        _costs(book, params, plan, main, read),
+        _costs(book, params, plan, read) if main is not None else None,
         unpaid, read.n_deals, read.n_unowned, read.n_unpriced,
     )  # fmt: skip
 
 
-def _costs(book: crm.Book, params: Params, plan: Plan, main: Component | None, read: team.Team) -> costing.Costs | None:
-    """A year of the reps who are there now and have a quota for each quarter of it."""
-    scatter = costing.judge(costing.read_history(book, plan.year_starts)) if main is not None else None
-    first = spans.year_start(plan.start, plan.year_starts)
-    last = periods.days_after(periods.add_months(first, 12), -1)
-    quarters = spans.find(3, first, last, plan.year_starts, last)
-    rows = []
-    for one in read.people:
-        found = [spans.find_quota(one.quotas, "bookings", span.first_on, span.last_on, plan.year_starts)
-                 for span in quarters]  # fmt: skip
-        if (one.left_on is None or one.left_on > book.as_of) and all(quota is not None for quota in found):
-            rows.append([float(quota) for quota in found])
-    if scatter is None or len(rows) < params.min_group:
+def _costs(book: crm.Book, params: Params, plan: Plan, read: team.Team) -> costing.Costs | None:
+    scatter = costing.judge(costing.read_history(book, plan.year_starts))
+    quotas = costing.year_quotas(plan, read.people, book.as_of)
+    if scatter is None or len(quotas) < params.min_group:
         return None
-    direct = [one for made in read.credits.values() for one in made if one.kind == "direct"]
-    whole = float(sum((one.measures.get("bookings", Fraction(0)) for one in direct), Fraction(0)))
-    shares = {}
-    for part in plan.components:
-        mine = [one for one in direct if all(one.facts.get(key) in allowed for key, allowed in part.only.items())]
-        booked = float(sum((one.measures.get("bookings", Fraction(0)) for one in mine), Fraction(0)))
-        shares[part.name] = booked / whole if whole else 1.0
-    return costing.simulate(plan, scatter, np.array(rows), shares, n_years=params.n_years, seed=params.seed)
-
-
-def _typical(plan: Plan, main: Component | None, people: list[Person]) -> Fraction:
-    """The median quota of the plan's year, whole, of those who have one for all of it; 0 where nobody has."""
-    if main is None:
-        return Fraction(0)
-    first = spans.year_start(plan.start, plan.year_starts)
-    last = periods.days_after(periods.add_months(first, 12), -1)
-    found = [spans.find_quota(one.quotas, main.measure, first, last, plan.year_starts) for one in people]
-    known = sorted(one for one in found if one)
-    return known[len(known) // 2] if known else Fraction(0)
+    shares = costing.shares(plan, read.credits)
+    return costing.simulate(plan, scatter, quotas, shares, n_years=params.n_years, seed=params.seed)
 
 
 def _attained(

@@ -7,14 +7,14 @@ from salesops.comp.compute import OTHERS, Found
 from salesops.comp.words import issue_name, issue_place, span_name
 from salesops.findings import Table
 from salesops.lang import _
-from salesops.pay.explain import kind_name, measure_name
+from salesops.pay.explain import bands, kind_name, limits, measure_name, share
 from salesops.pay.plans import SPANS, Component
 
 
 def component_table(found: Found) -> Table:
     """What the plan pays for, as its file says."""
     rows = [
-        [one.name, measure_name(one.measure), _period(one), _share(one.weight), _way(one), _bands(one), _limits(one)]
+        [one.name, measure_name(one.measure), _period(one), share(one.weight), _way(one), bands(one), limits(one)]
         for one in found.plan.components
     ]
     columns = [_("Component"), _("Measures"), _("Period"), _("Weight"), _("How it pays"), _("Bands"), _("Limits")]
@@ -26,10 +26,6 @@ def component_table(found: Found) -> Table:
     return Table(_("What the plan pays for"), columns, rows, [False] * 7, notes=notes)
 
 
-def _share(value) -> str:
-    return lang.percent(float(value), 0 if (value * 100).denominator == 1 else 2)
-
-
 def _period(one: Component) -> str:
     name = _("each deal") if one.period == "deal" else span_name(SPANS[one.period])
     return name + ", " + _("to date") if one.to_date else name
@@ -39,33 +35,6 @@ def _way(one: Component) -> str:
     if one.table.between == "linear":
         return _("whole, linear between")
     return _("marginal") if one.table.way == "marginal" else _("whole")
-
-
-def _bands(one: Component) -> str:
-    parts = []
-    for band in one.table.bands:
-        start = _share(band.start) if one.table.by == "attainment" else lang.decimal(float(band.start), 0)
-        value = lang.decimal(float(band.value), 0) if band.kind == "amount" else _share(band.value)
-        if band.kind == "pays":
-            value = _("{share} of target").format(share=value)
-        said = _("from {start}: {value}").format(start=start, value=value)
-        parts.append(said.replace(" ", "\N{NO-BREAK SPACE}"))  # a band is read in one line, on a telephone too
-    return "; ".join(parts)
-
-
-def _limits(one: Component) -> str:
-    parts = []
-    if one.threshold is not None:
-        parts.append(_("nothing below {share}").format(share=_share(one.threshold)))
-    if one.gate is not None:
-        parts.append(_("if {of} is at {share}").format(of=one.gate.of, share=_share(one.gate.at_least)))
-    for cap, name in ((one.cap.deal, _("deal")), (one.cap.period, _("period")), (one.cap.year, _("year"))):
-        if cap is not None:
-            most = _("{share} of target").format(share=_share(cap.value)) if cap.of_target else lang.decimal(
-                float(cap.value), 0
-            )  # fmt: skip
-            parts.append(_("at most {most} a {span}").format(most=most, span=name))
-    return "; ".join(parts) or lang.NONE
 
 
 def issue_table(found: Found, currency: str) -> Table | None:

@@ -7,6 +7,7 @@ from salesops import lang
 from salesops.comp.compute import BANDS, Found
 from salesops.findings import Finding, Tile
 from salesops.lang import _, ngettext
+from salesops.pay import explain
 from salesops.pay.lint import Issue
 from salesops.stats import Estimate
 
@@ -38,9 +39,10 @@ def findings(found: Found, currency: str) -> list[Finding]:
     detail = _("Booked in periods that have ended: {booked}. Paid out so far, after what is held and drawn: {paid}.")
     said = [Finding("plain", text.format(**words), detail.format(**words))]
     if found.unpaid:
-        n = sum(found.unpaid.values())
+        n = len(found.unpaid)
         text = ngettext("{n} rep could not be paid", "{n} reps could not be paid", n)
-        said.append(Finding("bad", text.format(n=lang.count(n)), "; ".join(found.unpaid) + "."))
+        reasons = "; ".join(dict.fromkeys(explain.unpaid(one) for one in found.unpaid))
+        said.append(Finding("bad", text.format(n=lang.count(n)), reasons[0].upper() + reasons[1:] + "."))
     left = found.n_unowned + found.n_unpriced
     if left:
         text = ngettext("{n} won deal pays nobody", "{n} won deals pay nobody", left)

@@ -4,7 +4,8 @@ Reps do not have good and bad quarters independently: some are better, some quar
 rep's and how much the quarter's is taken from history, and drawn again by a Gaussian copula over the attainments met.
 """
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ from ibis import _
 from scipy.stats import norm, rankdata
 
 from salesops import crm, periods
-from salesops.pay import vector
+from salesops.pay import spans, vector
 from salesops.pay.plans import Component, Plan
+from salesops.pay.records import Credit, Person
 
 QUARTERS = 12  # of history, at most
 LEAST = 30  # attainments of reps and quarters, below which nothing is drawn
-SPANS = {"quarter": 1, "half": 2, "year": 4}  # quarters
+QUARTERS_OF = {"quarter": 1, "half": 2, "year": 4}  # quarters
 
 
 class Scatter(NamedTuple):
@@ -107,6 +109,45 @@ def judge(history: pd.DataFrame) -> Scatter | None:
                    by_quarter.ngroups)  # fmt: skip
 
 
+def year_quotas(plan: Plan, people: Sequence[Person], known: dt.date) -> np.ndarray:
+    """(reps, 4 quarters), whole units: of the plan's year, of those who are there on a day and have all four."""
+    rows = []
+    for one in people:
+        found = [spans.find_quota(one.quotas, "bookings", span.first_on, span.last_on, plan.year_starts)
+                 for span in _quarters(plan)]  # fmt: skip
+        if (one.left_on is None or one.left_on > known) and all(quota is not None for quota in found):
+            rows.append([float(quota) for quota in found])
+    return np.array(rows).reshape(-1, 4)
+
+
+def typical_quota(plan: Plan, people: Sequence[Person]) -> Fraction:
+    """The median quota of bookings of the plan's year, whole, of those who have one for all of it; 0 where nobody
+    has."""
+    quarters = _quarters(plan)
+    first, last = quarters[0].first_on, quarters[-1].last_on
+    found = [spans.find_quota(one.quotas, "bookings", first, last, plan.year_starts) for one in people]
+    known = sorted(one for one in found if one)
+    return known[len(known) // 2] if known else Fraction(0)
+
+
+def _quarters(plan: Plan) -> list[spans.Span]:
+    first = spans.year_start(plan.start, plan.year_starts)
+    last = periods.days_after(periods.add_months(first, 12), -1)
+    return spans.find(3, first, last, plan.year_starts, last)
+
+
+def shares(plan: Plan, credits: Mapping[str, Sequence[Credit]]) -> dict[str, float]:
+    """Component -> share of what is booked that it measures."""
+    direct = [one for made in credits.values() for one in made if one.kind == "direct" and "bookings" in one.measures]
+    whole = float(sum((one.measures["bookings"] for one in direct), Fraction(0)))
+    found = {}
+    for part in plan.components:
+        mine = [one for one in direct if all(one.facts.get(key) in allowed for key, allowed in part.only.items())]
+        booked = float(sum((one.measures["bookings"] for one in mine), Fraction(0)))
+        found[part.name] = booked / whole if whole else 1.0
+    return found
+
+
 def draw(scatter: Scatter, n_years: int, n_reps: int, *, seed: int) -> np.ndarray:
     """Attainments: (years, reps, 4 quarters)."""
     rng = np.random.default_rng(seed)
@@ -159,7 +200,7 @@ def _beyond(one: Component) -> bool:
 def _year(plan: Plan, one: Component, booked: np.ndarray, quotas: np.ndarray, share: float, minor: int) -> np.ndarray:
     """What a component pays each rep in each year, minor units: a true-up makes the year, so only its end counts."""
     measured = np.round(booked * share).astype(np.int64) if share < 1 else booked
-    n = 4 if one.to_date else SPANS[one.period]
+    n = 4 if one.to_date else QUARTERS_OF[one.period]
     target = plan.pay.variable * one.weight * Fraction(n, 4)
     uncapped = one.cap.model_copy(update={"year": None})
     bare = one.model_copy(update={"to_date": False, "period": "quarter", "cap": uncapped})

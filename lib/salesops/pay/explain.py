@@ -6,8 +6,10 @@ from fractions import Fraction
 
 from salesops import lang
 from salesops.lang import _
-from salesops.pay.plans import MEASURES
+from salesops.pay.payouts import NoQuota
+from salesops.pay.plans import MEASURES, Component
 from salesops.pay.records import Line, Step
+from salesops.problems import BadInput
 
 DIGITS = 4  # after the point, of what is not rounded yet
 SHARES = ("share", "attainment", "threshold", "at_least", "rate")
@@ -32,6 +34,14 @@ def kind_name(kind: str) -> str:
 def measure_name(measure: str) -> str:
     names = dict(zip(MEASURES, (_("bookings"), _("revenue"), _("margin"), _("units"), _("score")), strict=True))
     return names.get(measure) or measure.removeprefix("column:")
+
+
+def unpaid(error: BadInput) -> str:
+    """Why somebody cannot be paid, without saying who."""
+    if isinstance(error, NoQuota):
+        text = _("no quota of {measure} for {span}")
+        return text.format(measure=measure_name(error.measure), span=error.span)
+    return _("what is known of them contradicts itself; salesops statements says how")
 
 
 def explain(line: Line, currency: str) -> list[str]:
@@ -144,3 +154,34 @@ def _text(step: Step) -> str:
             return _("Deals that count: {deals}.")
         case _:
             return _("Earned in the month: {earned}; the draw is {draw}; still to be recovered: {balance}.")
+
+
+def share(value: Fraction) -> str:
+    return lang.percent(float(value), 0 if (value * 100).denominator == 1 else 2)
+
+
+def bands(one: Component) -> str:
+    parts = []
+    for band in one.table.bands:
+        start = share(band.start) if one.table.by == "attainment" else lang.decimal(float(band.start), 0)
+        value = lang.decimal(float(band.value), 0) if band.kind == "amount" else share(band.value)
+        if band.kind == "pays":
+            value = _("{share} of target").format(share=value)
+        said = _("from {start}: {value}").format(start=start, value=value)
+        parts.append(said.replace(" ", "\N{NO-BREAK SPACE}"))  # a band is read in one line, on a telephone too
+    return "; ".join(parts)
+
+
+def limits(one: Component) -> str:
+    parts = []
+    if one.threshold is not None:
+        parts.append(_("nothing below {share}").format(share=share(one.threshold)))
+    if one.gate is not None:
+        parts.append(_("if {of} is at {share}").format(of=one.gate.of, share=share(one.gate.at_least)))
+    for cap, name in ((one.cap.deal, _("deal")), (one.cap.period, _("period")), (one.cap.year, _("year"))):
+        if cap is not None:
+            most = _("{share} of target").format(share=share(cap.value)) if cap.of_target else lang.decimal(
+                float(cap.value), 0
+            )  # fmt: skip
+            parts.append(_("at most {most} a {span}").format(most=most, span=name))
+    return "; ".join(parts) or lang.NONE

@@ -18,6 +18,12 @@ from salesops.pay.spans import Span
 from salesops.problems import BadInput
 
 
+class NoQuota(BadInput):
+    """A quota that a plan asks for is missing: of a `measure`, for a `span`."""
+
+    measure = span = ""
+
+
 def pay(
     person: Person,
     plans: Mapping[str, Plan],
@@ -193,9 +199,11 @@ class Run:
             raise self._no_quota(component, span.name)
         return measured / quota if quota else None
 
-    def _no_quota(self, component: Component, span: str) -> BadInput:
+    def _no_quota(self, component: Component, span: str) -> "NoQuota":
         said = f"no quota of {component.measure} for {span}, which {self.plan.plan} ({component.name}) asks for"
-        return BadInput("pay cannot be computed", [f"{self.person.person_id}: {said}"])
+        error = NoQuota("pay cannot be computed", [f"{self.person.person_id}: {said}"])
+        error.measure, error.span = component.measure, span
+        return error
 
     def _basis(self, component: Component, span: Span, known: dt.date):
         """What is measured, the quota (None where any part has none) and the target pay of a period, or of the year up

@@ -38,6 +38,10 @@ def year_start(day: dt.date, year_starts: int) -> dt.date:
     return periods.add_months(day.replace(day=1), -((day.month - year_starts) % 12))
 
 
+def year_end(day: dt.date, year_starts: int) -> dt.date:
+    return periods.days_after(periods.add_months(year_start(day, year_starts), 12), -1)
+
+
 def name(first: dt.date, n_months: int, year_starts: int) -> str:
     """A period's name in the plan's year: 2026-03, 2026-Q1, 2026-H1, 2026."""
     into = (first.month - year_starts) % 12
