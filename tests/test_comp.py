@@ -63,7 +63,7 @@ def test_the_page_says_what_it_holds_and_no_name(found, book, language):
     lang.use(language)
     shown = [
         tables.component_table(found), tables.issue_table(found, "USD"), tables.group_table(found, "USD", 3),
-        tables.kind_table(found, "USD"),
+        tables.kind_table(found, "USD"), tables.pull_table(found, "USD"),
     ]  # fmt: skip
     said = [one.headline + one.detail for one in words.findings(found, "USD")]
     said += [words.note(found, book.as_of), words.caption(found, "USD"), words.curve_alt(found, "USD")]
@@ -79,6 +79,20 @@ def test_the_page_says_what_it_holds_and_no_name(found, book, language):
     if language == "en":
         assert said[0].startswith("26 reps earned $1.6M, 6.4% of what was booked")
         assert "from 183% on" in text  # 0.4 + 0.6 + 1.8 x (a - 1) = 2.5 at a = 1.8333
+
+
+def test_a_pile_is_told_only_where_chance_makes_none(found):
+    """The sample company closes deals at the end of quarters; its reps do not stop at their quota."""
+    assert found.pull.at_the_end.p < 0.001 and found.pull.at_quota.p > 0.05
+    said = [one.headline for one in words.findings(found, "USD")]
+    assert [one for one in said if "last days of quarters 1.8 times" in one]
+    assert not [one for one in said if "Just above the quota" in one]
+    few = found._replace(pull=found.pull._replace(enough=(False, True), at_the_end=None, at_quota=None))
+    table = tables.pull_table(few, "USD")
+    assert (
+        table.rows[0][3] == "of too few reps to be shown" and table.rows[1][3].startswith("$") and len(table.rows) == 2
+    )
+    assert sum("is not tested" in note for note in table.notes) == 2
 
 
 @pytest.mark.parametrize(("language", "says"), [("en", "No quota of bookings for 2026-Q1."), ("ru", "2026-Q1.")])

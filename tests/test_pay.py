@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salesops import lang
+from salesops import lang, periods
 from salesops.pay import (
     costing,
     credits,
     curves,
     explain,
+    gaming,
     lint,
     payouts,
     plans,
@@ -735,6 +736,86 @@ def test_what_a_large_deal_earns_above_a_limit_is_paid_by_a_schedule():
         plan(by_schedule, hold={"share": "10%"})
     with pytest.raises(BadInput, match="which `to_date` is not"):
         plan(by_schedule | {"to_date": True})
+
+
+# What the record shows of a plan's pull
+
+
+def test_what_waiting_would_have_paid_is_what_the_engine_pays_for_the_other_day():
+    """Every deal near the end of a quarter, put on the other side of it and paid again."""
+    rng = np.random.default_rng(8)
+    made = plan(component(threshold="40%", cap={"period": 9000}))
+    people, sold = [], {}
+    for k in range(6):
+        who = person({f"2026-Q{q}": int(rng.integers(60_000, 160_000)) for q in range(1, 5)}, person_id=f"P{k}")
+        days = pd.to_datetime("2026-01-01") + pd.to_timedelta(rng.integers(0, 365, 20), unit="D")
+        sold[who.person_id] = [credit(100 * k + n, str(day.date()), int(rng.integers(1_000, 40_000)))
+                               for n, day in enumerate(days)]  # fmt: skip
+        people.append(who._replace(assignments=(Assignment("1", dt.date(2026, 1, 1)),)))
+    got = gaming.moves(made, made.components[0], people, sold, YEAR_END)
+
+    def total(who, own):
+        lines = payouts.pay(who, {"1": made}, own, through=YEAR_END)
+        return float(sum(line.amount for line in lines))
+
+    ends, counts, gained = [dt.date(2026, 3, 31), dt.date(2026, 6, 30), dt.date(2026, 9, 30)], [0, 0, 0, 0], [0.0, 0.0]
+    for who in people:
+        own = sold[who.person_id]
+        for one in own:
+            for end in ends:
+                away = (one.on - end).days
+                side = 0 if -14 < away <= 0 else 1 if 0 < away <= 14 else None
+                if side is None:
+                    continue
+                other = end + dt.timedelta(days=1) if side == 0 else end
+                moved = [each._replace(on=other) if each is one else each for each in own]
+                gain = total(who, moved) - total(who, own)
+                counts[2 * side] += 1
+                counts[2 * side + 1] += gain > 0.02
+                gained[side] += gain if gain > 0.02 else 0
+    assert [got.n, got.waiting, got.n_after, got.hurrying] == counts and min(counts) >= 3
+    assert [got.by_waiting, got.by_hurrying] == pytest.approx(gained, abs=0.5)
+    to_date = plan(component(to_date=True))
+    assert gaming.moves(to_date, to_date.components[0], [], {}, YEAR_END) is None
+
+
+def test_a_pile_above_the_quota_is_seen_and_a_smooth_record_is_not():
+    """Two hundred records of each: about one in twenty of the smooth ones is called a pile, nearly all planted ones."""
+    rng = np.random.default_rng(2)
+    smooth, piled = [], []
+    for _k in range(200):
+        values = rng.lognormal(-0.1, 0.35, 400)
+        smooth.append(gaming.at_quota(values))
+        near = (values > 0.9) & (values < 1) & (rng.random(400) < 0.5)
+        piled.append(gaming.at_quota(np.where(near, 1 + 0.04 * rng.random(400), values)))
+    assert 0.01 <= np.mean([one.p < 0.05 for one in smooth]) <= 0.10
+    assert np.mean([one.p < 0.05 and one.ratio > 1 for one in piled]) > 0.9
+    assert np.mean([one.low <= 1 <= one.high for one in smooth]) >= 0.9
+    assert gaming.at_quota(values[:90]) is None and gaming.at_quota(np.full(500, 0.8)) is None
+    one = gaming.at_quota(values)
+    assert one.n == ((values >= 1) & (values < 1.05)).sum() and one.of == ((values >= 0.5) & (values < 1.5)).sum()
+
+
+def test_wins_that_pile_up_at_the_end_of_quarters_are_seen():
+    """Quarters of many or few, days that vary by more than chance: one in twenty is called a pile where there is
+    none."""
+    rng = np.random.default_rng(3)
+    quarters = [periods.parse(f"{year}-Q{k}") for year in (2024, 2025) for k in (1, 2, 3, 4)]
+    called, planted = [], []
+    for _k in range(150):
+        for times, into in ((1.0, called), (1.8, planted)):
+            days = []
+            for quarter in quarters:
+                worked = pd.bdate_range(quarter.first_on, quarter.last_on)
+                mean = rng.gamma(10, 0.3) * rng.gamma(10, 0.1, len(worked)) * np.where(worked >= worked[-5], times, 1)
+                days += [day.date() for day, n in zip(worked, rng.poisson(mean), strict=True) for _n in range(n)]
+            into.append(gaming.at_the_end(days, quarters))
+    assert np.mean([one.p < 0.05 for one in called]) < 0.10
+    assert np.mean([one.low <= 1.8 <= one.high for one in planted]) > 0.85
+    assert np.mean([one.p < 0.05 for one in planted]) > 0.9
+    assert gaming.at_the_end(days, quarters[:5]) is None
+    last = {day for quarter in quarters for day in pd.bdate_range(quarter.first_on, quarter.last_on)[-5:].date}
+    assert planted[-1].n == sum(day in last for day in days)
 
 
 # From a book

@@ -10,7 +10,7 @@ import pandas as pd
 
 from salesops import crm, project
 from salesops.comp.params import Params
-from salesops.pay import costing, curves, lint, payouts, plans, scores, spans, team
+from salesops.pay import costing, curves, gaming, lint, payouts, plans, scores, spans, team
 from salesops.pay.plans import Component, Plan
 from salesops.pay.records import Line, Person
 from salesops.problems import BadInput
@@ -19,6 +19,16 @@ BANDS = (0.0, 0.5, 0.8, 1.0, 1.2, 1.5)  # of attainment; the last one has no end
 POINTS = np.linspace(0, 2, 81)  # of attainment, at which the curve is drawn
 OTHERS = ""
 EARNED = ("earned", "true_up", "spiff", "clawback")  # beside it, what is held, released, drawn and recovered is of time
+
+
+class Pull(NamedTuple):
+    """What the record shows of the plan's pull, see `gaming`. enough : whether `min_group` reps or more have deals that
+    waiting, and that hurrying, would have paid more for; their sums are not shown otherwise."""
+
+    moves: gaming.Moves | None
+    enough: tuple[bool, bool]
+    at_quota: gaming.Piled | None
+    at_the_end: gaming.Piled | None
 
 
 class Found(NamedTuple):
@@ -42,6 +52,7 @@ class Found(NamedTuple):
     target: float
     issues: list[lint.Issue]
     costs: costing.Costs | None
+    pull: Pull
     unpaid: list[BadInput]
     n_deals: int
     n_unowned: int
@@ -93,6 +104,7 @@ def measure(book: crm.Book, params: Params) -> Found:
         lines.append(mine)
         booked, quota, ended = _attained(by_version, main.name if main is not None else None, person, own, through)
         rows.append((read.teams[person.person_id], booked, quota, *_sums(mine, ended)))
+    history = costing.read_history(book, plan.year_starts)
     if not rows:
         why = unpaid[0].problems[0] if unpaid else "no rep is on it"
         raise ValueError(f"nobody could be paid by {params.plan}: {why}")
@@ -105,13 +117,23 @@ def measure(book: crm.Book, params: Params) -> Found:
         plan, main, reps, _kinds(lines, params.min_group), group(reps, params.min_group), _curve(plan, main, a_year),
         float(a_year), float(plan.pay.variable * main.weight) if main is not None else 0.0,
         lint.find(plan, quotas, margin=Fraction(str(params.margin)) if params.margin else None),
-        _costs(book, params, plan, read) if main is not None else None,
+        _costs(book, params, plan, read, history) if main is not None else None,
+        _pull(book, params, plan, main, read, history, through),
         unpaid, read.n_deals, read.n_unowned, read.n_unpriced,
     )  # fmt: skip
 
 
-def _costs(book: crm.Book, params: Params, plan: Plan, read: team.Team) -> costing.Costs | None:
-    scatter = costing.judge(costing.read_history(book, plan.year_starts))
+def _pull(book, params, plan: Plan, main: Component | None, read: team.Team, history, through: dt.date) -> Pull:
+    moves = gaming.moves(plan, main, read.people, read.credits, through)
+    least = params.min_group
+    enough = (False, False) if moves is None else (moves.reps_waiting >= least, moves.reps_hurrying >= least)
+    ends = gaming.at_the_end(*gaming.read_wins(book, plan.year_starts))
+    return Pull(moves, enough, gaming.at_quota(history["attainment"].to_numpy("float64")), ends)
+
+
+def _costs(book: crm.Book, params: Params, plan: Plan, read: team.Team, history: pd.DataFrame) -> costing.Costs | None:
+    """A year of the reps who are there now and have a quota for each quarter of it."""
+    scatter = costing.judge(history)
     quotas = costing.year_quotas(plan, read.people, book.as_of)
     if scatter is None or len(quotas) < params.min_group:
         return None

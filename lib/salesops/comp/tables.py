@@ -7,6 +7,7 @@ from salesops.comp.compute import OTHERS, Found
 from salesops.comp.words import issue_name, issue_place, span_name
 from salesops.findings import Table
 from salesops.lang import _
+from salesops.pay import gaming
 from salesops.pay.explain import bands, kind_name, limits, measure_name, share
 from salesops.pay.plans import SPANS, Component
 
@@ -56,6 +57,56 @@ def issue_table(found: Found, currency: str) -> Table | None:
     ).format(
         quota=lang.money(found.quota, currency))]  # fmt: skip
     return Table(_("What the plan makes people do"), columns, rows, [False] * 3 + [True], notes=notes)
+
+
+def pull_table(found: Found, currency: str) -> Table | None:
+    """What the record shows of the plan's pull."""
+    pull, rows, notes = found.pull, [], []
+    if pull.moves is not None:
+        made, hidden = pull.moves, _("of too few reps to be shown")
+        waited = lang.money(made.by_waiting, currency) if pull.enough[0] or not made.waiting else hidden
+        hurried = lang.money(made.by_hurrying, currency) if pull.enough[1] or not made.hurrying else hidden
+        rows.append(
+            [
+                _("Closed in the last {n} days, waiting would have paid more").format(n=gaming.NEAR),
+                _("{n} of {all}").format(n=lang.count(made.waiting), all=lang.count(made.n)),
+                lang.NONE,
+                waited,
+            ]
+        )
+        rows.append([_("Closed in the first {n} days, hurrying would have paid more").format(n=gaming.NEAR),
+                     _("{n} of {all}").format(n=lang.count(made.hurrying), all=lang.count(made.n_after)), lang.NONE,
+                     hurried])  # fmt: skip
+        notes.append(_("Waiting and hurrying: each deal near the end of a period, alone, put on the other side of it; "
+                       "what the plan would have paid more for it."))  # fmt: skip
+    for one, name in (
+        (pull.at_quota, _("Attainments from {low} to {high}")),
+        (pull.at_the_end, _("Wins in the last {n} working days of quarters")),
+    ):
+        if one is None:
+            continue
+        words = {"low": lang.percent(1), "high": lang.percent(1 + gaming.WIDTH), "n": gaming.LAST}
+        says = _("{ratio} times what was to be expected ({low} to {high}); p {p}").format(
+            ratio=lang.decimal(one.ratio, 2), low=lang.decimal(one.low, 2), high=lang.decimal(one.high, 2),
+            p=lang.p_value(one.p))  # fmt: skip
+        rows.append([name.format(**words), lang.count(one.n), lang.decimal(one.expected, 1), says])
+    if pull.at_quota is None:
+        notes.append(_("Whether reps end just above their quota is not tested: fewer than {n} attainments are near "
+                       "it.").format(
+            n=gaming.LEAST))  # fmt: skip
+    else:
+        notes.append(_("Attainments of reps and quarters near the quota, against a smooth curve through the others; "
+                       "95% intervals. A pile shows that something pulls, not what."))  # fmt: skip
+    if pull.at_the_end is None:
+        notes.append(_("Whether wins pile up at the end of quarters is "
+                       "not tested: fewer than {n} quarters are known.").format(
+            n=gaming.QUARTERS))  # fmt: skip
+    columns = [_("What"), _("Counted"), _("Expected"), _("How much")]
+    return (
+        Table(_("What the record shows of it"), columns, rows, [False, True, True, False], notes=notes)
+        if rows
+        else None
+    )
 
 
 def group_table(found: Found, currency: str, least: int) -> Table | None:

@@ -12,6 +12,7 @@ from salesops.pay.lint import Issue
 from salesops.stats import Estimate
 
 SHOWN_ISSUES = 4
+ALPHA = 0.05  # for both piles together
 
 
 def title() -> str:
@@ -55,7 +56,22 @@ def findings(found: Found, currency: str) -> list[Finding]:
         said.append(
             Finding("plain", text.format(low=low, middle=middle, high=high), _("As attainments have scattered."))
         )
+    said += _piles(found)
     return [*said, *(_issue(found, one, currency) for one in found.issues[:SHOWN_ISSUES])]
+
+
+def _piles(found: Found) -> list[Finding]:
+    """Piles that chance does not make; two are looked for."""
+    said = []
+    for one, text in (
+        (found.pull.at_quota, _("Just above the quota end {ratio} times as many as expected")),
+        (found.pull.at_the_end, _("In the last days of quarters {ratio} times as many deals are won as on others")),
+    ):
+        if one is not None and one.p < ALPHA / 2 and one.ratio > 1:
+            said.append(Finding("warn", text.format(ratio=lang.decimal(one.ratio, 1)), _(
+                "95% interval {low} to {high}; deals may be held back or pulled in.").format(
+                low=lang.decimal(one.low, 1), high=lang.decimal(one.high, 1))))  # fmt: skip
+    return said
 
 
 def _issue(found: Found, one: Issue, currency: str) -> Finding:
