@@ -311,6 +311,54 @@ def forecast_files(params_file, pairs, period, lang, to) -> None:
     _write_whole(to, lambda: files.write(_params_of("forecast", params_file, pairs, period, lang)))
 
 
+@main.command()
+@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
+@click.option("--period", help="As of `salesops report`: the months of it get a page.")
+@click.option("--lang", help="Language of the statements: en or ru.")
+@click.option("--rep", "rep_id", default="", help="Only this rep.")
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
+)
+def statements(params_file, pairs, period, lang, rep_id, to) -> None:
+    """Write what each rep is paid and why, by the plan of PARAMS (params/comp.yml): a folder for each rep into FOLDER.
+
+    A folder holds a page for each month, and the chain by which a later edit shows (salesops check-statements). Who
+    cannot be paid is said, and left out. Exit code 1: somebody was left out; 2: nothing was written.
+    """
+    from salesops.comp import files
+
+    left_out: list[str] = []
+
+    def make() -> dict[str, bytes]:
+        made, unpaid = files.statements(_params_of("comp", params_file, pairs, period, lang), rep_id=rep_id)
+        left_out.extend(unpaid)
+        return made
+
+    _write_whole(to, make)
+    for one in left_out:
+        click.echo(f"left out: {one}", err=True)
+    sys.exit(FAILED if left_out else 0)
+
+
+@main.command(name="check-statements")
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+def check_statements(folder) -> None:
+    """Say what was edited in the statements of FOLDER, one person's or all.
+
+    Exit code 0: nothing was; 1: something was; 2: there are none.
+    """
+    from salesops.pay import letters
+
+    try:
+        edited = letters.check(folder)
+    except BadInput as error:
+        _refuse(str(error))
+    for one in edited:
+        click.echo(one)
+    sys.exit(FAILED if edited else 0)
+
+
 def _params_of(analysis: str, params_file: Path, pairs, period: str | None, lang: str | None):
     """The checked parameters of a file that has to be one of an analysis."""
     from salesops.report import jobs

@@ -81,15 +81,7 @@ def measure(book: crm.Book, params: Params) -> Found:
     ValueError
         If the plan does not hold on the last day known, or fewer than `min_group` are on it.
     """
-    root = project.root()
-    versions = plans.versions(root / "params" / "plans", params.plan)
-    plan = next((one for one in versions if one.start <= book.as_of <= one.until), None)
-    if plan is None:
-        spans_ = ", ".join(f"from {one.start} to {one.until}" for one in versions)
-        raise ValueError(f"the plan {params.plan} holds {spans_}, not on {book.as_of}")
-    scored = scores.read(root / params.scores, plan.year_starts) if params.scores else []
-    known = [one for one in versions if one.start <= plan.start]
-    read = team.read(book, known, params.role, scored, least=params.min_group)
+    plan, known, read = people(book, params, least=params.min_group)
     main = next((one for one in plan.components if one.table.by == "attainment" and one.measure == "bookings"), None)
     rows, lines, unpaid = [], [], []
     by_version = {one.version: one for one in known}
@@ -121,6 +113,20 @@ def measure(book: crm.Book, params: Params) -> Found:
         _pull(book, params, plan, main, read, history, through),
         unpaid, read.n_deals, read.n_unowned, read.n_unpriced,
     )  # fmt: skip
+
+
+def people(book: crm.Book, params: Params, *, least: int = 0) -> tuple[Plan, list[Plan], team.Team]:
+    """The version of the plan that holds on the last day known, it and those before it, and who is on them for what."""
+    root = project.root()
+    versions = plans.versions(root / "params" / "plans", params.plan)
+    plan = next((one for one in versions if one.start <= book.as_of <= one.until), None)
+    if plan is None:
+        spans_ = ", ".join(f"from {one.start} to {one.until}" for one in versions)
+        raise ValueError(f"the plan {params.plan} holds {spans_}, not on {book.as_of}")
+    scored = scores.read(root / params.scores, plan.year_starts) if params.scores else []
+    known = [one for one in versions if one.start <= plan.start]
+    read = team.read(book, known, params.role, scored, least=least)
+    return plan, known, read
 
 
 def _pull(book, params, plan: Plan, main: Component | None, read: team.Team, history, through: dt.date) -> Pull:

@@ -67,7 +67,12 @@ def broken(statements: Iterable[Statement]) -> list[str]:
 
 def seal(lines: Iterable[Line], before: str) -> str:
     """Digest of lines, all of their derivation, and the statement before."""
-    content = json.dumps([before, [as_data(line) for line in lines]], ensure_ascii=False, separators=(",", ":"))
+    return seal_data([as_data(line) for line in lines], before)
+
+
+def seal_data(lines: list, before: str) -> str:
+    """The same of lines as JSON holds them."""
+    content = json.dumps([before, lines], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
