@@ -186,17 +186,21 @@ def test_the_page_says_what_it_holds_and_names_nobody_unasked(found, book, langu
     shown = [tables.quarter_table(found), tables.chance_table(found), tables.group_table(found, 3),
              tables.ratio_table(found), tables.head_table(found)]  # fmt: skip
     said = [one.headline + one.detail for one in words.findings(found)]
-    said += [words.note(found), words.caption(found), words.bar_alt(found), words.head_alt(found), words.title()]
+    said += [words.note(found), words.caption(), words.bar_alt(found), words.head_alt(found), words.title()]
     said += [str(one) for one in shown] + [str(one) for one in words.tiles(found)] + words.facts(found)
     text = "\n".join(said)
     assert "{" not in text and "nan" not in text
     reps = book.reps.execute()
     assert not [one for one in [*reps["name"], *reps["rep_id"]] if one in text]
-    seats = tables.seat_table(found)
+    assert tables.seat_table(found, "no") is None
+    seats = tables.seat_table(found, "yes")
     assert len(seats.rows) == 26 and seats.rows[0][0] in set(reps["name"])
     figure = Figure()
     charts.plot_year(words.bars(found), currency="USD", ax=figure.add_subplot(2, 1, 1))
     charts.plot_heads(*words.head_lines(found), ax=figure.add_subplot(2, 1, 2))
+    nobody = found._replace(heads=None)
+    charts.plot_heads(*words.head_lines(nobody), ax=figure.add_subplot(2, 1, 2))
+    assert words.head_alt(nobody) and words.tiles(nobody)[-1].value == lang.NONE and tables.head_table(nobody) is None
 
 
 def test_the_target_is_judged_by_its_chance(found):

@@ -26,11 +26,16 @@ def plot_heads(
     *, ax: Axes,
 ) -> Axes:  # fmt: skip
     """Heads there will be (mean), and how many of them sell as those past the ramp do, with its band."""
+    ax.set(title=_("Who will be there to sell"))
+    if not names:
+        ax.text(0.5, 0.5, _("not known"), ha="center", va="center", color=theme.MUTED, transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        return theme.quiet(ax)
     at = range(len(names))
     ax.fill_between(at, low, high, color=theme.PALE, lw=0, alpha=0.6)
     ax.plot(at, middle, color=theme.ACCENT, lw=2.4, label=_("sell as those past the ramp"))
     ax.plot(at, heads, color=theme.INK, lw=1.6, ls="--", label=_("heads"))
-    ax.set(title=_("Who will be there to sell"), xticks=list(at)[::3])
+    ax.set_xticks(list(at)[::3])
     ax.set_xticklabels(list(names)[::3])
     ax.set_ylim(0, max([*high, *heads, 1]) * 1.2)
     ax.grid(axis="y")

@@ -124,8 +124,10 @@ def head_table(found: Found) -> Table | None:
     return Table(_("What heads are good for"), columns, rows, [False] + [True] * 5, notes=notes)
 
 
-def seat_table(found: Found) -> Table:
-    """Each seat by name; for readers who are meant to see them."""
+def seat_table(found: Found, names: str) -> Table | None:
+    """Each seat by name, where `names` is yes: for readers who are meant to see them."""
+    if names != "yes":
+        return None
     order = found.seats.sort_values(["chance", "name"], kind="stable")
     rows = [[row.name_, team_name(row.team or ""), lang.money(row.quota, found.currency),
              lang.money(row.booked, found.currency), lang.percent(row.booked / row.quota), chance_text(row.chance)]

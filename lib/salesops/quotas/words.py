@@ -142,6 +142,8 @@ def bar_alt(found: Found) -> str:
 
 def head_lines(found: Found) -> tuple[list[str], list[float], list[float], list[float], list[float]]:
     made = found.heads
+    if made is None:
+        return [], [], [], [], []
     low, middle, high = np.quantile(made.productive, (0.1, 0.5, 0.9), axis=0)
     names = [f"{one:%Y-%m}" for one in made.months]
     return names, made.heads.mean(axis=0).tolist(), low.tolist(), middle.tolist(), high.tolist()
@@ -151,14 +153,13 @@ def head_alt(found: Found) -> str:
     names, heads, _low, middle, _high = head_lines(found)
     parts = [f"{name}: {lang.decimal(one, 1)}, {lang.decimal(other, 1)}"
              for name, one, other in zip(names, heads, middle, strict=True)]  # fmt: skip
+    if not parts:
+        return _("Who will be there to sell is not known.")
     return _("Heads, and how many sell as those past the ramp: {parts}.").format(parts="; ".join(parts))
 
 
-def caption(found: Found) -> str:
-    text = _("Left: the line is P10 to P90.")
-    if found.heads is not None:
-        text += " " + _("Right: the band is P10 to P90.")
-    return text
+def caption() -> str:
+    return _("Left: the line is P10 to P90. Right: the band is P10 to P90.")
 
 
 def chance_names() -> list[str]:
