@@ -341,6 +341,39 @@ def statements(params_file, pairs, period, lang, rep_id, to) -> None:
     sys.exit(FAILED if left_out else 0)
 
 
+@main.command()
+@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
+@click.argument("system")
+@click.argument("export", metavar="EXPORT", type=click.Path(path_type=Path))
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
+@click.option("--period", help="As of `salesops report`: its last day is the last one looked at.")
+@click.option("--lang", help="Language of the workbook: en or ru.")
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
+)
+def recompute(params_file, system, export, pairs, period, lang, to) -> None:
+    """Compare what SYSTEM paid (params/claims/SYSTEM.yml: xactly, captivateiq) with what the plan of PARAMS pays.
+
+    EXPORT is the folder of its files. Writes recompute.xlsx into FOLDER: what differs by cause, by line, and by credit.
+
+    Exit code 0: nothing differs; 1: something does; 2: nothing was written.
+    """
+    from salesops.comp import files
+
+    differs: list[str] = []
+
+    def make() -> dict[str, bytes]:
+        made, found = files.audit(_params_of("comp", params_file, pairs, period, lang), system, export)
+        for cause, amount, n in found.by_cause():
+            differs.append(f"{files.cause_name(cause)}: {amount:+,.2f} in {n:,} lines")
+        return made
+
+    _write_whole(to, make)
+    for one in differs:
+        click.echo(one)
+    sys.exit(FAILED if differs else 0)
+
+
 @main.command(name="check-statements")
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 def check_statements(folder) -> None:
