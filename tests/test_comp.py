@@ -1,12 +1,13 @@
 """The page of a plan: what it has paid, to groups only; to the cent what the engine pays each rep."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from salesops import comp, crm, lang
 from salesops.comp import charts, tables, words
 from salesops.comp.compute import _kinds, group
-from salesops.pay import costing, payouts, plans, team
+from salesops.pay import accrual, costing, payouts, plans, team
 from salesops.problems import BadInput
 from salesops.report import inputs
 
@@ -93,6 +94,16 @@ def test_a_pile_is_told_only_where_chance_makes_none(found):
         table.rows[0][3] == "of too few reps to be shown" and table.rows[1][3].startswith("$") and len(table.rows) == 2
     )
     assert sum("is not tested" in note for note in table.notes) == 2
+
+
+def test_the_running_quarter_is_told_where_a_forecast_is_named(found, book, tmp_path):
+    assert found.accrual is None and tables.accrual_table(found, "USD") is None
+    rows = [(book.as_of, "2026-Q4", "USD", draw, f"R{k:07d}", 1000.0 * draw) for draw in range(5) for k in range(1, 27)]
+    pd.DataFrame(rows, columns=accrual.COLUMNS).to_parquet(tmp_path / accrual.FILE)
+    made = comp.measure(book, checked("comp", forecast=str(tmp_path)))
+    assert made.accrual.n_reps >= 20 and (np.diff(made.accrual.paid) > 0).all()
+    table = tables.accrual_table(made, "USD")
+    assert len(table.rows) == 3 and "2026-Q4" in table.notes[0] and "nan" not in str(table)
 
 
 @pytest.mark.parametrize(("language", "says"), [("en", "No quota of bookings for 2026-Q1."), ("ru", "2026-Q1.")])

@@ -694,7 +694,7 @@ def test_the_forecast_is_written_as_files(salesops, tmp_path, found):
         done = salesops("forecast", "params/forecast.yml", *asked, "--to", tmp_path / name)
         assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["forecast-deals.xlsx", "forecast.parquet"]
+    assert names == ["forecast-deals.xlsx", "forecast-reps.parquet", "forecast.parquet"]
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
     table = pq.read_table(tmp_path / "a" / "forecast.parquet").to_pandas()
     whole = table[table["unit"] == "all"].set_index("quantile")["amount"]
@@ -708,6 +708,12 @@ def test_the_forecast_is_written_as_files(salesops, tmp_path, found):
         .to_python()
     )
     assert len(rows) == 1 + len(found.made.deals) and rows[1][0] == found.deals["deal_id"].iloc[0]
+    # Each rep's draws are of the same forecast: together as much to come, as wide; each on the mean of its own deals.
+    by_rep = pq.read_table(tmp_path / "a" / "forecast-reps.parquet").to_pandas()
+    together = by_rep.groupby("draw")["to_come"].sum()
+    assert len(together) == 4000 and together.mean() == pytest.approx(found.totals.mean() - found.made.booked, rel=0.02)
+    assert np.quantile(together, 0.9) - np.quantile(together, 0.1) == pytest.approx(high - low, rel=0.15)
+    assert by_rep["to_come"].min() >= 0 and by_rep["rep_id"].nunique() == 26
     wrong = salesops("forecast", "params/funnel.yml", "--to", tmp_path / "c")
     assert (
         wrong.returncode == 2

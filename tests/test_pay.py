@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from salesops import lang, periods
 from salesops.pay import (
+    accrual,
     costing,
     credits,
     curves,
@@ -736,6 +737,64 @@ def test_what_a_large_deal_earns_above_a_limit_is_paid_by_a_schedule():
         plan(by_schedule, hold={"share": "10%"})
     with pytest.raises(BadInput, match="which `to_date` is not"):
         plan(by_schedule | {"to_date": True})
+
+
+# What the running quarter will cost
+
+
+def test_what_a_quarter_will_cost_is_what_the_engine_pays_for_each_draw():
+    """Each draw paid again by the exact engine, as one more deal of the quarter; what is earned by now is the part of
+    it that is booked by now."""
+    made = plan(
+        component(weight="60%", cap={"period": "220%"}, threshold="30%",
+                  table=table([{"from": "0%", "pays": "70%"}, {"from": "60%", "pays": "145%"}])),
+        component(name="Year", to_date=True, weight="40%", cap={"year": "150%"},
+                  table=table([{"from": "0%", "pays": "90%"}, {"from": "100%", "pays": "190%"}])),
+        component(name="Half", period="half", table=table([{"from": 0, "rate": "1%"}], by="amount")),
+        component(name="Each", period="deal", table=table([{"from": 0, "rate": "1%"}], by="amount")),
+    )  # fmt: skip
+    known, rng = dt.date(2026, 8, 20), np.random.default_rng(6)
+    people, sold, draws = [], {}, {}
+    for k in range(3):
+        who = person({f"2026-Q{q}": int(rng.integers(60_000, 140_000)) for q in range(1, 5)}, person_id=f"P{k}")
+        people.append(who._replace(assignments=(Assignment("1", dt.date(2026, 1, 1), YEAR_END),)))
+        sold[f"P{k}"] = [credit(100 * k + n, f"2026-{n + 1:02d}-15", int(rng.integers(1000, 60_000))) for n in range(8)]
+        draws[f"P{k}"] = np.round(rng.gamma(2, 30_000, 12), 2)
+    got = accrual.accrue(made, people, sold, pd.DataFrame(draws), "2026-Q3", {}, known=known)
+    assert got.left_out == ["Half", "Each"] and got.n_reps == 3
+    for k in range(12):
+        total = so_far = 0.0
+        for who in people:
+            own = sold[who.person_id]
+            more = [*own, credit(999, "2026-09-10", F(str(draws[who.person_id][k])))]
+            lines = [line for line in payouts.pay(who, {"1": made}, more, through=dt.date(2026, 9, 30))
+                     if line.month == "2026-09" and line.component in ("Bookings", "Year")]  # fmt: skip
+            paid_ = float(sum(line.amount for line in lines))
+            booked = float(sum(one.measures["bookings"] for one in own if one.on >= dt.date(2026, 7, 1)))
+            total += paid_
+            so_far += paid_ * booked / (booked + draws[who.person_id][k])
+        assert got.paid[k] == pytest.approx(total, abs=0.005)
+        assert got.accrued[k] == pytest.approx(so_far, abs=0.01)
+    half = accrual.accrue(made, people, sold, pd.DataFrame(draws), "2026-Q4", {}, known=known)
+    assert half.left_out == ["Each"]  # the half-year ends with it
+    with pytest.raises(ValueError, match="is no quarter of the plan that runs on 2026-08-20"):
+        accrual.accrue(made, people, sold, pd.DataFrame(draws), "2026-Q2", {}, known=known)
+
+
+def test_a_forecast_of_another_day_or_currency_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="there is no such file: salesops forecast writes it"):
+        accrual.read(tmp_path, as_of=YEAR_END, currency="USD")
+    rows = {"as_of": [dt.date(2026, 10, 31)], "period": ["2026-Q4"], "currency": ["USD"], "draw": [0], "rep_id": ["r1"]}
+    frame = pd.DataFrame(rows | {"to_come": [5.0]})
+    frame.to_parquet(tmp_path / accrual.FILE)
+    quarter, draws = accrual.read(tmp_path, as_of=dt.date(2026, 10, 31), currency="USD")
+    assert quarter == "2026-Q4" and draws["r1"].tolist() == [5.0]
+    with pytest.raises(BadInput) as refused:
+        accrual.read(tmp_path, as_of=YEAR_END, currency="EUR")
+    assert "as_of: got 2026-10-31, allowed: 2026-12-31" in str(refused.value) and "currency" in str(refused.value)
+    (tmp_path / accrual.FILE).write_text("no parquet")
+    with pytest.raises(BadInput, match="cannot be read"):
+        accrual.read(tmp_path, as_of=YEAR_END, currency="USD")
 
 
 # What the record shows of a plan's pull

@@ -10,7 +10,7 @@ import pandas as pd
 
 from salesops import crm, project
 from salesops.comp.params import Params
-from salesops.pay import costing, curves, gaming, lint, payouts, plans, scores, spans, team
+from salesops.pay import accrual, costing, curves, gaming, lint, payouts, plans, scores, spans, team
 from salesops.pay.plans import Component, Plan
 from salesops.pay.records import Line, Person
 from salesops.problems import BadInput
@@ -53,6 +53,7 @@ class Found(NamedTuple):
     issues: list[lint.Issue]
     costs: costing.Costs | None
     pull: Pull
+    accrual: accrual.Accrual | None
     unpaid: list[BadInput]
     n_deals: int
     n_unowned: int
@@ -111,6 +112,7 @@ def measure(book: crm.Book, params: Params) -> Found:
         lint.find(plan, quotas, margin=Fraction(str(params.margin)) if params.margin else None),
         _costs(book, params, plan, read, history) if main is not None else None,
         _pull(book, params, plan, main, read, history, through),
+        _accrual(book, params, plan, read),
         unpaid, read.n_deals, read.n_unowned, read.n_unpriced,
     )  # fmt: skip
 
@@ -135,6 +137,16 @@ def _pull(book, params, plan: Plan, main: Component | None, read: team.Team, his
     enough = (False, False) if moves is None else (moves.reps_waiting >= least, moves.reps_hurrying >= least)
     ends = gaming.at_the_end(*gaming.read_wins(book, plan.year_starts))
     return Pull(moves, enough, gaming.at_quota(history["attainment"].to_numpy("float64")), ends)
+
+
+def _accrual(book: crm.Book, params: Params, plan: Plan, read: team.Team) -> accrual.Accrual | None:
+    """What the running quarter will cost by a forecast; None where none is named, or of too few reps."""
+    if not params.forecast:
+        return None
+    quarter, draws = accrual.read(project.root() / params.forecast, as_of=book.as_of, currency=plan.currency)
+    shares = costing.shares(plan, read.credits)
+    made = accrual.accrue(plan, read.people, read.credits, draws, quarter, shares, known=book.as_of)
+    return made if made.n_reps >= params.min_group else None
 
 
 def _costs(book: crm.Book, params: Params, plan: Plan, read: team.Team, history: pd.DataFrame) -> costing.Costs | None:

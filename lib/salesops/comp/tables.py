@@ -168,6 +168,27 @@ def cost_table(found: Found, currency: str, budget: float) -> Table | None:
     return Table(_("What a year may cost"), [_("What"), "P10", "P50", "P90"], rows, [False] + [True] * 3, notes=notes)
 
 
+def accrual_table(found: Found, currency: str) -> Table | None:
+    """What the running quarter will cost, by the forecast's draws."""
+    made = found.accrual
+    if made is None:
+        return None
+    rows = []
+    for name, values in ((_("Booked, to come"), made.to_come), (_("Variable pay of the quarter"), made.paid),
+                         (_("of it for what is booked by now"), made.accrued)):  # fmt: skip
+        cuts = [lang.money(float(one), currency) for one in np.quantile(values, (0.1, 0.5, 0.9))]
+        rows.append([name, *cuts, lang.money(float(values.mean()), currency)])
+    text = _("{period}, {n} reps with a quota: {booked} is booked by now; what is to come is drawn by the forecast of "
+             "open deals and deals to come. What is booked by now is taken at the rate that the quarter ends with: "
+             "its mean is what to accrue.")  # fmt: skip
+    notes = [text.format(period=made.period, n=lang.count(made.n_reps), booked=lang.money(made.booked, currency))]
+    if made.left_out:
+        text = _("Left out, for they depend on more than a rep's total: {names}.")
+        notes.append(text.format(names=", ".join(made.left_out)))
+    columns = [_("What"), "P10", "P50", "P90", _("Mean")]
+    return Table(_("What the running quarter will cost"), columns, rows, [False] + [True] * 4, notes=notes)
+
+
 def kind_table(found: Found, currency: str) -> Table:
     """From what is earned to what is paid."""
     rows = [[kind_name(kind).capitalize(), lang.money(amount, currency)] for kind, amount in found.kinds.items()]

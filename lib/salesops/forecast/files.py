@@ -1,4 +1,5 @@
-"""The forecast as files: its quantiles as Parquet, the open deals with their chances as a workbook."""
+"""The forecast as files: its quantiles and each rep's draws as Parquet, the open deals with their chances as a
+workbook."""
 
 import datetime as dt
 import io
@@ -8,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xlsxwriter
+from ibis import _ as row_
 
-from salesops import crm, lang
-from salesops.forecast import compute, tables
+from salesops import crm, lang, periods
+from salesops.forecast import compute, record, tables
 from salesops.forecast.compute import LEVELS, Forecast
 from salesops.forecast.params import Params
 from salesops.lang import _
@@ -31,7 +33,8 @@ SCHEMA = pa.schema(
 
 
 def write(params: Params) -> dict[str, bytes]:
-    """`forecast.parquet` and `forecast-deals.xlsx`, in the language of the parameters: name -> contents.
+    """`forecast.parquet`, `forecast-reps.parquet` and `forecast-deals.xlsx`, in the language of the parameters: name ->
+    contents.
 
     Raises
     ------
@@ -44,7 +47,47 @@ def write(params: Params) -> dict[str, bytes]:
         found = compute.measure(book, params.model_copy(update={"listed": compute.ALL_DEALS}))
     except ValueError as error:
         raise error if isinstance(error, BadInput) else BadInput("nothing was written", [str(error)]) from None
-    return {"forecast.parquet": quantiles(found, book.currency), "forecast-deals.xlsx": workbook(found, book.currency)}
+    return {
+        "forecast.parquet": quantiles(found, book.currency),
+        "forecast-reps.parquet": by_rep(found, book, params),
+        "forecast-deals.xlsx": workbook(found, book.currency),
+    }
+
+
+def by_rep(found: Forecast, book: crm.Book, params: Params) -> bytes:
+    """What is still to be won in the quarter by each rep: one row for each draw and rep, with the same common shock for
+    all reps of a draw. Deals to come are the reps' who are there, by what each has won in the last twelve months."""
+    made = found.made
+    owners = book.deals.filter(row_.deal_id.isin(made.deals["deal_id"].tolist())).select("deal_id", "rep_id").execute()
+    of = made.deals["deal_id"].map(owners.set_index("deal_id")["rep_id"])
+    since = periods.start_of(periods.add_months(periods.days_after(book.as_of, 1), -12), book.time_zone)
+    there = book.reps.filter(row_.left_on.isnull() | (row_.left_on > book.as_of)).select("rep_id")
+    won = book.deals.filter(row_.status == "won", row_.closed_at >= since).semi_join(there, "rep_id").group_by("rep_id")
+    won = won.agg(minor=row_.amount_minor.sum()).order_by("rep_id").execute().set_index("rep_id")["minor"].fillna(0)
+    reps = sorted({*of.dropna(), *won.index})
+    share = won.reindex(reps).fillna(0).to_numpy("float64")
+    share = share / share.sum() if share.sum() else np.full(len(reps), 1 / max(len(reps), 1))
+    codes = {rep: k for k, rep in enumerate(reps)}
+    # Deals that are nobody's stand in a last place of their own, which is not written.
+    atoms = np.array([codes.get(rep, len(reps)) for rep in of], dtype="int64")
+    whole = made.part.whole().unborn[0]
+    unborn = np.array([[whole[0] * part, whole[1], whole[2]] for part in [*share, 0.0]])
+    alone = made._replace(part=made.part._replace(atoms=atoms, unborn=unborn))
+    draws, _widened = record.draw(alone, found.here.to_dict("records"), n_draws=params.n_draws, seed=params.seed)
+    n = len(draws)
+    table = pa.table(
+        {
+            "as_of": pa.array([found.weeks.as_of] * (n * len(reps)), pa.date32()),
+            "period": pa.array([found.weeks.target.name] * (n * len(reps))).dictionary_encode(),
+            "currency": pa.array([book.currency] * (n * len(reps))).dictionary_encode(),
+            "draw": pa.array(np.repeat(np.arange(n), len(reps)), pa.int32()),
+            "rep_id": pa.array(reps * n).dictionary_encode(),
+            "to_come": pa.array(draws[:, : len(reps)].reshape(-1), pa.float64()),
+        }
+    )
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    return stream.getvalue()
 
 
 def quantiles(found: Forecast, currency: str) -> bytes:

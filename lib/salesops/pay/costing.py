@@ -180,7 +180,7 @@ def cost(plan: Plan, scatter: Scatter, attained: np.ndarray, quotas: np.ndarray,
     mean = np.round(np.full((1, *quotas.shape), scatter.values.mean()) * quotas * minor).astype(np.int64)
     paid, at_mean, left_out = np.zeros(booked.shape[:2], dtype=np.int64), 0, []
     for one in plan.components:
-        if _beyond(one):
+        if beyond(one):
             left_out.append(one.name)
             continue
         share = shares.get(one.name, 1.0)
@@ -189,7 +189,8 @@ def cost(plan: Plan, scatter: Scatter, attained: np.ndarray, quotas: np.ndarray,
     return Costs(paid / minor, booked.sum(axis=2) / minor, at_mean / minor, left_out, scatter)
 
 
-def _beyond(one: Component) -> bool:
+def beyond(one: Component) -> bool:
+    """Whether more than a rep's total of a quarter or longer decides what a component pays."""
     looks = one.gate, one.multiplier, one.windfall, one.accelerates_after, one.cap.deal
     if one.measure != "bookings" or not {"direct", "overlay"} & set(one.credits):
         return True

@@ -104,7 +104,7 @@ class Run:
     def lines(self) -> list[Line]:
         found = []
         for component in self.plan.components:
-            found += self._each_deal(component) if component.period == "deal" else self._by_period(component)
+            found += self._each_deal(component) if component.period == "deal" else self.by_period(component)
         for spiff in self.plan.spiffs:
             found += self._spiff(spiff)
         return found
@@ -194,18 +194,18 @@ class Run:
 
     def attainment(self, component: Component, span: Span, known: dt.date) -> Fraction | None:
         """Measured over quota, of the period or of the year up to it; None where the quota is zero."""
-        measured, quota, _target, _steps = self._basis(component, span, known)
+        measured, quota, _target, _steps = self.basis(component, span, known)
         if quota is None:
-            raise self._no_quota(component, span.name)
+            raise self.no_quota(component, span.name)
         return measured / quota if quota else None
 
-    def _no_quota(self, component: Component, span: str) -> "NoQuota":
+    def no_quota(self, component: Component, span: str) -> "NoQuota":
         said = f"no quota of {component.measure} for {span}, which {self.plan.plan} ({component.name}) asks for"
         error = NoQuota("pay cannot be computed", [f"{self.person.person_id}: {said}"])
         error.measure, error.span = component.measure, span
         return error
 
-    def _basis(self, component: Component, span: Span, known: dt.date):
+    def basis(self, component: Component, span: Span, known: dt.date):
         """What is measured, the quota (None where any part has none) and the target pay of a period, or of the year up
         to it from the person's first day on."""
         first = self._year_start(span.first_on) if component.to_date else span.first_on
@@ -231,9 +231,9 @@ class Run:
 
     def entitled(self, component: Component, span: Span, known: dt.date) -> tuple[Fraction, list[Step]]:
         """What a period (or the year up to it) earns as known on a day, before the cap of the year."""
-        measured, quota, target, steps = self._basis(component, span, known)
+        measured, quota, target, steps = self.basis(component, span, known)
         if component.needs_quota and quota is None:
-            raise self._no_quota(component, span.name)
+            raise self.no_quota(component, span.name)
         attainment = measured / quota if quota else None
         if quota is not None:
             steps.append(Step("attainment", {"measured": measured, "quota": quota, "attainment": attainment}))
@@ -302,7 +302,7 @@ class Run:
                 continue
             found = self.quota(component, one)
             if found is None:
-                raise self._no_quota(component, one.name)
+                raise self.no_quota(component, one.name)
             whole += found[0]
         return measured >= component.accelerates_after * whole
 
@@ -314,7 +314,7 @@ class Run:
 
     # What is paid when
 
-    def _by_period(self, component: Component) -> list[Line]:
+    def by_period(self, component: Component) -> list[Line]:
         """Each period when it ends; under `rerun` also what earlier ones have become by then, also after the plan."""
         n_months = SPANS[component.period]
         own = self.spans_of(component)
