@@ -1,6 +1,7 @@
 """Plans side by side: the same past and the same draws, paid as the engine pays; a search that hides nothing."""
 
 import datetime as dt
+import shutil
 from fractions import Fraction as F
 
 import numpy as np
@@ -57,6 +58,25 @@ def test_plans_are_compared_on_the_same_draws(found):
         first.costs.quantiles()[1], rel=0.02
     )  # At twice the quota: 80,000 and what is paid of 64,000 at 250 %, and 2 % of the expansion, over 80,000.
     assert first.leverage == pytest.approx((80_000 + first.curve[-1]) / 80_000) and first.curve[-1] >= 160_000
+
+
+def test_each_plan_measures_its_own_share_of_what_is_booked(book, tmp_path, monkeypatch):
+    """A proposal that pays 1 % of expansion only, under a name that the plan that holds does not have."""
+    folder = tmp_path / "params" / "plans"
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    text = (folder / "account_executive_2027.yml").read_text("utf-8")
+    head, _sep, _rest = text.partition("components:")
+    (folder / "small.yml").write_text(head + """components:
+  - {name: Growth, measure: bookings, only: {deal_type: [expansion]}, weight: 100%, period: quarter,
+     table: {by: amount, way: whole, bands: [{from: 0, rate: 1%}]}}
+""", "utf-8")  # fmt: skip
+    monkeypatch.setattr(compute.project, "root", lambda: tmp_path)
+    made = comp_design.measure(book, checked("comp_design", against="small", n_best=0, **FEW))
+    deals = book.deals.execute()
+    won = deals[(deals["status"] == "won") & (deals["closed_at"] >= "2026-01-01") & deals["rep_id"].notna()]
+    share = won[won["deal_type"] == "expansion"]["amount_minor"].sum() / won["amount_minor"].sum()
+    got = made.options[1].costs
+    assert got.paid.sum() / got.booked.sum() == pytest.approx(0.01 * share, rel=1e-3)
 
 
 def test_the_rewards_of_the_best_are_what_a_loop_says():

@@ -1115,12 +1115,18 @@ def test_a_drawn_year_costs_what_the_engine_pays_for_it():
         component(name="Halves", period="half", weight="30%",
                   table=table([{"from": "50%", "pays": "50%"}, {"from": "120%", "pays": "140%"}], way="whole",
                               between="linear")),
-        component(name="Big", period="deal", table=table([{"from": 0, "rate": "1%"}], by="amount")),
+        component(name="Gated", gate={"of": "Quarterly", "at_least": "95%"}),
+        component(name="Slow", gate={"of": "Bookings", "at_least": "100%", "otherwise": "first_band"}),
+        component(name="Later", accelerates_after="60%", cap={"period": 5000}),
+        component(name="Times", multiplier={"of": "Quarterly", "bands": [{"from": "80%", "times": "0.9"},
+                                                                         {"from": "100%", "times": "1.3"}]}),
+        component(name="Monthly", period="month"),
+        component(name="Carved", windfall={"over": 1000, "way": "carve_out"}),
     )  # fmt: skip
     quotas = np.array([[100_000.0, 120_000, 80_000, 150_000], [60_000.0] * 4, [90_000, 1, 90_000, 90_000.37]])
     scatter = costing.Scatter(np.sort(np.random.default_rng(3).lognormal(-0.1, 0.5, 60)), 0.2, 0.2, 6, 10)
     got = costing.simulate(made, scatter, quotas, {}, n_years=25, seed=4)
-    assert got.left_out == ["Big"]
+    assert got.left_out == ["Monthly", "Carved"]
     drawn = costing.draw(scatter, 25, 3, seed=4)
     days = ("2026-02-01", "2026-05-01", "2026-08-01", "2026-11-01")
     for year in range(25):
@@ -1130,10 +1136,45 @@ def test_a_drawn_year_costs_what_the_engine_pays_for_it():
             sold = [
                 credit(k, day, F(int(amount), 100)) for k, (day, amount) in enumerate(zip(days, cents, strict=True))
             ]
-            who = person({f"2026-Q{k + 1}": F(str(quotas[rep, k])) for k in range(4)})
+            months = {f"2026-{m:02d}": F(str(quotas[rep, (m - 1) // 3])) / 3 for m in range(1, 13)}
+            who = person({f"2026-Q{k + 1}": F(str(quotas[rep, k])) for k in range(4)} | months)
             lines = payouts.pay(who, {"AE": made}, sold, through=YEAR_END)
-            total += sum((F(line.amount) for line in lines if line.component != "Big"), F(0))
+            total += sum((F(line.amount) for line in lines if line.component not in got.left_out), F(0))
         assert F(str(round(got.paid[year], 2))) == total
+
+
+def test_drawn_deals_make_up_what_is_booked_and_are_paid_one_by_one():
+    """A rate by the amount of each deal with a cap, and a quarter that counts no deal above 30,000: each drawn deal
+    paid again by the exact engine."""
+    made = plan(
+        component(name="Each", period="deal", cap={"deal": 900},
+                  table=table([{"from": 0, "rate": "2%"}, {"from": 20_000, "rate": "5%"}], by="amount")),
+        component(name="Capped", windfall={"over": 30_000, "way": "cap"}),
+    )  # fmt: skip
+    quotas, sizes = np.array([[100_000.0, 120_000, 80_000, 150_000]]), np.array([4000.0, 9000.5, 25_000, 61_000])
+    scatter = costing.Scatter(np.sort(np.random.default_rng(3).lognormal(-0.1, 0.5, 60)), 0.2, 0.2, 6, 10)
+    got = costing.simulate(made, scatter, quotas, {}, n_years=12, seed=4, sizes=sizes)
+    assert not got.left_out and costing.simulate(made, scatter, quotas, {}, n_years=12, seed=4).left_out == [
+        "Each",
+        "Capped",
+    ]
+    booked = np.round(costing.draw(scatter, 12, 1, seed=4) * quotas * 100).astype(np.int64)[:, 0]
+    year = costing._Year(made, {}, quotas, 100, sizes, 4)
+    quarters = list(year.deals(made.components[0], booked, 0))
+    assert all((part.sum(axis=1) == booked[:, k]).all() for k, part in enumerate(quarters))
+    known = {400_000, 900_050, 2_500_000, 6_100_000}
+    for k in range(12):
+        sold = []
+        for q, part in enumerate(quarters):
+            own = [int(cents) for cents in part[k] if cents]
+            assert set(own[:-1]) <= known  # the last one is what is left
+            sold += [credit(100 * q + n, f"2026-{3 * q + 2:02d}-01", F(cents, 100)) for n, cents in enumerate(own)]
+        who = person({f"2026-Q{q + 1}": F(str(quotas[0, q])) for q in range(4)})
+        total = sum((F(line.amount) for line in payouts.pay(who, {"AE": made}, sold, through=YEAR_END)), F(0))
+        assert F(str(round(got.paid[k], 2))) == total
+    half = costing._Year(made, {"Each": 0.5}, quotas, 100, sizes, 4)
+    kept = sum(part.sum() for part in half.deals(made.components[0], np.repeat(booked, 50, axis=0), 0))
+    assert kept / (50 * booked.sum()) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.real_data

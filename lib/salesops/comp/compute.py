@@ -156,7 +156,8 @@ def _costs(book: crm.Book, params: Params, plan: Plan, read: team.Team, history:
     if scatter is None or len(quotas) < params.min_group:
         return None
     shares = costing.shares(plan, read.credits)
-    return costing.simulate(plan, scatter, quotas, shares, n_years=params.n_years, seed=params.seed)
+    sizes = costing.sizes(read.credits)
+    return costing.simulate(plan, scatter, quotas, shares, n_years=params.n_years, seed=params.seed, sizes=sizes)
 
 
 def _attained(

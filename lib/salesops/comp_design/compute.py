@@ -1,7 +1,7 @@
 """Plans beside each other: on the deals that were sold, and on the same drawn years. Groups only, nobody by name."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from salesops.comp_design import search
 from salesops.comp_design.params import Params
 from salesops.pay import costing, payouts, plans, spans, team
 from salesops.pay.plans import Plan
-from salesops.pay.records import Person
+from salesops.pay.records import Credit, Person
 from salesops.problems import BadInput
 
 EARNED = ("earned", "true_up", "spiff")
@@ -114,7 +114,8 @@ def measure(book: crm.Book, params: Params) -> Found:
     attained = costing.draw(scatter, params.n_years, len(quotas), seed=params.seed)
     through = spans.last_ended(book.as_of)
     past = _Past(book, params.role, through)
-    world = _World(scatter, attained, quotas, costing.shares(now, people.credits), params.effort)
+    world = _World(scatter, attained, quotas, people.credits, params.effort,
+                   costing.sizes(people.credits), params.seed)  # fmt: skip
     first = option(params.plan, now, past, world)
     options = [first, *(option(name, plan, past, world, against=first) for name, plan in others)]
     budget = params.budget or first.costs.quantiles()[2]
@@ -155,8 +156,13 @@ class _World(NamedTuple):
     scatter: costing.Scatter
     attained: np.ndarray
     quotas: np.ndarray
-    shares: Mapping[str, float]
+    credits: Mapping[str, Sequence[Credit]]
     effort: float
+    sizes: np.ndarray | None
+    seed: int
+
+    def cost(self, plan: Plan, attained: np.ndarray, shares: Mapping[str, float]) -> costing.Costs:
+        return costing.cost(plan, self.scatter, attained, self.quotas, shares, sizes=self.sizes, seed=self.seed)
 
 
 class _Past:
@@ -198,19 +204,17 @@ class _Past:
 def option(name: str, plan: Plan, past: _Past, world: _World, *, against: Option | None = None) -> Option:
     """A plan on the past and on the drawn years."""
     earned, why = past.earned(plan)
-    shares = world.shares | {one.name: world.shares.get(one.name, 1.0) for one in plan.components}
-    costs = costing.cost(plan, world.scatter, world.attained, world.quotas, shares)
+    shares = costing.shares(plan, world.credits)
+    costs = world.cost(plan, world.attained, shares)
     mean = world.quotas.mean(axis=0, keepdims=True)
     flat = np.repeat(POINTS[:, None, None], 4, axis=2)
     curve = costing.cost(plan, world.scatter, flat, mean, shares).pay[:, 0]
     few = world.attained[:1000]
-    shifts = [
-        float(np.median(costing.cost(plan, world.scatter, few * (1 + by), world.quotas, shares).paid)) for by in SHIFTS
-    ]
+    shifts = [float(np.median(world.cost(plan, few * (1 + by), shares).paid)) for by in SHIFTS]
     with_effort = None
     if world.effort and against is not None:
         answer = answered(world.attained, against.curve, curve, world.effort)
-        with_effort = costing.cost(plan, world.scatter, answer, world.quotas, shares)
+        with_effort = world.cost(plan, answer, shares)
     return Option(name, plan, earned, why, costs, with_effort, curve, shifts, reward(world, costs))
 
 

@@ -110,7 +110,8 @@ def accrue(
 
 def _ends_with(part: Component, span: spans.Span, plan: Plan) -> bool:
     """Whether a component is decided by a rep's total of a span that ends with the quarter."""
-    if costing.beyond(part):
+    looks = part.gate, part.multiplier, part.windfall, part.accelerates_after
+    if costing.beyond(part, plan) or any(look is not None for look in looks):
         return False
     months = 3 if part.to_date and SPANS[part.period] <= 3 else SPANS[part.period]
     own = spans.find(months, span.last_on, span.last_on, plan.year_starts, dt.date.max)[0]

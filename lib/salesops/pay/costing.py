@@ -5,7 +5,7 @@ rep's and how much the quarter's is taken from history, and drawn again by a Gau
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from salesops.pay.plans import Component, Plan
 from salesops.pay.records import Credit, Person
 
 QUARTERS = 12  # of history, at most
+MOST_DEALS = 400  # of a rep in a quarter; what is left is one deal more
 LEAST = 30  # attainments of reps and quarters, below which nothing is drawn
 QUARTERS_OF = {"quarter": 1, "half": 2, "year": 4}  # quarters
 
@@ -148,6 +149,16 @@ def shares(plan: Plan, credits: Mapping[str, Sequence[Credit]]) -> dict[str, flo
     return found
 
 
+def sizes(credits: Mapping[str, Sequence[Credit]]) -> np.ndarray | None:
+    """Amounts of the deals that were credited, whole units, sorted; None where too few are known to draw from."""
+    whole: dict[str, Fraction] = {}
+    for one in (one for made in credits.values() for one in made):
+        if one.kind == "direct" and "bookings" in one.measures:
+            whole[one.deal_id] = whole.get(one.deal_id, Fraction(0)) + one.measures["bookings"]
+    found = sorted(float(value) for value in whole.values() if value > 0)
+    return np.array(found) if len(found) >= LEAST else None
+
+
 def draw(scatter: Scatter, n_years: int, n_reps: int, *, seed: int) -> np.ndarray:
     """Attainments: (years, reps, 4 quarters)."""
     rng = np.random.default_rng(seed)
@@ -160,19 +171,25 @@ def draw(scatter: Scatter, n_years: int, n_reps: int, *, seed: int) -> np.ndarra
 
 
 def simulate(
-    plan: Plan, scatter: Scatter, quotas: np.ndarray, shares: Mapping[str, float], *, n_years: int, seed: int
-) -> Costs:
+    plan: Plan, scatter: Scatter, quotas: np.ndarray, shares: Mapping[str, float], *, n_years: int, seed: int,
+    sizes: np.ndarray | None = None,
+) -> Costs:  # fmt: skip
     """Years of a plan.
 
     Parameters
     ----------
-    quotas : (reps, 4 quarters), whole units. shares : component -> share of what is booked that it measures.
+    quotas : (reps, 4 quarters), whole units. shares : component -> share of what is booked that it measures. sizes :
+    amounts of deals that were won, whole units, from which a quarter's deals are drawn; without them components that
+    look at single deals are left out.
     """
     attained = draw(scatter, n_years, len(quotas), seed=seed)
-    return cost(plan, scatter, attained, quotas, shares)
+    return cost(plan, scatter, attained, quotas, shares, sizes=sizes, seed=seed)
 
 
-def cost(plan: Plan, scatter: Scatter, attained: np.ndarray, quotas: np.ndarray, shares: Mapping[str, float]) -> Costs:
+def cost(
+    plan: Plan, scatter: Scatter, attained: np.ndarray, quotas: np.ndarray, shares: Mapping[str, float], *,
+    sizes: np.ndarray | None = None, seed: int = 0,
+) -> Costs:  # fmt: skip
     """What a plan pays for attainments (years, reps, 4 quarters); the rest as `simulate`. Plans are compared on the
     same draws."""
     minor = 10**plan.digits
@@ -180,39 +197,154 @@ def cost(plan: Plan, scatter: Scatter, attained: np.ndarray, quotas: np.ndarray,
     mean = np.round(np.full((1, *quotas.shape), scatter.values.mean()) * quotas * minor).astype(np.int64)
     paid, at_mean, left_out = np.zeros(booked.shape[:2], dtype=np.int64), 0, []
     for one in plan.components:
-        if beyond(one):
+        if beyond(one, plan, deals=sizes is not None):
             left_out.append(one.name)
             continue
-        share = shares.get(one.name, 1.0)
-        paid += _year(plan, one, booked, quotas, share, minor)
-        at_mean += int(_year(plan, one, mean, quotas, share, minor).sum())
+        paid += _Year(plan, shares, quotas, minor, sizes, seed).pays(one, booked)
+        at_mean += int(_Year(plan, shares, quotas, minor, sizes, seed).pays(one, mean).sum())
     return Costs(paid / minor, booked.sum(axis=2) / minor, at_mean / minor, left_out, scatter)
 
 
-def beyond(one: Component) -> bool:
-    """Whether more than a rep's total of a quarter or longer decides what a component pays."""
-    looks = one.gate, one.multiplier, one.windfall, one.accelerates_after, one.cap.deal
-    if one.measure != "bookings" or not {"direct", "overlay"} & set(one.credits):
+def beyond(one: Component, plan: Plan, *, deals: bool = False) -> bool:
+    """Whether more than reps' totals of quarters (and, where they are known, their deals) decides what it pays."""
+    looked_at = [plan.component(link.of) for link in (one.gate, one.multiplier) if link is not None]
+    if any(_elsewhere(part) for part in (one, *looked_at)):
         return True
-    monthly = one.period == "month" and not one.to_date
-    return any(look is not None for look in looks) or one.period == "deal" or monthly
+    if one.period == "month" and one.to_date and any(not part.to_date for part in looked_at):
+        return True
+    single = one.windfall is not None and one.windfall.way == "cap"
+    if (one.windfall is not None and one.windfall.way == "carve_out") or (one.cap.deal and one.period != "deal"):
+        return True
+    return (one.period == "deal" or single) and not deals
 
 
-def _year(plan: Plan, one: Component, booked: np.ndarray, quotas: np.ndarray, share: float, minor: int) -> np.ndarray:
-    """What a component pays each rep in each year, minor units: a true-up makes the year, so only its end counts."""
-    measured = np.round(booked * share).astype(np.int64) if share < 1 else booked
-    n = 4 if one.to_date else QUARTERS_OF[one.period]
-    target = plan.pay.variable * one.weight * Fraction(n, 4)
-    uncapped = one.cap.model_copy(update={"year": None})
-    bare = one.model_copy(update={"to_date": False, "period": "quarter", "cap": uncapped})
-    paid = np.zeros(measured.shape[:2], dtype=np.int64)
-    for rep in range(measured.shape[1]):
+def _elsewhere(part: Component) -> bool:
+    monthly = part.period == "month" and not part.to_date
+    return monthly or part.measure != "bookings" or not {"direct", "overlay"} & set(part.credits)
+
+
+class _Year:
+    """Years of reps under a plan; money in minor units, (years, reps)."""
+
+    def __init__(self, plan: Plan, shares, quotas: np.ndarray, minor: int, sizes, seed: int):
+        self.plan, self.shares, self.minor, self.sizes, self.seed = plan, shares, minor, sizes, seed
+        self.quotas = [[Fraction(int(round(float(one) * minor)), minor) for one in row] for row in quotas]
+
+    def measured(self, part: Component, booked: np.ndarray) -> np.ndarray:
+        """(years, 4 quarters) of one rep."""
+        share = self.shares.get(part.name, 1.0)
+        return np.round(booked * share).astype(np.int64) if share < 1 else booked
+
+    def pays(self, one: Component, booked: np.ndarray) -> np.ndarray:
+        """Each rep's year; a true-up makes the year, so only its end counts."""
+        paid = np.zeros(booked.shape[:2], dtype=np.int64)
+        for rep in range(booked.shape[1]):
+            paid[:, rep] = self._rep(one, booked[:, rep], rep)
+        if one.cap.year is not None:
+            paid = np.minimum(paid, self._cents(one.cap.year.of(self.plan.pay.variable * one.weight)))
+        return paid
+
+    def _rep(self, one: Component, booked: np.ndarray, rep: int) -> np.ndarray:
+        if one.period == "deal":
+            return self._each_deal(one, booked, rep)
+        measured, paid = self.measured(one, booked), np.zeros(len(booked), dtype=np.int64)
+        counted = measured
+        if one.windfall is not None and one.windfall.way == "cap":
+            most = self._cents(one.windfall.over)
+            counted = np.stack([np.minimum(part, most).sum(axis=1) for part in self.deals(one, booked, rep)], axis=1)
+        n = 4 if one.to_date else QUARTERS_OF[one.period]
+        target = self.plan.pay.variable * one.weight * Fraction(n, 4)
         for first in range(0, 4, n):
-            quota = Fraction(int(round(float(quotas[rep, first : first + n].sum()) * minor)), minor)
-            total = measured[:, rep, first : first + n].sum(axis=1)
-            paid[:, rep] += vector.entitled(bare, total, quota, target, minor_units=minor, rounding=plan.rounding)
-    if one.cap.year is not None:
-        most = one.cap.year.of(plan.pay.variable * one.weight) * minor
-        whole = vector.divide(np.array([most.numerator], dtype=object), most.denominator, plan.rounding)[0]
-        paid = np.minimum(paid, int(whole))
-    return paid
+            last = first + n
+            quota = sum(self.quotas[rep][first:last], Fraction(0))
+            total = counted[:, first:last].sum(axis=1)
+            open_to = np.zeros(len(total), dtype=np.int64)  # 1: the first band only
+            if one.accelerates_after is not None:
+                whole = one.accelerates_after * sum(self.quotas[rep], Fraction(0))
+                open_to |= counted[:, :last].sum(axis=1) < self._least(whole)
+            shut = np.zeros(len(total), dtype=bool)
+            if one.gate is not None:
+                closed = ~self._attains(one.gate.of, booked, rep, last, one.gate.at_least)
+                shut = closed if one.gate.otherwise == "nothing" else shut
+                open_to |= 0 if one.gate.otherwise == "nothing" else closed
+            factors = [(Fraction(1), np.ones(len(total), dtype=bool))]
+            if one.multiplier is not None:
+                factors = list(self._factors(one, booked, rep, last))
+            for factor, mine in factors:
+                for first_only in (0, 1):
+                    here = mine & (open_to == first_only) & ~shut
+                    if here.any():
+                        bare = _bare(one, factor, first_only)
+                        paid[here] += vector.entitled(bare, total[here], quota, target, minor_units=self.minor,
+                                                      rounding=self.plan.rounding)  # fmt: skip
+        return paid
+
+    def _attains(self, name: str, booked: np.ndarray, rep: int, last: int, least: Fraction) -> np.ndarray:
+        """(years,): whether another component is attained by so much in its period, or year, that ends with a quarter;
+        of no quota, never."""
+        part = self.plan.component(name)
+        first = 0 if part.to_date else last - QUARTERS_OF[part.period]
+        quota = sum(self.quotas[rep][first:last], Fraction(0))
+        total = self.measured(part, booked)[:, first:last].sum(axis=1)
+        return total >= self._least(least * quota) if quota else np.zeros(len(total), dtype=bool)
+
+    def _factors(self, one: Component, booked: np.ndarray, rep: int, last: int):
+        """Each factor of a multiplier, and the years in which it is reached."""
+        left = np.ones(len(booked), dtype=bool)
+        for band in reversed(one.multiplier.bands):
+            here = left & self._attains(one.multiplier.of, booked, rep, last, band.start)
+            left &= ~here
+            yield band.value, here
+        yield Fraction(1), left
+
+    def deals(self, one: Component, booked: np.ndarray, rep: int) -> Iterator[np.ndarray]:
+        """The deals of each quarter: (years, deals), minor units, drawn from the amounts that were won until what is
+        booked is made up; the last one is what is left. A component that measures a share of what is booked gets each
+        deal with that probability."""
+        rng = np.random.default_rng((self.seed, rep))
+        cents = np.maximum(np.round(np.sort(self.sizes) * self.minor).astype(np.int64), 1)
+        for quarter in range(4):
+            total = booked[:, quarter]
+            made, so_far = [], np.zeros(len(total), dtype=np.int64)
+            while (so_far < total).any() and len(made) < MOST_DEALS - 1:
+                part = np.minimum(rng.choice(cents, len(total)), total - so_far)
+                made.append(part)
+                so_far += part
+            made.append(total - so_far)
+            drawn = np.stack(made, axis=1)
+            share = self.shares.get(one.name, 1.0)
+            yield np.where(rng.random(drawn.shape) < share, drawn, 0) if share < 1 else drawn
+
+    def _each_deal(self, one: Component, booked: np.ndarray, rep: int) -> np.ndarray:
+        paid = np.zeros(len(booked), dtype=np.int64)
+        for drawn in self.deals(one, booked, rep):
+            each = vector.earned(
+                one.table, drawn, None, Fraction(0), minor_units=self.minor, rounding=self.plan.rounding
+            )
+            if one.cap.deal is not None:
+                each = np.minimum(each, self._cents(one.cap.deal.value))
+            paid += np.where(drawn > 0, each, 0).sum(axis=1)
+        return paid
+
+    def _cents(self, amount: Fraction) -> int:
+        scaled = amount * self.minor
+        return int(vector.divide(np.array([scaled.numerator], dtype=object), scaled.denominator, self.plan.rounding)[0])
+
+    def _least(self, amount: Fraction) -> int:
+        """The fewest minor units that are no less than an amount."""
+        scaled = amount * self.minor
+        return -((-scaled.numerator) // scaled.denominator)
+
+
+def _bare(one: Component, factor: Fraction, first_only: int) -> Component:
+    """A component whose own total decides, with every band's value times a factor."""
+    bands = one.table.bands[:1] if first_only else one.table.bands
+    kind = one.table.kind
+    table = one.table.model_copy(update={
+        "bands": tuple(band.model_copy(update={kind: band.value * factor}) for band in bands),
+        "between": "step" if len(bands) == 1 else one.table.between,
+    })  # fmt: skip
+    return one.model_copy(update={
+        "table": table, "to_date": False, "period": "quarter", "gate": None, "multiplier": None, "windfall": None,
+        "accelerates_after": None, "cap": one.cap.model_copy(update={"year": None}),
+    })  # fmt: skip
