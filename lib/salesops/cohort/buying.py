@@ -1,0 +1,194 @@
+"""Customers who come back when they like: how often, whether they are still customers, and for how much.
+
+BG/NBD (times of purchases), BG/BB (occasions at which one buys or not) and gamma-gamma (amounts). A customer buys at a
+rate of their own until they stop for good, which nobody sees; who has been silent for long by their own measure has
+probably stopped.
+
+References
+----------
+Fader, Hardie & Lee (2005), Marketing Science 24(2), 275-284 (BG/NBD). Fader, Hardie & Shang (2010), Marketing Science
+29(6), 1086-1108 (BG/BB). Fader & Hardie (2013), The gamma-gamma model of monetary value.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import betaln, gammaln, hyp2f1
+
+LEAST = 50  # customers, and repeat buyers for amounts, below which nothing is fitted
+BOUND = 20.0  # of logarithms of parameters
+
+
+class Rates(NamedTuple):
+    """BG/NBD. r, alpha : gamma of rates of buying. a, b : beta of the chance to stop after a purchase."""
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+    log_likelihood: float
+
+    def alive(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """The chance that each is still a customer; who has never bought again has had no occasion to stop."""
+        log_odds = (self.r + x) * np.log((self.alpha + t) / (self.alpha + t_x)) + np.log(self.a) - np.log(
+            self.b + np.maximum(x, 1) - 1
+        )  # fmt: skip
+        return np.where(x > 0, 1 / (1 + np.exp(np.minimum(log_odds, 700))), 1.0)
+
+    def expected(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float) -> np.ndarray:
+        """Purchases of each in the time to come."""
+        r, alpha, a, b = self.r, self.alpha, self.a, self.b
+        share = hyp2f1(r + x, b + x, a + b + x - 1, horizon / (alpha + t + horizon))
+        gone = ((alpha + t) / (alpha + t + horizon)) ** (r + x) * share
+        base = (a + b + x - 1) / (a - 1) * (1 - gone)
+        odds = np.where(x > 0, a / (b + np.maximum(x, 1) - 1) * ((alpha + t) / (alpha + t_x)) ** (r + x), 0.0)
+        return base / (1 + odds)
+
+    def expected_new(self, horizon: np.ndarray | float) -> np.ndarray:
+        """Repeat purchases of a new customer in a time."""
+        r, alpha, a, b = self.r, self.alpha, self.a, self.b
+        t = np.asarray(horizon, dtype="float64")
+        share = hyp2f1(r, b, a + b - 1, t / (alpha + t))
+        return (a + b - 1) / (a - 1) * (1 - (alpha / (alpha + t)) ** r * share)
+
+
+def fit_rates(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> Rates | None:
+    """The most likely BG/NBD.
+
+    Parameters
+    ----------
+    x : repeat purchases of each customer. t_x : time of the last one since the first purchase; 0 where none. t : time
+    that each was watched since the first purchase. All in one unit of time.
+
+    Returns
+    -------
+    None of fewer than `LEAST` customers, or where nobody has come back.
+    """
+    x, t_x, t = (np.asarray(one, dtype="float64") for one in (x, t_x, t))
+    if len(x) < LEAST or not (x > 0).any():
+        return None
+    keys, n = np.unique(np.column_stack([x, t_x, t]), axis=0, return_counts=True)
+    x, t_x, t = keys.T
+
+    def minus(logs: np.ndarray) -> float:
+        r, alpha, a, b = np.exp(logs)
+        one = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+        two = betaln(a, b + x) - betaln(a, b)
+        alive = two - (r + x) * np.log(alpha + t)
+        left = betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
+        both = np.where(x > 0, np.logaddexp(alive, left), alive)
+        return -float(n @ (one + both))
+
+    scale = np.log(max(float(np.average(t, weights=n)), 1e-9))
+    found = _best(minus, [(0.0, scale, 0.0, 0.5), (-1.0, scale - 1.5, -0.3, 1.0), (0.5, scale - 0.5, -2.0, 0.0)])
+    return Rates(*map(float, np.exp(found.x)), -float(found.fun))
+
+
+class Occasions(NamedTuple):
+    """BG/BB. alpha, beta : of the chance to buy at an occasion. gamma, delta : of the chance to stop before one."""
+
+    alpha: float
+    beta: float
+    gamma: float
+    delta: float
+    log_likelihood: float
+
+    def alive(self, x: np.ndarray, t_x: np.ndarray, n: np.ndarray) -> np.ndarray:
+        """The chance to be there at the occasion after the last one watched."""
+        log_l = _occasion_likelihood((self.alpha, self.beta, self.gamma, self.delta), x, t_x, n)
+        there = betaln(self.alpha + x, self.beta + n - x) - betaln(self.alpha, self.beta)
+        there = there + betaln(self.gamma, self.delta + n + 1) - betaln(self.gamma, self.delta)
+        return np.exp(there - log_l)
+
+    def expected(self, x: np.ndarray, t_x: np.ndarray, n: np.ndarray, horizon: int) -> np.ndarray:
+        """Purchases of each at the next so many occasions."""
+        a, b, g, d = self.alpha, self.beta, self.gamma, self.delta
+        log_l = _occasion_likelihood((a, b, g, d), x, t_x, n)
+        buys = betaln(a + x + 1, b + n - x) - betaln(a, b)
+        stays = np.exp(gammaln(g + d) - gammaln(1 + d)) * (
+            np.exp(gammaln(1 + d + n) - gammaln(g + d + n))
+            - np.exp(gammaln(1 + d + n + horizon) - gammaln(g + d + n + horizon))
+        )  # fmt: skip
+        return np.exp(buys - log_l) * d / (g - 1) * stays
+
+
+def fit_occasions(x: np.ndarray, t_x: np.ndarray, n: np.ndarray, weights: np.ndarray | None = None) -> Occasions | None:
+    """The most likely BG/BB.
+
+    Parameters
+    ----------
+    x : occasions at which each bought. t_x : the last of them; 0 where none. n : occasions watched. weights :
+    customers of each row; one without.
+    """
+    x, t_x, n = (np.asarray(one, dtype="int64") for one in (x, t_x, n))
+    weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype="float64")
+    if weights.sum() < LEAST or not (x > 0).any():
+        return None
+    keys, place = np.unique(np.column_stack([x, t_x, n]), axis=0, return_inverse=True)
+    many = np.bincount(place.ravel(), weights=weights)
+    found = _best(
+        lambda logs: -float(many @ _occasion_likelihood(np.exp(logs), *keys.T)),
+        [(0.0, 0.0, 0.0, 0.5), (0.0, 0.0, -0.7, 1.0), (0.7, 0.7, -1.0, 0.0)],
+    )  # fmt: skip
+    return Occasions(*map(float, np.exp(found.x)), -float(found.fun))
+
+
+def _occasion_likelihood(parameters, x: np.ndarray, t_x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    a, b, g, d = parameters
+    norm = betaln(a, b) + betaln(g, d)
+    total = betaln(a + x, b + n - x) + betaln(g, d + n) - norm
+    longest = int((n - t_x).max()) if len(n) else 0
+    for k in range(longest):  # stopped after occasion t_x + k
+        here = k <= n - t_x - 1
+        stopped = betaln(a + x, b + t_x - x + k) + betaln(g + 1, d + t_x + k) - norm
+        total = np.where(here, np.logaddexp(total, stopped), total)
+    return total
+
+
+class Amounts(NamedTuple):
+    """Gamma-gamma. p, q, v : of the amounts of one's purchases, and of their means over customers."""
+
+    p: float
+    q: float
+    v: float
+    log_likelihood: float
+
+    def expected(self, x: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """The mean amount of each: one's own, drawn towards everybody's; x : purchases that `mean` is of."""
+        x, mean = np.asarray(x, dtype="float64"), np.asarray(mean, dtype="float64")
+        everybody = self.v * self.p / (self.q - 1)
+        trust = self.p * x / (self.p * x + self.q - 1)
+        return (1 - trust) * everybody + trust * np.where(x > 0, mean, 0.0)
+
+
+def fit_amounts(x: np.ndarray, mean: np.ndarray) -> Amounts | None:
+    """The most likely gamma-gamma of repeat buyers: purchases (above 0) and their mean amount (above 0)."""
+    x, mean = np.asarray(x, dtype="float64"), np.asarray(mean, dtype="float64")
+    known = (x > 0) & (mean > 0)
+    x, mean = x[known], mean[known]
+    if len(x) < LEAST:
+        return None
+    scale = float(mean.mean())
+    z = mean / scale  # so that the search is alike in every currency
+
+    def minus(logs: np.ndarray) -> float:
+        p, q, v = np.exp(logs)
+        found = gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(v)
+        found = found + (p * x - 1) * np.log(z) + p * x * np.log(x) - (p * x + q) * np.log(x * z + v)
+        return -float(found.sum())
+
+    best = _best(minus, [(1.0, 1.0, -1.0), (0.0, 0.5, 0.0), (2.0, 1.5, -1.5)])
+    p, q, v = np.exp(best.x)
+    return Amounts(float(p), float(q), float(v * scale), -float(best.fun) - len(x) * float(np.log(scale)))
+
+
+def _best(minus, starts):
+    """The best of searches from several places, polished."""
+    found = []
+    for start in starts:
+        bounds = [(-BOUND, BOUND)] * len(start)
+        one = minimize(minus, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000, "ftol": 1e-14})
+        found.append(minimize(minus, one.x, method="Nelder-Mead",
+                              options={"xatol": 1e-7, "fatol": 1e-9, "maxiter": 8000, "maxfev": 8000}))  # fmt: skip
+    return min(found, key=lambda one: one.fun)
