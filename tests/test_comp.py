@@ -159,7 +159,7 @@ def test_a_page_is_made_again_when_its_plan_has_changed(project_copy):
 
 def test_the_year_on_the_page_is_what_its_history_says(found, book):
     costs = found.costs
-    history = costing.read_history(book, 1)
+    history = costing.read_history(book, found.plan)
     assert history["quarter"].max() == "2026-07-01" and history["quarter"].min() == "2024-01-01"
     quotas, deals = book.quotas.execute(), book.deals.execute()
     one = history[history["quarter"] == "2026-07-01"].iloc[-1]

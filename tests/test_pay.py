@@ -777,6 +777,12 @@ def test_what_a_quarter_will_cost_is_what_the_engine_pays_for_each_draw():
         assert got.accrued[k] == pytest.approx(so_far, abs=0.01)
     half = accrual.accrue(made, people, sold, pd.DataFrame(draws), "2026-Q4", {}, known=known)
     assert half.left_out == ["Each"]  # the half-year ends with it
+    # A half-year that ends with the quarter is due whole; who left within it is paid for what was booked.
+    flat = plan(component(name="Half", period="half", table=table([{"from": 0, "rate": "10%"}], by="amount")))
+    left = people[0]._replace(left_on=dt.date(2026, 10, 20))
+    own = {"P0": [credit(1, "2026-08-01", 90_000), credit(2, "2026-10-10", 10_000)]}
+    due = accrual.accrue(flat, [left], own, pd.DataFrame({"P0": [0.0]}), "2026-Q4", {}, known=dt.date(2026, 11, 1))
+    assert due.paid.tolist() == due.accrued.tolist() == [10_000]
     with pytest.raises(ValueError, match="is no quarter of the plan that runs on 2026-08-20"):
         accrual.accrue(made, people, sold, pd.DataFrame(draws), "2026-Q2", {}, known=known)
 
@@ -1078,6 +1084,47 @@ def test_a_later_edit_of_a_statement_shows():
 
 
 # What a year may cost
+
+
+def test_attainments_are_of_what_was_asked(book):
+    """Newcomers' quotas by days and ramp, as the engine has them; of quarters hardly begun, nothing."""
+    the_plan = plans.load(ROOT / "params" / "plans" / "account_executive.yml")
+    history = costing.read_history(book, the_plan)
+    reps = book.reps.execute().set_index("rep_id")
+    late = history[history["rep_id"] == "R0000011"]  # hired on 15 March 2026
+    assert late["quarter"].tolist() == ["2026-07-01"] or late["quarter"].min() >= "2026-04-01"
+    quarter = history[history["quarter"] >= "2026-04-01"]
+    for row in quarter[quarter["rep_id"].isin(["R0000011", "R0000001"])].itertuples():
+        start = dt.date.fromisoformat(row.quarter)
+        hired = reps.loc[row.rep_id, "hired_on"].date()
+        name = f"2026-Q{(start.month + 2) // 3}"
+        given_ = book.quotas.execute().set_index(["rep_id", "period"])["amount_minor"]
+        who = Person(row.rep_id, hired, (Assignment("1", max(hired, the_plan.start)),),
+                     {("bookings", name): F(int(given_[row.rep_id, name]), 100)})  # fmt: skip
+        run = payouts.Run(who, the_plan, who.assignments[0], [], {}, {}, YEAR_END)
+        span = next(one for one in spans.find(3, start, start, 1, YEAR_END))
+        quota = float(run.quota(the_plan.components[0], span)[0])
+        deals = book.deals.execute()
+        won = deals[(deals["rep_id"] == row.rep_id) & (deals["status"] == "won")]
+        end = str(span.last_on + dt.timedelta(days=1))
+        won = won[(won["closed_at"] >= row.quarter) & (won["closed_at"] < end)]["amount_minor"].sum() / 100
+        assert row.attainment == pytest.approx(won / quota)
+
+
+@pytest.mark.slow
+def test_drawn_years_hold_what_comes_as_often_as_they_say():
+    """Worlds with known shares of rep and quarter; the total attainment of the next year is in the 80 % band in 70 to
+    90 of a hundred of them."""
+    inside, rng = [], np.random.default_rng(11)
+    for _world in range(100):
+        own_, common = np.sqrt(0.15) * rng.standard_normal((26, 1)), np.sqrt(0.1) * rng.standard_normal((1, 15))
+        z = np.exp(0.4 * (own_ + common + np.sqrt(0.75) * rng.standard_normal((26, 15))))
+        rows = [(str(i), f"{j:02d}", z[i, j]) for i in range(26) for j in range(11)]
+        scatter = costing.judge(pd.DataFrame(rows, columns=["rep_id", "quarter", "attainment"]), n_blocks=40)
+        drawn = costing.draw(scatter, 2000, 26, seed=1).mean(axis=(1, 2))
+        low, high = np.quantile(drawn, (0.1, 0.9))
+        inside.append(low <= z[:, 11:].mean() <= high)
+    assert 0.70 <= np.mean(inside) <= 0.90
 
 
 def test_the_scatter_of_reps_and_of_quarters_is_found():

@@ -1,12 +1,16 @@
 """Quotas: what is said of seats, teams and heads against loops, planted truths and laws."""
 
 import datetime as dt
+import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
-from salesops import lang, quotas
+from salesops import crm, lang, quotas
+from salesops.crm.tables import TABLES
 from salesops.pay import costing
 from salesops.problems import BadInput
 from salesops.quotas import capacity, chances, charts, tables, words
@@ -58,7 +62,7 @@ def test_what_is_over_counts_as_it_was(found):
     booked, quota = found.seats["booked"].to_numpy(), found.seats["quota"].to_numpy()
     assert (found.drawn * quota >= booked - 1e-6).all()
     assert (found.seats["chance"][booked >= quota] == 1).all()
-    assert found.booked == pytest.approx(found.drawn @ quota)
+    assert found.booked == pytest.approx(found.drawn @ quota + found.elsewhere)
     for share, factor in found.factors.items():  # by so much more, so many attain it
         assert (found.drawn >= factor).mean() == pytest.approx(share, abs=0.01)
     assert list(found.factors.values()) == sorted(found.factors.values(), reverse=True)
@@ -67,7 +71,7 @@ def test_what_is_over_counts_as_it_was(found):
 def test_teams_have_their_shares(found, book):
     assert found.groups[["quota_share", "pipeline_share", "booked_share"]].sum().to_numpy() == pytest.approx([1, 1, 1])
     assert found.groups["n"].sum() == 26 and found.groups["team"].iloc[-1] == OTHERS
-    history = costing.read_history(book, 1)
+    history = costing.read_history(book, found.plan)
     emea = found.seats[found.seats["team"] == "EMEA 1"]["rep_id"]
     mean = history[history["rep_id"].isin(emea)].groupby("rep_id")["attainment"].mean().mean()
     assert found.groups.set_index("team").loc["EMEA 1", "attainment"] == pytest.approx(mean)
@@ -109,7 +113,7 @@ def test_a_reps_own_record_is_drawn_towards_everybodys():
     known = chances.own(scatter, few, [best, "new", "nobody"])
     assert known.mean[0] > known.mean[1] > known.mean[2] == 0  # nine good quarters say more than one
     assert known.sd[0] < known.sd[1] < known.sd[2] == pytest.approx(np.sqrt(scatter.of_rep))
-    drawn = chances.draw(scatter, known, 20_000, seed=3)
+    drawn = chances.draw(scatter, few, [best, "new", "nobody"], 20_000, seed=3)
     assert (drawn[:, :, 0] >= 1).mean(axis=0) == pytest.approx(chances.of_a_quarter(scatter, known), abs=0.02)
     # Who is not known is drawn as everybody: as attainments were met.
     assert np.median(drawn[:, 2]) == pytest.approx(np.median(scatter.values), rel=0.05)
@@ -149,10 +153,13 @@ def test_who_leaves_is_counted_in_rep_years_with_its_exact_interval():
     assert capacity.leaving(before, day(2021, 1, 1), day(2022, 1, 1))[:3] == (0, 0.0, 0.0)
 
 
+ALIKE = capacity.Each(np.array([100.0, 100.0]), 0.0, 9)
+
+
 def planned(n_draws=3000, **changed):
     none = capacity.Leaving(0, 0.0, 0.0, 0.0, 0.0)
     usual = {"tenures": [40] * 10, "ramp": [0.25, 0.5, 0.75], "gone": none, "hires": {}}
-    usual |= {"first": dt.date(2026, 11, 1), "months_to_fill": 2, "each": 100.0, "n_each": 9, "seed": 1}
+    usual |= {"first": dt.date(2026, 11, 1), "months_to_fill": 2, "each": ALIKE, "seed": 1}
     return capacity.plan_heads(n_draws=n_draws, **(usual | changed))
 
 
@@ -161,7 +168,7 @@ def test_heads_are_what_a_calendar_says():
     made = planned(hires={"2027-01": 2}, n_draws=5)
     assert (made.heads == [10, 10] + [12] * 10).all()
     assert made.productive[0].tolist() == [10, 10, 10.5, 11, 11.5] + [12] * 7
-    assert made.booked()[0].sum() == pytest.approx(100 * made.productive[0].sum())
+    assert made.booked[0].sum() == pytest.approx(100 * made.productive[0].sum())
     assert planned(tenures=[40] * 9 + [1], n_draws=5).productive[0][:3].tolist() == [9.5, 9.75, 10]
     assert [str(one) for one in made.months[:3]] == ["2026-11-01", "2026-12-01", "2027-01-01"]
 
@@ -222,3 +229,62 @@ def test_wrong_parameters_are_refused(book):
     assert checked("quotas", hires="2027-01: 2, 2027-01:1,2027-02: 4").starting == {"2027-01": 3, "2027-02": 4}
     with pytest.raises(ValueError, match="fewer than 40"):
         quotas.measure(book, checked("quotas", min_group=40, **FEW))
+
+
+def test_what_is_to_be_expected_does_not_rise_as_a_quarter_runs_out():
+    """Day by day through a quarter: the median moves with what is booked, and does not drop on its last day."""
+    middles = []
+    for day in ("2026-08-01", "2026-08-31", "2026-09-23", "2026-09-29", "2026-09-30"):
+        asked = checked("quotas", period="2026-Q3", as_of=day, hires="", **FEW)
+        middles.append(float(np.median(quotas.measure(crm.open("sample", as_of=day), asked).booked)))
+    assert abs(middles[-1] / middles[-2] - 1) < 0.01
+    assert max(middles) / min(middles) < 1.05
+
+
+def test_what_is_booked_by_those_who_left_counts_for_the_target(tmp_path, book):
+    folder = tmp_path / "left"
+    shutil.copytree(book.folder, folder)
+    reps = pq.read_table(folder / "reps.parquet").to_pandas()
+    gone = reps["rep_id"].isin(["R0000001", "R0000005", "R0000010", "R0000025"])
+    reps.loc[gone, "left_on"] = dt.date(2026, 10, 15)
+    reps["left_on"] = pd.to_datetime(reps["left_on"]).dt.date
+    reps["hired_on"] = pd.to_datetime(reps["hired_on"]).dt.date
+    pq.write_table(
+        pa.Table.from_pandas(reps, schema=TABLES["reps"].schema, preserve_index=False), folder / "reps.parquet"
+    )
+    made = quotas.measure(crm.Book(folder), checked("quotas", **FEW))
+    deals = book.deals.execute()
+    won = deals[(deals["status"] == "won") & (deals["closed_at"] >= "2026-01-01")]
+    mine = won[won["rep_id"].isin(["R0000001", "R0000005", "R0000010", "R0000025"])]["amount_minor"].sum() / 100
+    assert len(made.seats) == 22 and made.elsewhere == pytest.approx(mine)
+    assert words.bars(made)[3][1] == pytest.approx(won["amount_minor"].sum() / 100)
+    assert tables.quarter_table(made).rows[-1][0] == "by those without such a seat"
+
+
+def test_what_heads_book_is_drawn_as_quarters_have_been():
+    """Fifty records whose next four quarters are drawn alike: 80 % bands of a quarter hold 64 to 96 % of them."""
+    rng, inside = np.random.default_rng(4), []
+    for _k in range(50):
+        level = rng.lognormal(4.6, 0.15, 15)
+        record = capacity.Each(level[:11], 30.0, 200)
+        made = planned(each=record, n_draws=500)
+        low, high = np.quantile(made.booked[:, :3].sum(axis=1), (0.1, 0.9))
+        came = 10 * level[11:] * 3 + 30 * np.sqrt(10) * 3 * rng.standard_normal(4)
+        inside += ((low <= came) & (came <= high)).tolist()
+    assert 0.64 <= np.mean(inside) <= 0.96
+    made = planned(each=record, n_draws=3000)
+    assert made.booked.mean() == pytest.approx(10 * level[:11].mean(), rel=0.03)
+
+
+def test_a_role_of_few_and_months_that_are_over_are_refused(tmp_path, book):
+    folder = tmp_path / "roles"
+    shutil.copytree(book.folder, folder)
+    reps = pq.read_table(folder / "reps.parquet").to_pandas()
+    reps.loc[reps["rep_id"] == "R0000001", "role"] = "Engineer"
+    pq.write_table(
+        pa.Table.from_pandas(reps, schema=TABLES["reps"].schema, preserve_index=False), folder / "reps.parquet"
+    )
+    with pytest.raises(ValueError, match="could be had by subtraction"):
+        quotas.measure(crm.Book(folder), checked("quotas", role="Account executive", **FEW))
+    with pytest.raises(ValueError, match="hires: 2026-05 is not in the twelve months from 2026-11 on"):
+        quotas.measure(book, checked("quotas", hires="2026-05: 5", **FEW))

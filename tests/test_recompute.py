@@ -69,6 +69,18 @@ def test_each_planted_difference_is_found_with_its_cause():
     assert (nobody.person_id, nobody.causes) == ("Nobody", {"person": 9})
 
 
+def test_two_credits_of_one_deal_are_compared_together():
+    """Halves of a deal of 100,000, which the export credits whole: nothing differs; of 80,000, each half is 40,000."""
+    halves = [credit(1, "2026-02-01", 50_000)._replace(credit_id=name) for name in ("a", "b")]
+    given_ = [("P1", "D1", dt.date(2026, 2, 1), F(100_000))]
+    rows, odd = audit(plan(FLAT), halves, claim([("P1", "2026-Q1", "Bookings", 6500)], given_))
+    assert not odd and not rows["Bookings", "2026-Q1"].causes
+    less = [("P1", "D1", dt.date(2026, 2, 1), F(80_000))]
+    rows, odd = audit(plan(FLAT), halves, claim([("P1", "2026-Q1", "Bookings", 4900)], less))
+    assert rows["Bookings", "2026-Q1"].causes == {"amount": -1600} and len(odd) == 1
+    assert claims.named_period("2026-01..2026-02") is None
+
+
 def test_another_quota_is_a_cause_of_its_own():
     """60,000 of 100,000 at 5 %; of 40,000 the part above pays 6 and 7 %: 2,000 + 600 + 700."""
     sold = [credit(1, "2026-02-01", 60_000)]

@@ -52,8 +52,8 @@ def fit(left: np.ndarray, stayed: np.ndarray, *, near: Fit | None = None) -> Fit
     Parameters
     ----------
     left : customers who left in their first, second, ... period. stayed : customers last seen there after so many
-    periods (the first is after one), censored. Cohorts of different ages are added up. near : where to begin; several places
-    without.
+    periods (the first is after one), censored. Cohorts of different ages are added up. near : where to begin; without
+    it, several places are tried.
 
     Returns
     -------

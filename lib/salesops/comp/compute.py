@@ -97,14 +97,14 @@ def measure(book: crm.Book, params: Params) -> Found:
         lines.append(mine)
         booked, quota, ended = _attained(by_version, main.name if main is not None else None, person, own, through)
         rows.append((read.teams[person.person_id], booked, quota, *_sums(mine, ended)))
-    history = costing.read_history(book, plan.year_starts)
+    history = costing.read_history(book, plan)
     if not rows:
         why = unpaid[0].problems[0] if unpaid else "no rep is on it"
         raise ValueError(f"nobody could be paid by {params.plan}: {why}")
     if len(rows) < params.min_group:
         raise ValueError(f"{len(rows)} reps are on {params.plan}, fewer than {params.min_group}: pay could be read off")
     reps = pd.DataFrame(rows, columns=["team", "booked", "quota", "earned", "paid"])
-    a_year = costing.typical_quota(plan, read.people) if main is not None else Fraction(0)
+    a_year = costing.typical_quota(plan, read.people, book.as_of) if main is not None else Fraction(0)
     quotas = {one.name: a_year * one.months / 12 for one in plan.components if one.needs_quota}
     return Found(
         plan, main, reps, _kinds(lines, params.min_group), group(reps, params.min_group), _curve(plan, main, a_year),
@@ -151,7 +151,7 @@ def _accrual(book: crm.Book, params: Params, plan: Plan, read: team.Team) -> acc
 
 def _costs(book: crm.Book, params: Params, plan: Plan, read: team.Team, history: pd.DataFrame) -> costing.Costs | None:
     """A year of the reps who are there now and have a quota for each quarter of it."""
-    scatter = costing.judge(history)
+    scatter = costing.judge(history, n_blocks=costing.BLOCKS)
     quotas = costing.year_quotas(plan, read.people, book.as_of)
     if scatter is None or len(quotas) < params.min_group:
         return None

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from math import lcm
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,71 +10,38 @@ import numpy as np
 
 from salesops import crm, project
 from salesops.comp_design import search
+from salesops.comp_design.options import AS_MUCH, Option, Past, World, option
 from salesops.comp_design.params import Params
-from salesops.pay import costing, payouts, plans, spans, team
-from salesops.pay.plans import Plan
-from salesops.pay.records import Credit, Person
+from salesops.pay import costing, plans, spans, team
+from salesops.pay.plans import SPANS, Plan
+from salesops.pay.records import Person
 from salesops.problems import BadInput
-
-EARNED = ("earned", "true_up", "spiff")
-POINTS = np.linspace(0, 2, 81)  # of attainment, at which curves are drawn
-SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)  # of all attainments
-EDGES = (0.5, 1.0, 1.5)  # of the target pay
-AS_MUCH = 0.01  # a change of pay below this share is none
-FAR = 4.0  # the next sale is taken to pay at most this many times more or less
-
-
-class Option(NamedTuple):
-    """One plan. name : of its file, or A, B, ... of those found. earned : rep -> earned on the past, of those who can
-    be paid. why : others cannot be. costs : of the drawn years. with_effort : of the same years if sales
-    answer, or None. curve : pay of a year at each of `POINTS`, everything that is paid on totals. shifts : P50 of the
-    cost when all attainments are so much other (`SHIFTS`). reward : what the best quarter of rep-years is paid over the
-    middle half. found : of the search, or None."""
-
-    name: str
-    plan: Plan
-    earned: Mapping[str, float]
-    why: list[BadInput]
-    costs: costing.Costs
-    with_effort: costing.Costs | None
-    curve: np.ndarray
-    shifts: list[float]
-    reward: float
-    found: search.Candidate | None = None
-
-    @property
-    def leverage(self) -> float:
-        """(base + most) / base, the most being what is paid at twice the quota."""
-        base = float(self.plan.pay.base)
-        return (base + float(self.curve[-1])) / base if base else np.nan
-
-    @property
-    def bands(self) -> np.ndarray:
-        """Shares of rep-years paid nothing, and below each of `EDGES` of the target pay, and above them."""
-        target = max(float(self.plan.pay.variable), 1e-9)
-        pay = self.costs.pay / target
-        counts = np.histogram(pay[pay > 0], bins=[0, *EDGES, np.inf])[0]
-        return np.array([(pay <= 0).sum(), *counts]) / pay.size
 
 
 class Found(NamedTuple):
     """options : the plan that holds, those against it, those found. quota : median of a year. since, through : of the
-    past. years : rep -> years of it that they were on the plan. budget : P90. search : all candidates; None where none
-    were looked for. why_not : the reason for that. scatter : see `costing`."""
+    past: the last day on which a period of every component of every plan ends; None where there is none yet. years :
+    rep -> years of it that they were on the plan. budget : P90. search : all candidates; None where none were looked
+    for. why_not : the reason for that. scatter : see `costing`. least : reps that a group must have to be told."""
 
     options: list[Option]
     quota: float
     since: dt.date
-    through: dt.date
+    through: dt.date | None
     years: Mapping[str, float]
     budget: float
     search: search.Search | None
     why_not: str
     scatter: costing.Scatter
+    least: int
 
     @property
     def currency(self) -> str:
         return self.options[0].plan.currency
+
+    def comparable(self, option: Option) -> bool:
+        """Whether all that both plans pay for is in the drawn years."""
+        return not option.costs.left_out and not self.options[0].costs.left_out
 
     def gains(self, option: Option) -> np.ndarray:
         """What each rep would have had under a plan, base and variable pay together, over what it was under the one
@@ -100,38 +68,74 @@ def measure(book: crm.Book, params: Params) -> Found:
     now = next((one for one in versions if one.start <= book.as_of <= one.until), None)
     if now is None:
         raise ValueError(f"no version of {params.plan} holds on {book.as_of}")
-    now = moved(now, now.start, min(now.until, spans.year_end(now.start, now.year_starts)))
+    starts = now.year_starts
+    year = spans.year_start(book.as_of, starts), spans.year_end(book.as_of, starts)
+    now = now.model_copy(update={"start": max(now.start, year[0]), "until": min(now.until, year[1])})
+    others = [(name, _against(folder, name, now)) for name in params.others]
     people = team.read(book, [now], params.role, least=params.min_group)
     if len(people.people) < params.min_group:
         raise ValueError(
             f"{len(people.people)} reps are on {params.plan}, fewer than {params.min_group}: pay could be read off"
         )
-    scatter = costing.judge(costing.read_history(book, now.year_starts))
+    scatter = costing.judge(costing.read_history(book, now), n_blocks=costing.BLOCKS)
     quotas = costing.year_quotas(now, people.people, book.as_of)
     if scatter is None or len(quotas) < params.min_group:
         raise ValueError("too few attainments are known to draw years from: they need quotas by quarter, and won deals")
-    others = [(name, _against(folder, name, now)) for name in params.others]
     attained = costing.draw(scatter, params.n_years, len(quotas), seed=params.seed)
-    through = spans.last_ended(book.as_of)
-    past = _Past(book, params.role, through)
-    world = _World(scatter, attained, quotas, people.credits, params.effort,
-                   costing.sizes(people.credits), params.seed)  # fmt: skip
+    past = Past(book, params.role, _through(now, [plan for _name, plan in others], book.as_of))
+    world = World(scatter, attained, quotas, people.credits, params.effort, costing.sizes(people.credits), params.seed,
+                   float(now.pay.base))  # fmt: skip
     first = option(params.plan, now, past, world)
     options = [first, *(option(name, plan, past, world, against=first) for name, plan in others)]
-    budget = params.budget or first.costs.quantiles()[2]
-    candidates, why_not = None, "none"
-    if params.n_best:
-        asked = search.Asked(budget, params.most_losers, params.pay_mix, params.n_best)
-        candidates, why_not = search.find(now, attained, quotas, first, past.attained(now, people), asked)
-    for one in candidates.best if candidates is not None else ():
-        made = option(one.name, search.build(now, one), past, world, against=first)
-        options.append(made._replace(found=one))
-    quota = float(costing.typical_quota(now, people.people))
-    years = {one.person_id: _years(one, through) for one in people.people}
-    return Found(options, quota, now.start, through, years, budget, candidates, why_not, scatter)
+    years = {one.person_id: _years(one, past.through) for one in people.people}
+    found = Found(options, float(costing.typical_quota(now, people.people, book.as_of)), now.start, past.through, years,
+                  params.budget or first.quantiles()[2], None, "none", scatter, params.min_group)  # fmt: skip
+    return _search(found, params, past, world, people) if params.n_best else found
 
 
-def _years(person: Person, through: dt.date) -> float:
+def _search(found: Found, params: Params, past: Past, world: World, people: team.Team) -> Found:
+    """With the plans that are looked for; of those thought to be within the limits, those that are, paid exactly."""
+    first = found.options[0]
+    if first.costs.left_out:
+        return found._replace(why_not="left_out")
+    asked = search.Asked(found.budget, params.most_losers, params.pay_mix, params.n_best)
+    shares = costing.shares(first.plan, world.credits)
+    main = search.main_of(first.plan)
+    if main is None:
+        return found._replace(why_not="no_main")
+    alone = first.plan.model_copy(update={"components": (main,)})
+    money = tuple(one for one in first.plan.components if one.name != main.name and one.table.kind == "pays")
+    scaled = first.plan.model_copy(update={"components": money}) if money else None
+    parts = search.Parts(
+        world.cost(alone, world.attained, shares).pay, first.costs.pay,
+        world.cost(scaled, world.attained, shares).pay if scaled is not None else np.zeros_like(first.costs.pay),
+    )  # fmt: skip
+    was = {rep: (first.earned[rep], found.years[rep], at) for rep, at in past.attained(first.plan, people).items()
+           if rep in first.earned}  # fmt: skip
+    made = search.find(first.plan, world.attained, world.quotas, shares[main.name], parts, was, asked)
+    options = []
+    for one in made.best:
+        option_ = option(one.name, search.build(first.plan, one), past, world, against=first)._replace(found=one)
+        losers = float((found.gains(option_) < -AS_MUCH).mean()) if option_.earned else 0.0
+        if option_.quantiles()[2] <= found.budget and losers <= params.most_losers:
+            exact = one._replace(name="ABCDEF"[len(options)], losers=losers)
+            options.append(option_._replace(name=exact.name, found=exact))
+    best = [one.found for one in options]
+    return found._replace(options=[*found.options, *options], search=made._replace(best=best),
+                          why_not="" if best else "none_allowed")  # fmt: skip
+
+
+def _through(now: Plan, others: Sequence[Plan], known: dt.date) -> dt.date | None:
+    """The last day by which a period of every component of every plan has ended, so that none is paid for less of the
+    past than another; None where there is none."""
+    months = lcm(*(SPANS.get(part.period, 1) for plan in (now, *others) for part in plan.components))
+    ended = spans.find(months, now.start, now.until, now.year_starts, spans.last_ended(known))
+    return ended[-1].last_on if ended else None
+
+
+def _years(person: Person, through: dt.date | None) -> float:
+    if through is None:
+        return 0.0
     last = min(through, person.left_on or through)
     return max((last - person.assignments[0].start).days + 1, 0) / 365
 
@@ -150,89 +154,3 @@ def _against(folder: Path, name: str, now: Plan) -> Plan:
             f"it pays in {plan.currency} for years from month {plan.year_starts} on, {now.plan} in {now.currency} from "
             f"{now.year_starts} on"])  # fmt: skip
     return moved(plan, now.start, now.until)
-
-
-class _World(NamedTuple):
-    scatter: costing.Scatter
-    attained: np.ndarray
-    quotas: np.ndarray
-    credits: Mapping[str, Sequence[Credit]]
-    effort: float
-    sizes: np.ndarray | None
-    seed: int
-
-    def cost(self, plan: Plan, attained: np.ndarray, shares: Mapping[str, float]) -> costing.Costs:
-        return costing.cost(plan, self.scatter, attained, self.quotas, shares, sizes=self.sizes, seed=self.seed)
-
-
-class _Past:
-    """The deals that were sold, as any plan pays for them."""
-
-    def __init__(self, book: crm.Book, role: str, through: dt.date):
-        self.book, self.role, self.through = book, role, through
-
-    def earned(self, plan: Plan) -> tuple[dict[str, float], list[BadInput]]:
-        """Earned up to the last month that has ended, by rep; and why others cannot be paid."""
-        found, why = {}, []
-        read = team.read(self.book, [plan], self.role)
-        for one in read.people:
-            own = read.credits.get(one.person_id, [])
-            try:
-                lines = payouts.pay(one, {plan.version: plan}, own, through=self.through)
-            except BadInput as error:
-                why.append(error)
-                continue
-            found[one.person_id] = float(sum(line.amount for line in lines if line.kind in EARNED))
-        return found, why
-
-    def attained(self, plan: Plan, read: team.Team) -> list[np.ndarray]:
-        """For each rep, the attainments of the main component's periods that have ended; to date, the last one."""
-        main, found = search.main_of(plan), []
-        for one in read.people if main is not None else ():
-            own = read.credits.get(one.person_id, [])
-            run = payouts.Run(one, plan, one.assignments[0], own, {}, {}, self.through)
-            ended = run.spans_of(main)
-            try:
-                at = [run.attainment(main, span, span.last_on) for span in (ended[-1:] if main.to_date else ended)]
-            except BadInput:  # who has no quota cannot be paid
-                continue
-            if values := [float(value) for value in at if value is not None]:
-                found.append(np.array(values))
-        return found
-
-
-def option(name: str, plan: Plan, past: _Past, world: _World, *, against: Option | None = None) -> Option:
-    """A plan on the past and on the drawn years."""
-    earned, why = past.earned(plan)
-    shares = costing.shares(plan, world.credits)
-    costs = world.cost(plan, world.attained, shares)
-    mean = world.quotas.mean(axis=0, keepdims=True)
-    flat = np.repeat(POINTS[:, None, None], 4, axis=2)
-    curve = costing.cost(plan, world.scatter, flat, mean, shares).pay[:, 0]
-    few = world.attained[:1000]
-    shifts = [float(np.median(world.cost(plan, few * (1 + by), shares).paid)) for by in SHIFTS]
-    with_effort = None
-    if world.effort and against is not None:
-        answer = answered(world.attained, against.curve, curve, world.effort)
-        with_effort = world.cost(plan, answer, shares)
-    return Option(name, plan, earned, why, costs, with_effort, curve, shifts, reward(world, costs))
-
-
-def answered(attained: np.ndarray, now: np.ndarray, new: np.ndarray, effort: float) -> np.ndarray:
-    """Attainments if sales answer what the next sale pays: times the ratio of both plans' next pay to the power of
-    `effort`. An assumption that no data of one plan can show."""
-    step = 0.1
-
-    def next_pay(curve: np.ndarray) -> np.ndarray:
-        return np.maximum(np.interp(attained + step, POINTS, curve) - np.interp(attained - step, POINTS, curve), 0)
-
-    low = 1e-3 * max(float(now[-1]), float(new[-1]), 1.0)
-    ratio = (next_pay(new) + low) / (next_pay(now) + low)
-    return attained * np.clip(ratio, 1 / FAR, FAR) ** effort
-
-
-def reward(world: _World, costs: costing.Costs) -> float:
-    """What the quarter of rep-years with the highest attainment is paid, over what the middle half is."""
-    quota = world.quotas.sum(axis=1)
-    at = (world.attained * world.quotas).sum(axis=2) / quota
-    return search.reward(at, costs.pay)

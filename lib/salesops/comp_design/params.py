@@ -18,7 +18,9 @@ class Params(settings.Params):
     plan: str = option("the plan that holds, a file of params/plans", pattern=r"^[a-z0-9_]+$")
     against: str = option("plans to be compared with it, as one, other; blank is none", pattern=NAMES)
     role: str = option("reps of this role are on the plan; blank is all")
-    budget: float = option("P90 of what a year may cost; 0 is what the plan that holds costs", ge=0)
+    budget: float = option(
+        "P90 of what a year may cost, with the change of base pay; 0 is what the plan that holds costs", ge=0
+    )
     effort: float = option(
         "how sales answer what the next sale pays: 0.1 is 7% more for twice the pay; 0 is not at all", ge=0, le=1
     )

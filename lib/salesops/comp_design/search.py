@@ -4,7 +4,7 @@ Every candidate pays the target pay at the quota, so that what differs is who ge
 few on the frontier are paid again to the cent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -56,61 +56,68 @@ class Search(NamedTuple):
     best: list[Candidate]
 
 
+class Parts(NamedTuple):
+    """(years, reps), money: what the main component pays, all do, and those beside it whose pay is of the target."""
+
+    main: np.ndarray
+    all: np.ndarray
+    of_target: np.ndarray
+
+
 def main_of(plan: Plan) -> Component | None:
     """The component whose bands are looked for: bookings against a quota, in marginal shares of the target pay."""
     for one in plan.components:
         paid = one.table.way == "marginal" and one.table.kind == "pays" and one.table.by == "attainment"
         plain = one.gate is None and one.multiplier is None and one.windfall is None and one.accelerates_after is None
-        if paid and plain and one.measure == "bookings" and one.period in ("quarter", "half", "year"):
+        whole = one.cap.deal is None and one.measure == "bookings" and one.period in ("quarter", "half", "year")
+        if paid and plain and whole:
             return one
     return None
 
 
 def find(
-    plan: Plan, attained: np.ndarray, quotas: np.ndarray, now, past: Sequence[np.ndarray], asked: Asked
-) -> tuple[Search | None, str]:
+    plan: Plan, attained: np.ndarray, quotas: np.ndarray, share: float, parts: Parts,
+    past: Mapping[str, tuple[float, float, np.ndarray]], asked: Asked,
+) -> Search:  # fmt: skip
     """Candidates for the main component of a plan, everything else as it is.
 
     Parameters
     ----------
-    attained : (years, reps, 4). quotas : (reps, 4). now : the plan's own `Option`. past : attainments of each rep.
-
-    Returns
-    -------
-    None and the reason where the plan has no component of the kind.
+    attained : (years, reps, 4). quotas : (reps, 4). share : of what is booked that the main component measures. past :
+    rep -> earned in all, years of base pay, attainments of the main component.
     """
     main = main_of(plan)
-    if main is None:
-        return None, "no_main"
     ote, variable = float(plan.pay.base + plan.pay.variable), float(plan.pay.variable)
     mix = asked.pay_mix or variable / ote
     scale = mix * ote / variable
+    base, base_now = ote * (1 - mix), float(plan.pay.base)
     n = {"quarter": 4, "half": 2, "year": 1}["year" if main.to_date else main.period]
-    years = attained[:1000]
+    step = max(len(attained) // 1000, 1)  # of each block of draws some
+    years = attained[::step]
     booked = (years * quotas).reshape(*years.shape[:2], n, 4 // n).sum(axis=3)
-    at = booked / quotas.reshape(len(quotas), n, 4 // n).sum(axis=2)
+    at = share * booked / quotas.reshape(len(quotas), n, 4 // n).sum(axis=2)
     target = variable * float(main.weight) / n
-    own = curve_of(main)
-    before = target * np.interp(at, *own).sum(axis=2)
-    rest = (now.costs.pay[:1000] - before) * scale
+    own = curve_of(main, target)
+    # A share of the target pay is of another target under another mix; a rate of what is sold is not.
+    rest = (parts.all - parts.main + (scale - 1) * parts.of_target)[::step] + base - base_now
     year = (years * quotas).sum(axis=2) / quotas.sum(axis=1)
-    base, base_now = (ote * (1 - mix)) / n, float(plan.pay.base) / n
-    was = np.array([target * np.interp(one, *own).sum() + base_now * len(one) for one in past])
     candidates = []
     for kink, low, mid, top, cap in shapes():
         points = curve(kink, low, mid, top, cap)
         pay = scale * target * np.interp(at, *points).sum(axis=2) + rest
         cost = pay.sum(axis=1)
-        would = np.array([scale * target * np.interp(one, *points).sum() + base * len(one) for one in past])
-        losers = float((would < was * (1 - LESS)).mean()) if len(past) else 0.0
+        losers = 0
+        for earned, on_it, reached in past.values():
+            had = earned + base_now * on_it
+            has = had + target * (scale * np.interp(reached, *points) - np.interp(reached, *own)).sum()
+            losers += has + (base - base_now) * on_it < had * (1 - LESS)
         candidates.append(Candidate(kink, low, mid, top, cap, float(np.median(cost)), float(np.quantile(cost, 0.9)),
-                                    reward(year, pay), losers, mix))  # fmt: skip
+                                    reward(year, pay - base + base_now), losers / max(len(past), 1), mix))  # fmt: skip
     allowed = [one.p90 <= asked.budget and one.losers <= asked.most_losers for one in candidates]
     front = frontier([one for one, good in zip(candidates, allowed, strict=True) if good])
     at_most = min(asked.n, len(front))
     chosen = sorted({round(k) for k in np.linspace(0, len(front) - 1, at_most)}) if at_most else []
-    best = [front[k]._replace(name="ABCDEF"[i]) for i, k in enumerate(chosen)]
-    return Search(candidates, allowed, best), "" if best else "none_allowed"
+    return Search(candidates, allowed, [front[k]._replace(name="ABCDEF"[i]) for i, k in enumerate(chosen)])
 
 
 def shapes():
@@ -136,8 +143,9 @@ def curve(kink: float, low: float, mid: float, top: float, cap: float | None) ->
     return np.array(x), np.array(y)
 
 
-def curve_of(main: Component) -> tuple[np.ndarray, np.ndarray]:
-    """The same of a component as it is; thresholds and caps included as steps that are almost upright."""
+def curve_of(main: Component, target: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a component as it is; thresholds and caps included as steps that are almost upright. target : pay of
+    a period, money."""
     starts = [float(band.start) for band in main.table.bands]
     rates = [float(band.value) for band in main.table.bands]
     fine = np.unique(np.concatenate([np.linspace(0, 6, 2401), starts, [50.0]]))
@@ -147,9 +155,9 @@ def curve_of(main: Component) -> tuple[np.ndarray, np.ndarray]:
         pay += rate * np.clip(np.minimum(fine, end) - start, 0, None)
     if main.threshold is not None:
         pay = np.where(fine >= float(main.threshold), pay, 0)
-    cap = main.cap.period or main.cap.year
-    if cap is not None and cap.of_target:
-        pay = np.minimum(pay, float(cap.value))
+    cap = main.cap.period
+    if cap is not None:
+        pay = np.minimum(pay, float(cap.value) if cap.of_target else float(cap.value) / max(target, 1e-9))
     return fine, pay
 
 

@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 
 from salesops import lang
-from salesops.comp_design.compute import EDGES, SHIFTS, Found, Option
+from salesops.comp_design.compute import Found
+from salesops.comp_design.options import AS_MUCH, EDGES, SHIFTS, Option
 from salesops.comp_design.search import main_of
-from salesops.comp_design.words import counts, difference, name
+from salesops.comp_design.words import count_text, counts, difference, name
 from salesops.findings import Table
 from salesops.lang import _
 from salesops.pay.explain import bands, limits, unpaid
@@ -26,12 +27,14 @@ def cost_table(found: Found) -> Table:
     """What a drawn year costs under each plan."""
     rows = []
     for k, one in enumerate(found.options):
-        low, middle, high = (_about(x, found.currency) for x in one.costs.quantiles())
-        gap = difference(found, one)
-        against = lang.NONE if not k else _("{middle} ({low} to {high})").format(
-            low=_signed(gap[0], found.currency), middle=_signed(gap[1], found.currency),
-            high=_signed(gap[2], found.currency))  # fmt: skip
-        over = lang.percent(float((one.costs.paid > found.budget).mean()))
+        low, middle, high = (_about(x, found.currency) for x in one.quantiles())
+        gap, against, over = difference(found, one), lang.NONE, lang.NONE
+        if k and found.comparable(one):
+            against = _("{middle} ({low} to {high})").format(
+                low=_signed(gap[0], found.currency), middle=_signed(gap[1], found.currency),
+                high=_signed(gap[2], found.currency))  # fmt: skip
+        if not one.costs.left_out:
+            over = lang.percent(float((one.cost > found.budget).mean()))
         sales = lang.percent(float(np.median(one.costs.cost_of_sales)), 1)
         rows.append([name(found, one), low, middle, high, against, over, sales, f"{lang.decimal(one.reward, 2)}×",
                      f"{lang.decimal(one.leverage, 2)}×"])  # fmt: skip
@@ -51,6 +54,8 @@ def cost_table(found: Found) -> Table:
 def gain_table(found: Found, least: int) -> Table | None:
     """Who would have earned more or less on the deals sold; medians only of groups large enough."""
     rows, notes = [], []
+    if found.through is None:
+        return None
     for one in found.options[1:]:
         gains = found.gains(one)
         for reason, n in Counter(unpaid(error) for error in one.why).items():
@@ -59,12 +64,15 @@ def gain_table(found: Found, least: int) -> Table | None:
         if not len(gains):
             continue
         more, less, same = counts(found, one)
-        all_ = sum(one.earned[who] for who in one.earned if who in found.options[0].earned)
-        before = sum(found.options[0].earned[who] for who in one.earned if who in found.options[0].earned)
+        both = [who for who in one.earned if who in found.options[0].earned]
+        all_, before = (sum(each.earned[who] for who in both) for each in (one, found.options[0]))
+        # The sum of all would tell the pay of the few whose pay changes.
+        few = any(0 < n < least for n in (more, less, same, more + less))
         rows.append([
-            name(found, one), lang.count(more), _median(gains[gains > 0.01], least), lang.count(less),
-            _median(gains[gains < -0.01], least), lang.count(same), _about(all_, found.currency),
-            lang.percent(all_ / before - 1, 1) if before > 0 else lang.NONE,
+            name(found, one), count_text(more, found), _median(gains[gains > AS_MUCH], least), count_text(less, found),
+            _median(gains[gains < -AS_MUCH], least), count_text(same, found),
+            lang.NONE if few else _about(all_, found.currency),
+            lang.percent(all_ / before - 1, 1) if before > 0 and not few else lang.NONE,
         ])  # fmt: skip
     if not rows:
         return None
@@ -117,7 +125,7 @@ def shift_table(found: Found) -> Table:
 def _effort(found: Found, one: Option) -> str:
     if one.with_effort is None:
         return lang.NONE
-    cost = float(np.median(one.with_effort.paid))
+    cost = float(np.median(one.with_effort.paid)) + one.base
     more = float(one.with_effort.booked.sum() / found.options[0].costs.booked.sum()) - 1
     return f"{_about(cost, found.currency)}; {'+' if more > 0 else ''}{lang.percent(more, 1)}"
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from salesops import lang
-from salesops.comp_design.compute import AS_MUCH, POINTS, Found, Option
+from salesops.comp_design.compute import Found
+from salesops.comp_design.options import AS_MUCH, POINTS, Option
 from salesops.findings import Finding, Tile
 from salesops.lang import _, ngettext
 
@@ -35,14 +36,14 @@ def counts(found: Found, option: Option) -> tuple[int, int, int]:
 
 def difference(found: Found, option: Option) -> tuple[float, float, float]:
     """P10, P50, P90 of the cost of a year against the plan that holds, of the same drawn years."""
-    gap = option.costs.paid - found.options[0].costs.paid
+    gap = option.cost - found.options[0].cost
     return tuple(float(one) for one in np.quantile(gap, (0.1, 0.5, 0.9)))
 
 
 def findings(found: Found) -> list[Finding]:
     """What the reader should know first."""
     first, said = found.options[0], []
-    low, middle, high = (_money(one, found) for one in first.costs.quantiles())
+    low, middle, high = (_money(one, found) for one in first.quantiles())
     text = _("The plan that holds costs {middle} a year; with 80% probability {low} to {high}")
     at_mean = _("Were every rep at the mean attainment, it would be {at_mean}; the mean of all years is {mean}.")
     said.append(Finding("plain", text.format(low=low, middle=middle, high=high), at_mean.format(
@@ -65,21 +66,37 @@ def findings(found: Found) -> list[Finding]:
 
 
 def _against(found: Found, option: Option) -> Finding:
+    words = {"name": name(found, option)}
+    if not found.comparable(option):
+        left = dict.fromkeys([*found.options[0].costs.left_out, *option.costs.left_out])
+        text = _("What {name} costs cannot be compared in drawn years")
+        detail = _("Not everything is in them: {components}.").format(components=", ".join(left))
+        return Finding("warn", text.format(**words), " ".join([detail, *_gains(found, option)]))
     low, middle, high = difference(found, option)
-    more, less, _same = counts(found, option)
-    words = {"name": name(found, option), "by": _money(abs(middle), found)}
+    words["by"] = _money(abs(middle), found)
     if low <= 0 <= high:
         text = _("{name} costs no clearly different amount")
     else:
         text = _("{name} costs {by} a year more") if middle > 0 else _("{name} costs {by} a year less")
     detail = _("Of the same drawn years, with 80% probability {low} to {high}; P90 {p90}.").format(
-        low=_signed(low, found), high=_signed(high, found), p90=_money(option.costs.quantiles()[2], found)
+        low=_signed(low, found), high=_signed(high, found), p90=_money(option.quantiles()[2], found)
     )
-    if option.earned:
-        detail += " " + _("On the deals sold, {more} reps would have had more pay and {less} less.").format(
-            more=lang.count(more), less=lang.count(less)
-        )
-    return Finding("warn" if low > 0 else "plain", text.format(**words), detail)
+    return Finding("warn" if low > 0 else "plain", text.format(**words), " ".join([detail, *_gains(found, option)]))
+
+
+def _gains(found: Found, option: Option) -> list[str]:
+    if found.through is None:
+        return [_("The past cannot be compared yet: a period of every component has to end first.")]
+    if not option.earned:
+        return []
+    more, less, _same = counts(found, option)
+    text = _("On the deals sold, {more} reps would have had more pay and {less} less.")
+    return [text.format(more=count_text(more, found), less=count_text(less, found))]
+
+
+def count_text(n: int, found: Found) -> str:
+    """How many; of a few, who could be found out, only that they are few."""
+    return f"< {lang.count(found.least)}" if 0 < n < found.least else lang.count(n)
 
 
 def why_not(why: str) -> str:
@@ -87,6 +104,7 @@ def why_not(why: str) -> str:
         "no_main": _("No plan is looked for: the plan has no component that pays shares of the target pay for bookings "
                      "in marginal bands by attainment"),
         "none_allowed": _("None of the plans tried keeps within the budget and the limit of those who have less"),
+        "left_out": _("No plan is looked for: not everything that the plan pays for is in the drawn years"),
         "none": _("no plan was looked for"),
     }[why]  # fmt: skip
 
@@ -103,7 +121,7 @@ def _signed(amount: float, found: Found) -> str:
 def tiles(found: Found) -> list[Tile]:
     """The headline numbers of the plan that holds."""
     first = found.options[0]
-    low, middle, high = first.costs.quantiles()
+    low, middle, high = first.quantiles()
     return [
         Tile(_("Cost of a year"), _money(middle, found), note=_("P10 {low}, P90 {high}").format(
             low=_money(low, found), high=_money(high, found))),
@@ -117,13 +135,15 @@ def tiles(found: Found) -> list[Tile]:
 
 
 def note(found: Found) -> str:
-    text = _("Past: deals won from {since} to {through}, as each plan would have paid them, as if it had held then. "
-             "Drawn years: {n} attainments of the last {quarters} quarters, {years} years, the same for all "
-             "plans.")  # fmt: skip
-    return text.format(
-        since=lang.day(found.since), through=lang.day(found.through), n=lang.count(len(found.scatter.values)),
-        quarters=lang.count(found.scatter.n_quarters), years=lang.count(len(found.options[0].costs.pay)),
-    )  # fmt: skip
+    drawn = _("Drawn years: {n} attainments of the last {quarters} quarters, {years} years, the same for all plans.")
+    said = [drawn.format(n=lang.count(len(found.scatter.values)), quarters=lang.count(found.scatter.n_quarters),
+                         years=lang.count(len(found.options[0].costs.pay)))]  # fmt: skip
+    if found.through is not None:
+        past = _(
+            "Past: deals won from {since} to {through}, as each plan would have paid them, as if it had held then."
+        )
+        said.insert(0, past.format(since=lang.day(found.since), through=lang.day(found.through)))
+    return " ".join(said)
 
 
 def curves(found: Found) -> list[tuple[str, list[float]]]:
@@ -139,7 +159,7 @@ def points(found: Found) -> tuple[list, list, list]:
     named = []
     for k, one in enumerate(found.options):
         short = _("now") if k == 0 else one.name if one.found is not None else str(k + 1)
-        named.append((short, one.costs.quantiles()[1], one.reward))
+        named.append((short, one.quantiles()[1], one.reward))
     return outside, inside, named
 
 

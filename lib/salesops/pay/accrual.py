@@ -87,7 +87,7 @@ def accrue(
     left_out = [part.name for part in plan.components if part not in counted]
     for person in people:
         assignment = next((one for one in person.assignments if one.plan == plan.version), None)
-        if assignment is None or (person.left_on is not None and person.left_on <= known):
+        if assignment is None or (person.left_on is not None and person.left_on < span.first_on):
             continue
         own = credits.get(person.person_id, [])
         run = payouts.Run(person, plan, assignment, own, {}, {}, span.last_on)
@@ -127,7 +127,8 @@ def _component(run, plan: Plan, part: Component, span: spans.Span, known, to_com
         raise run.no_quota(part, own.name)
     measured = run.measured(part, first, min(known, span.last_on), known)
     so_far = sum((value for _credit, value in measured), Fraction(0))
-    before = sum((value for one, value in measured if one.on < span.first_on), Fraction(0))
+    # A true-up pays the quarter alone; a longer period is due whole when the quarter ends it.
+    before = sum((value for one, value in measured if part.to_date and one.on < span.first_on), Fraction(0))
     cents = max(int(round(so_far * minor)), 0)
     total = cents + np.round(np.maximum(to_come, 0) * share * minor).astype(np.int64)
     bare = part.model_copy(update={"to_date": False, "period": "quarter",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from salesops import periods, yamlfile
 from salesops.crm import files
-from salesops.pay.plans import LARGEST
+from salesops.pay.plans import LARGEST, SPANS
 from salesops.problems import BadInput, Problem, printable
 
 NEEDED = {
@@ -241,4 +241,4 @@ def named_period(text: str) -> tuple[dt.date, dt.date] | None:
         period = periods.parse(text)
     except ValueError:
         return None
-    return period.first_on, period.last_on
+    return (period.first_on, period.last_on) if period.n_months in SPANS.values() else None

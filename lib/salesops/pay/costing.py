@@ -21,19 +21,24 @@ from salesops.pay.records import Credit, Person
 
 QUARTERS = 12  # of history, at most
 MOST_DEALS = 400  # of a rep in a quarter; what is left is one deal more
+LEAST_QUARTERS = 4
+BLOCKS = 40  # times that the record is judged again
+ASKED = 0.5  # of a quarter's quota
 LEAST = 30  # attainments of reps and quarters, below which nothing is drawn
 QUARTERS_OF = {"quarter": 1, "half": 2, "year": 4}  # quarters
 
 
 class Scatter(NamedTuple):
     """values : attainments met, sorted. of_rep, of_quarter : shares of the scatter (of normal scores) that are a rep's
-    own, and common to all reps of a quarter. n_reps, n_quarters."""
+    own, and common to all reps of a quarter. n_reps, n_quarters. blocks : the same judged again of quarters drawn from
+    the record, for how good and how different quarters are is not known well from a few of them."""
 
     values: np.ndarray
     of_rep: float
     of_quarter: float
     n_reps: int
     n_quarters: int
+    blocks: tuple["Scatter", ...] = ()
 
 
 class Costs(NamedTuple):
@@ -62,12 +67,16 @@ class Costs(NamedTuple):
         return tuple(float(one) for one in np.quantile(self.paid, (0.1, 0.5, 0.9)))
 
 
-def read_history(book: crm.Book, year_starts: int) -> pd.DataFrame:
-    """rep_id, quarter, attainment: booked over quota of the last quarters that have ended."""
+def read_history(book: crm.Book, plan: Plan) -> pd.DataFrame:
+    """rep_id, quarter, attainment: booked over quota of the last quarters that have ended; quotas for the days that a
+    rep was there and by the plan's ramp. Quarters of which less than `ASKED` was asked for are left out: of days or
+    months at the beginning, attainment says nothing of what comes."""
     quotas = book.quotas.filter(_.kind.isnull() | (_.kind == "bookings"))
     quotas = quotas.group_by("rep_id", "period").agg(quota=_.amount_minor.sum()).order_by("rep_id", "period").execute()
-    ends, rows = periods.quarter_of(book.as_of, year_starts), []
-    before = periods.quarter_of(periods.days_after(ends.first_on, -1), year_starts)
+    reps = book.reps.select("rep_id", "hired_on", "left_on").execute()
+    there = {row.rep_id: (_date(row.hired_on), _date(row.left_on)) for row in reps.itertuples()}
+    ends, rows = periods.quarter_of(book.as_of, plan.year_starts), []
+    before = periods.quarter_of(periods.days_after(ends.first_on, -1), plan.year_starts)
     quarter = ends if ends.last_on == book.as_of else before
     won = book.deals.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
     for _back in range(QUARTERS):
@@ -77,15 +86,34 @@ def read_history(book: crm.Book, year_starts: int) -> pd.DataFrame:
         booked = inside.group_by("rep_id").agg(booked=_.amount_minor.sum()).order_by("rep_id").execute()
         mine = quotas[(quotas["period"] == periods.calendar_name(quarter)) & (quotas["quota"] > 0)]
         both = mine.merge(booked, on="rep_id", how="left").fillna({"booked": 0})
-        both["attainment"] = both["booked"].astype("float64") / both["quota"].astype("float64")
+        both["asked"] = [_asked(*there.get(rep, (None, None)), quarter, plan) for rep in both["rep_id"]]
+        both = both[both["asked"] >= ASKED]
+        whole = both["quota"].astype("float64") * both["asked"]
+        both["attainment"] = both["booked"].astype("float64") / whole
         rows.append(both.assign(quarter=f"{quarter.first_on}")[["rep_id", "quarter", "attainment"]])
-        quarter = periods.quarter_of(periods.days_after(quarter.first_on, -1), year_starts)
+        quarter = periods.quarter_of(periods.days_after(quarter.first_on, -1), plan.year_starts)
     begins = book.about["log_begins"] or book.about["first_moment"]
     table = pd.concat(rows, ignore_index=True)
     return table[table["quarter"] >= str(begins)[:10]].reset_index(drop=True)
 
 
-def judge(history: pd.DataFrame) -> Scatter | None:
+def _date(value: object) -> dt.date | None:
+    return None if pd.isna(value) else pd.Timestamp(value).date()
+
+
+def _asked(hired: dt.date | None, left: dt.date | None, quarter: periods.Period, plan: Plan) -> float:
+    """The share of a quarter's quota that was asked of a rep: by days there, and by the ramp."""
+    n_days = (quarter.last_on - quarter.first_on).days + 1
+    first = max(quarter.first_on, hired or quarter.first_on)
+    last = min(quarter.last_on, left or quarter.last_on)
+    total = 0.0
+    for k in range((last - first).days + 1):
+        month = spans.tenure_month(hired, first + dt.timedelta(days=k)) if hired else len(plan.ramp)
+        total += float(plan.ramp[month]) if month < len(plan.ramp) else 1.0
+    return total / n_days if plan.prorate else 1.0
+
+
+def judge(history: pd.DataFrame, *, n_blocks: int = 0) -> Scatter | None:
     """How attainments scatter; None where too few are known.
 
     The shares are those of variance components of the normal scores, by the moments of a two-way layout without
@@ -95,55 +123,77 @@ def judge(history: pd.DataFrame) -> Scatter | None:
     ----------
     Searle, Casella & McCulloch (1992), Variance Components, chapter 5.
     """
-    if len(history) < LEAST or history["rep_id"].nunique() < 3 or history["quarter"].nunique() < 3:
+    if len(history) < LEAST or history["rep_id"].nunique() < 3 or history["quarter"].nunique() < LEAST_QUARTERS:
         return None
-    score = norm.ppf((rankdata(history["attainment"]) - 0.5) / len(history))
-    table = history.assign(score=score)
-    by_rep, by_quarter = table.groupby("rep_id")["score"], table.groupby("quarter")["score"]
-    left = table["score"] - by_rep.transform("mean") - by_quarter.transform("mean") + table["score"].mean()
-    freedom = max(len(table) - by_rep.ngroups - by_quarter.ngroups + 1, 1)
+    names, reps = np.unique(history["rep_id"], return_inverse=True)
+    dates, quarters = np.unique(history["quarter"], return_inverse=True)
+    values = history["attainment"].to_numpy("float64")
+    made = _judge(values, reps, quarters)
+    by_quarter = [np.flatnonzero(quarters == k) for k in range(len(dates))]
+    rng, blocks = np.random.default_rng(len(history)), []
+    for _block in range(n_blocks):
+        drawn = rng.integers(0, len(dates), len(dates))
+        rows = np.concatenate([by_quarter[k] for k in drawn])
+        place = np.repeat(np.arange(len(drawn)), [len(by_quarter[k]) for k in drawn])
+        blocks.append(_judge(values[rows], reps[rows], place))
+    return made._replace(blocks=tuple(blocks))
+
+
+def _judge(values: np.ndarray, reps: np.ndarray, quarters: np.ndarray) -> Scatter:
+    score = norm.ppf((rankdata(values) - 0.5) / len(values))
+
+    def means(of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n = np.bincount(of)
+        mean = np.bincount(of, weights=score) / np.maximum(n, 1)
+        return mean, n, mean[of]
+
+    (rep_means, rep_n, of_rep), (quarter_means, quarter_n, of_quarter) = means(reps), means(quarters)
+    left = score - of_rep - of_quarter + score.mean()
+    freedom = max(len(score) - (rep_n > 0).sum() - (quarter_n > 0).sum() + 1, 1)
     noise = float((left**2).sum()) / freedom
-    rep = max(float(by_rep.mean().var()) - noise * float((1 / by_rep.size()).mean()), 0.0)
-    quarter = max(float(by_quarter.mean().var()) - noise * float((1 / by_quarter.size()).mean()), 0.0)
-    whole = noise + rep + quarter
-    return Scatter(np.sort(history["attainment"].to_numpy()), rep / whole, quarter / whole, by_rep.ngroups,
-                   by_quarter.ngroups)  # fmt: skip
+    rep = max(float(rep_means[rep_n > 0].var(ddof=1)) - noise * float((1 / rep_n[rep_n > 0]).mean()), 0.0)
+    quarter = max(
+        float(quarter_means[quarter_n > 0].var(ddof=1)) - noise * float((1 / quarter_n[quarter_n > 0]).mean()), 0.0
+    )
+    whole = max(noise + rep + quarter, 1e-12)
+    return Scatter(np.sort(values), rep / whole, quarter / whole, int((rep_n > 0).sum()), int((quarter_n > 0).sum()))
 
 
 def year_quotas(plan: Plan, people: Sequence[Person], known: dt.date) -> np.ndarray:
-    """(reps, 4 quarters), whole units: of the plan's year, of those who are there on a day and have all four."""
+    """(reps, 4 quarters), whole units: of the plan's year that a day is in, of those there on it who have all four."""
     rows = []
     for one in people:
         found = [spans.find_quota(one.quotas, "bookings", span.first_on, span.last_on, plan.year_starts)
-                 for span in _quarters(plan)]  # fmt: skip
+                 for span in _quarters(plan, known)]  # fmt: skip
         if (one.left_on is None or one.left_on > known) and all(quota is not None for quota in found):
             rows.append([float(quota) for quota in found])
     return np.array(rows).reshape(-1, 4)
 
 
-def typical_quota(plan: Plan, people: Sequence[Person]) -> Fraction:
-    """The median quota of bookings of the plan's year, whole, of those who have one for all of it; 0 where nobody
-    has."""
-    quarters = _quarters(plan)
+def typical_quota(plan: Plan, people: Sequence[Person], known: dt.date) -> Fraction:
+    """The median quota of bookings of the plan's year that a day is in, whole, of those who have one for all of it; 0
+    where nobody has."""
+    quarters = _quarters(plan, known)
     first, last = quarters[0].first_on, quarters[-1].last_on
     found = [spans.find_quota(one.quotas, "bookings", first, last, plan.year_starts) for one in people]
-    known = sorted(one for one in found if one)
-    return known[len(known) // 2] if known else Fraction(0)
+    whole = sorted(one for one in found if one)
+    return whole[len(whole) // 2] if whole else Fraction(0)
 
 
-def _quarters(plan: Plan) -> list[spans.Span]:
-    first = spans.year_start(plan.start, plan.year_starts)
-    last = periods.days_after(periods.add_months(first, 12), -1)
+def _quarters(plan: Plan, known: dt.date) -> list[spans.Span]:
+    first = spans.year_start(known, plan.year_starts)
+    last = spans.year_end(known, plan.year_starts)
     return spans.find(3, first, last, plan.year_starts, last)
 
 
 def shares(plan: Plan, credits: Mapping[str, Sequence[Credit]]) -> dict[str, float]:
-    """Component -> share of what is booked that it measures."""
-    direct = [one for made in credits.values() for one in made if one.kind == "direct" and "bookings" in one.measures]
-    whole = float(sum((one.measures["bookings"] for one in direct), Fraction(0)))
+    """Component -> what it measures over what is booked: by its kinds of credit and what it looks at."""
+    all_ = [one for made in credits.values() for one in made if "bookings" in one.measures]
+    whole = float(sum((one.measures["bookings"] for one in all_ if one.kind == "direct"), Fraction(0)))
     found = {}
     for part in plan.components:
-        mine = [one for one in direct if all(one.facts.get(key) in allowed for key, allowed in part.only.items())]
+        mine = [one for one in all_ if one.kind in part.credits
+                and all(one.facts.get(key) in allowed for key, allowed in part.only.items())]  # fmt: skip
         booked = float(sum((one.measures["bookings"] for one in mine), Fraction(0)))
         found[part.name] = booked / whole if whole else 1.0
     return found
@@ -160,14 +210,25 @@ def sizes(credits: Mapping[str, Sequence[Credit]]) -> np.ndarray | None:
 
 
 def draw(scatter: Scatter, n_years: int, n_reps: int, *, seed: int) -> np.ndarray:
-    """Attainments: (years, reps, 4 quarters)."""
-    rng = np.random.default_rng(seed)
+    """Attainments: (years, reps, 4 quarters); as many years from each block of the scatter, where it has any."""
+    rng, blocks = np.random.default_rng(seed), scatter.blocks or (scatter,)
+    return np.concatenate([
+        _draw(one, len(part), n_reps, rng) for one, part in zip(blocks, np.array_split(range(n_years), len(blocks)),
+                                                                strict=True)
+    ])  # fmt: skip
+
+
+def _draw(scatter: Scatter, n_years: int, n_reps: int, rng: np.random.Generator) -> np.ndarray:
     own = np.sqrt(scatter.of_rep) * rng.standard_normal((n_years, n_reps, 1))
     common = np.sqrt(scatter.of_quarter) * rng.standard_normal((n_years, 1, 4))
     rest = np.sqrt(max(1 - scatter.of_rep - scatter.of_quarter, 0)) * rng.standard_normal((n_years, n_reps, 4))
-    share = norm.cdf(own + common + rest)
+    return met(scatter, own + common + rest)
+
+
+def met(scatter: Scatter, score: np.ndarray) -> np.ndarray:
+    """Attainments of normal scores, by those met."""
     n = len(scatter.values)
-    return np.interp(share * n - 0.5, np.arange(n), scatter.values)
+    return np.interp(norm.cdf(score) * n - 0.5, np.arange(n), scatter.values)
 
 
 def simulate(
@@ -233,7 +294,7 @@ class _Year:
     def measured(self, part: Component, booked: np.ndarray) -> np.ndarray:
         """(years, 4 quarters) of one rep."""
         share = self.shares.get(part.name, 1.0)
-        return np.round(booked * share).astype(np.int64) if share < 1 else booked
+        return np.round(booked * share).astype(np.int64) if share != 1 else booked
 
     def pays(self, one: Component, booked: np.ndarray) -> np.ndarray:
         """Each rep's year; a true-up makes the year, so only its end counts."""

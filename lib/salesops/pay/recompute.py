@@ -12,11 +12,9 @@ from typing import NamedTuple
 from salesops.pay import payouts, spans
 from salesops.pay.claims import Claims, Given
 from salesops.pay.plans import SPANS, Plan
-from salesops.pay.records import Credit, Person
+from salesops.pay.records import ONE, ZERO, Credit, Person
 
 CAUSES = ("quota", "not_credited", "credited_besides", "amount", "day", "rounding", "rule", "person", "component")
-CENTS = Fraction(1, 100)
-ZERO = Fraction(0)
 
 
 class Row(NamedTuple):
@@ -145,7 +143,10 @@ def _person(person, plans, ours, theirs, given, quotas, through) -> tuple[list[R
                 now.append(Credit(f"{deal}/theirs", deal, one.on, {"bookings": one.amount}))
         steps.append(("credited_besides", with_quotas, list(now)))
         for what in ("amount", "day"):
-            now = [_taken(one, by_deal[one.deal_id], what, person.person_id, odd) for one in now]
+            wholes: dict[str, Fraction] = {}
+            for one in now:
+                wholes[one.deal_id] = wholes.get(one.deal_id, ZERO) + one.measures.get("bookings", ZERO)
+            now = [_taken(one, by_deal[one.deal_id], what, person.person_id, odd, wholes[one.deal_id]) for one in now]
             steps.append((what, with_quotas, list(now)))
     paid = [_paid(who, plans, credits, through) for _name, who, credits in steps]
     found = []
@@ -156,8 +157,9 @@ def _person(person, plans, ours, theirs, given, quotas, through) -> tuple[list[R
         claimed = theirs.get(key, ZERO)
         rest = claimed - amounts[-1]
         known = any(part.name == key[0] for plan in plans.values() for part in (*plan.components, *plan.spiffs))
+        smallest = Fraction(1, 10 ** next(iter(plans.values())).digits)
         if rest:
-            causes["component" if not known else "rounding" if abs(rest) <= CENTS else "rule"] = rest
+            causes["component" if not known else "rounding" if abs(rest) <= smallest else "rule"] = rest
         measured = _measured(person, plans, now, key)
         found.append(Row(person.person_id, *key, claimed, amounts[0], causes, measured))
     return found, odd
@@ -171,11 +173,13 @@ def _by_deal(given: Sequence[Given]) -> dict[str, Given]:
     return found
 
 
-def _taken(one: Credit, theirs: Given, what: str, person_id: str, odd: list[Odd]) -> Credit:
-    """A credit with their amount, or on their day."""
-    if what == "amount" and one.measures.get("bookings") != theirs.amount:
-        odd.append(Odd(person_id, one.deal_id, what, theirs, one))
-        return one._replace(measures={**one.measures, "bookings": theirs.amount})
+def _taken(one: Credit, theirs: Given, what: str, person_id: str, odd: list[Odd], whole: Fraction) -> Credit:
+    """A credit with its part of their amount for the deal (of which ours is `whole`), or on their day."""
+    if what == "amount" and whole != theirs.amount and "bookings" in one.measures:
+        if not any((each.deal_id, each.what) == (one.deal_id, what) for each in odd):
+            odd.append(Odd(person_id, one.deal_id, what, theirs, one._replace(measures={"bookings": whole})))
+        part = one.measures["bookings"] / whole if whole else ONE
+        return one._replace(measures={**one.measures, "bookings": theirs.amount * part})
     if what == "day" and one.on != theirs.on:
         odd.append(Odd(person_id, one.deal_id, what, theirs, one))
         return one._replace(on=theirs.on)

@@ -54,7 +54,7 @@ def read(book: crm.Book, versions: Sequence[Plan], role: str, scores: Sequence[S
         If fewer than `least` have another role: their pay could be had by subtraction.
     """
     columns = _check(book, versions, scores)
-    convert = _converter(book, versions[-1])
+    convert = converter(book, versions[-1])
     reps = book.reps.select("rep_id", "team", "role", "hired_on", "left_on").order_by("rep_id").execute()
     on_it = [row for row in reps.itertuples() if _assigned(row, versions, book.as_of)]
     mine = [row for row in on_it if not role or row.role == role]
@@ -103,7 +103,7 @@ def _check(book: crm.Book, versions: Sequence[Plan], scores: Sequence[Score]) ->
     return found
 
 
-def _converter(book: crm.Book, plan: Plan) -> Callable[[Fraction, dt.date], Fraction]:
+def converter(book: crm.Book, plan: Plan) -> Callable[[Fraction, dt.date], Fraction]:
     """From the book's currency into the plan's: at the plan's own rate, else at that of the day."""
     if plan.currency == book.currency:
         return lambda amount, _on: amount

@@ -23,21 +23,26 @@ class Leaving(NamedTuple):
     high: float
 
 
+class Each(NamedTuple):
+    """What a rep who is past the ramp books in a month. means : of each quarter of the record, of all such reps. spread
+    : of one rep's from them. n : rep-quarters."""
+
+    means: np.ndarray
+    spread: float
+    n: int
+
+
 class Heads(NamedTuple):
     """Of the next months. months : their first days. heads, productive : (draws, months); a newcomer counts as the ramp
-    says. each : what a rep who is past the ramp books in a month, median of the record. n_each : rep-quarters it is of.
-    leaving : see `Leaving`."""
+    says. booked : (draws, months), what those who are there book: each quarter as good as one of the record, and each
+    rep as far from it as reps have been. each, leaving : see there."""
 
     months: list[dt.date]
     heads: np.ndarray
     productive: np.ndarray
-    each: float
-    n_each: int
+    booked: np.ndarray
+    each: Each
     leaving: Leaving
-
-    def booked(self) -> np.ndarray:
-        """(draws, months): what those who are there are good for at the record's median."""
-        return self.productive * self.each
 
 
 def leaving(reps: pd.DataFrame, since: dt.date, until: dt.date) -> Leaving:
@@ -61,7 +66,7 @@ def leaving(reps: pd.DataFrame, since: dt.date, until: dt.date) -> Leaving:
 
 def plan_heads(
     tenures: Sequence[int], ramp: Sequence[float], gone: Leaving, hires: Mapping[str, int], *, first: dt.date,
-    months_to_fill: int, each: float, n_each: int, n_draws: int, seed: int,
+    months_to_fill: int, each: Each, n_draws: int, seed: int,
 ) -> Heads:  # fmt: skip
     """The next twelve months, drawn: each month a rep leaves with the record's rate (drawn, too, for it is not known
     well), and is followed after `months_to_fill` by a newcomer.
@@ -92,4 +97,7 @@ def plan_heads(
         coming[:, k + 1 + months_to_fill] += left.sum(axis=1)
         there[:, 1:-1], there[:, -1] = there[:, :-2].copy(), there[:, -1] + there[:, -2]
         there[:, 0] = 0
-    return Heads(months, heads, productive, each, n_each, gone)
+    quarter = rng.choice(each.means, (n_draws, -(-MONTHS // 3)))
+    noise = each.spread * np.sqrt(np.maximum(productive[:, ::3], 0)) * rng.standard_normal(quarter.shape)
+    booked = productive * np.repeat(quarter, 3, axis=1) + np.repeat(noise, 3, axis=1)
+    return Heads(months, heads, productive, np.maximum(booked, 0), each, gone)

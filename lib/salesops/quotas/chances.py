@@ -18,6 +18,7 @@ from scipy.stats import t as student
 
 from salesops.pay import costing
 
+LEAST_WINS = 50  # of past quarters, below which days are taken alike
 BANDS = (0.0, 0.25, 0.5, 0.75)  # of the chance
 
 
@@ -52,15 +53,19 @@ def own(scatter: costing.Scatter, history: pd.DataFrame, reps: Sequence[str]) ->
     return Own(trust * mean.fillna(0).to_numpy("float64"), np.sqrt(scatter.of_rep * (1 - trust)))
 
 
-def draw(scatter: costing.Scatter, known: Own, n_years: int, *, seed: int) -> np.ndarray:
-    """Attainments: (years, reps, 4 quarters)."""
-    rng = np.random.default_rng(seed)
-    reps = len(known.mean)
-    mine = known.mean + known.sd * rng.standard_normal((n_years, reps))
-    common = np.sqrt(scatter.of_quarter) * rng.standard_normal((n_years, 1, 4))
-    rest = np.sqrt(max(1 - scatter.of_rep - scatter.of_quarter, 0)) * rng.standard_normal((n_years, reps, 4))
-    n = len(scatter.values)
-    return np.interp(norm.cdf(mine[:, :, None] + common + rest) * n - 0.5, np.arange(n), scatter.values)
+def draw(
+    scatter: costing.Scatter, history: pd.DataFrame, reps: Sequence[str], n_years: int, *, seed: int
+) -> np.ndarray:
+    """Attainments: (years, reps, 4 quarters); as many years from each block of the scatter, where it has any."""
+    rng, blocks = np.random.default_rng(seed), scatter.blocks or (scatter,)
+    found = []
+    for one, part in zip(blocks, np.array_split(range(n_years), len(blocks)), strict=True):
+        known = own(one, history, reps)
+        mine = known.mean + known.sd * rng.standard_normal((len(part), len(reps)))
+        common = np.sqrt(one.of_quarter) * rng.standard_normal((len(part), 1, 4))
+        rest = np.sqrt(max(1 - one.of_rep - one.of_quarter, 0)) * rng.standard_normal((len(part), len(reps), 4))
+        found.append(costing.met(one, mine[:, :, None] + common + rest))
+    return np.concatenate(found)
 
 
 def of_a_quarter(scatter: costing.Scatter, known: Own) -> np.ndarray:

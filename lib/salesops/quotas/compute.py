@@ -1,6 +1,7 @@
 """Quotas of a fiscal year against the target, the record, each other, and the heads there will be."""
 
 import datetime as dt
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from ibis import _
 from scipy.stats import t as student
 
 from salesops import crm, periods, project
-from salesops.pay import costing, payouts, plans, spans, team
+from salesops.pay import costing, gaming, payouts, plans, spans, team
 from salesops.pay.plans import Component, Plan
 from salesops.pay.records import Person
 from salesops.problems import BadInput
@@ -25,7 +26,8 @@ class Found(NamedTuple):
     """quarters : of the fiscal year. seats : one row for each seat with a quota of the whole year: rep_id, name, team,
     quota (for the days there and by the ramp), whole (as it was set), booked (so far), chance (to attain the year's
     quota), ratio (quota as set over pay on target). by_quarter : quarter, quota, booked so far, ended. drawn : (draws,
-    seats) attainments of the year, booked so far taken as it is. target : of the year; 0 is not known. groups : team
+    seats) attainments of the year, booked so far taken as it is. elsewhere : booked in the year by those who have no
+    such seat (who left, other roles, nobody). target : of the year; 0 is not known. groups : team
     (`OTHERS` for small ones together), n, quota_share, pipeline_share, booked_share (of the last year), attainment,
     low, high (of reps' means). p_groups : that they differ so by chance. factors : share of `SHARES` -> by what all
     quotas would be multiplied. record : see `chances`. heads : see `capacity`; None where nobody is past the ramp.
@@ -36,6 +38,7 @@ class Found(NamedTuple):
     seats: pd.DataFrame
     by_quarter: pd.DataFrame
     drawn: np.ndarray
+    elsewhere: float
     target: float
     groups: pd.DataFrame
     p_groups: float | None
@@ -56,8 +59,8 @@ class Found(NamedTuple):
 
     @property
     def booked(self) -> np.ndarray:
-        """(draws,): the year's bookings of all seats, at the quotas as they are."""
-        return self.drawn @ self.seats["quota"].to_numpy()
+        """(draws,): the company's bookings of the year: of all seats, and what is booked elsewhere by now."""
+        return self.drawn @ self.seats["quota"].to_numpy() + self.elsewhere
 
     @property
     def over_assigned(self) -> float | None:
@@ -80,9 +83,9 @@ def measure(book: crm.Book, params: Params) -> Found:
     first = spans.year_start(params.reported.last_on, plan.year_starts)
     last = spans.year_end(first, plan.year_starts)
     plan = plan.model_copy(update={"start": first, "until": last})
-    read = team.read(book, [plan], params.role)
-    history = costing.read_history(book, plan.year_starts)
-    scatter = costing.judge(history)
+    read = team.read(book, [plan], params.role, least=params.min_group)
+    history = costing.read_history(book, plan)
+    scatter = costing.judge(history, n_blocks=costing.BLOCKS)
     if scatter is None:
         raise ValueError("too few attainments are known: quotas by quarter, and won deals, of three quarters at least")
     quarters = spans.find(3, first, last, plan.year_starts, last)
@@ -91,12 +94,12 @@ def measure(book: crm.Book, params: Params) -> Found:
         raise ValueError(f"{len(seats)} reps have a quota for each quarter of {quarters[0].name[:4]}, fewer than "
                          f"{params.min_group}")  # fmt: skip
     quotas = np.array(seats.pop("quotas").tolist())
-    known = chances.own(scatter, history, list(seats["rep_id"]))
-    drawn = chances.draw(scatter, known, params.n_years, seed=params.seed)
+    drawn = chances.draw(scatter, history, list(seats["rep_id"]), params.n_years, seed=params.seed)
     so_far = booked / np.maximum(quotas, 1e-9)
     ended = np.array([one.last_on <= book.as_of for one in quarters])
-    # What is over is as it was; a running quarter brings what is drawn, and no less than it has.
-    drawn = np.where(ended, so_far, np.maximum(drawn, so_far))
+    left = np.array([_left(book, plan, one) for one in quarters])
+    # What is over is as it was; of a running quarter what is booked, and what usually comes after such a day.
+    drawn = so_far + drawn * left
     year = (drawn * quotas).sum(axis=2) / np.maximum(quotas.sum(axis=1), 1e-9)
     seats["quota"], seats["booked"] = quotas.sum(axis=1), booked.sum(axis=1)
     seats["chance"] = (year >= 1).mean(axis=0)
@@ -104,12 +107,37 @@ def measure(book: crm.Book, params: Params) -> Found:
     seats["ratio"] = seats["whole"] / pay if pay else np.nan
     by_quarter = pd.DataFrame({"quarter": [one.name for one in quarters], "quota": quotas.sum(axis=0),
                                "booked": booked.sum(axis=0), "ended": ended})  # fmt: skip
+    elsewhere = _all_booked(book, plan) - float(booked.sum())
     groups, p_groups = _groups(book, seats, history, params)
     return Found(
-        plan, quarters, seats, by_quarter, year, params.target, groups, p_groups,
+        plan, quarters, seats, by_quarter, year, elsewhere, params.target, groups, p_groups,
         {share: chances.quota_for(year, share) for share in SHARES}, chances.record(history),
         _heads(book, plan, params, history, read), scatter, n_left_out, book.as_of,
     )  # fmt: skip
+
+
+def _left(book: crm.Book, plan: Plan, span: spans.Span) -> float:
+    """The share of a quarter's bookings that usually comes after the last day known: of past quarters, what was booked
+    when so many days or fewer were left; 0 where it is over, 1 where it has not begun."""
+    days = (span.last_on - book.as_of).days
+    if days <= 0 or book.as_of < span.first_on:
+        return 0.0 if days <= 0 else 1.0
+    won_on, quarters = gaming.read_wins(book, plan.year_starts)
+    inside = [(day, quarter) for quarter in quarters for day in won_on if quarter.first_on <= day <= quarter.last_on]
+    after = sum((quarter.last_on - day).days < days for day, quarter in inside)
+    whole = (span.last_on - span.first_on).days + 1
+    return after / len(inside) if len(inside) >= chances.LEAST_WINS else days / whole
+
+
+def _all_booked(book: crm.Book, plan: Plan) -> float:
+    """Everything booked in the plan's year by now, whoever sold it, in the plan's currency."""
+    convert = team.converter(book, plan)
+    since = periods.start_of(plan.start, book.time_zone)
+    until = periods.end_of(plan.until, book.time_zone)
+    won = book.deals.filter(_.status == "won", _.closed_at >= since, _.closed_at < until, _.amount_minor.notnull())
+    days = won.group_by(on=_.closed_at.date()).agg(minor=_.amount_minor.sum()).order_by("on").execute()
+    return float(sum(convert(Fraction(int(row.minor), book.minor_units), pd.Timestamp(row.on).date())
+                     for row in days.itertuples()))  # fmt: skip
 
 
 def main_of(plan: Plan) -> Component | None:
@@ -167,11 +195,11 @@ def _groups(book: crm.Book, seats: pd.DataFrame, history: pd.DataFrame, params: 
     found = table.groupby("team").agg(n=("quota", "size"), quota_share=("quota", "sum"), pipeline_share=("made", "sum"),
                                       booked_share=("won", "sum"), attainment=("mean", "mean"), sd=("mean", "std"),
                                       known=("mean", "count"))  # fmt: skip
-    for name in ("quota_share", "pipeline_share", "booked_share"):
-        found[name] = found[name] / max(found[name].sum(), 1e-9)
     reach = student.ppf(0.975, np.maximum(found["known"] - 1, 1)) * found["sd"] / np.sqrt(found["known"])
     found["low"], found["high"] = found["attainment"] - reach, found["attainment"] + reach
     found = found[found["n"] >= params.min_group].reset_index()
+    for name in ("quota_share", "pipeline_share", "booked_share"):  # of the teams shown: what is left would tell of few
+        found[name] = found[name] / max(found[name].sum(), 1e-9)
     p = chances.fair(history, {rep: name for rep, name in teams.items() if name != OTHERS}, seed=params.seed)
     return found.sort_values("team", key=lambda names: names.eq(OTHERS).astype("str") + names, ignore_index=True), p
 
@@ -191,17 +219,27 @@ def _heads(book: crm.Book, plan: Plan, params: Params, history: pd.DataFrame, re
         return None
     names = {str(start): periods.calendar_name(periods.quarter_of(start, plan.year_starts)) for start in set(starts)}
     worth = quotas.groupby(["rep_id", "period"])["amount_minor"].sum() / book.minor_units
-    amounts = [
+    convert = team.converter(book, plan)
+    table = settled.assign(worth=[
         row.attainment * float(worth.get((row.rep_id, names[row.quarter]), np.nan)) for row in settled.itertuples()
-    ]
-    each = float(np.nanmedian(amounts)) / 3
+    ])  # fmt: skip
+    table["worth"] *= float(convert(Fraction(1), book.as_of)) / 3
+    by_quarter = table.dropna(subset=["worth"]).groupby("quarter")["worth"]
+    each = capacity.Each(by_quarter.mean().to_numpy(), float((table["worth"] - by_quarter.transform("mean")).std()),
+                         int(by_quarter.size().sum()))  # fmt: skip
+    if len(each.means) < costing.LEAST_QUARTERS:
+        return None
     since = dt.date.fromisoformat(min(history["quarter"]))
     reps = book.reps.filter(_.role == params.role).execute() if params.role else book.reps.execute()
     for column in ("hired_on", "left_on"):
         reps[column] = [None if pd.isna(one) else pd.Timestamp(one).date() for one in reps[column]]
     first = periods.days_after(spans.last_ended(book.as_of), 1)
+    late = [month for month in params.starting
+            if not f"{first:%Y-%m}" <= month <= f"{periods.add_months(first, 11):%Y-%m}"]  # fmt: skip
+    if late:
+        raise ValueError(f"hires: {late[0]} is not in the twelve months from {first:%Y-%m} on")
     return capacity.plan_heads(
         [max(spans.tenure_month(one.hired_on, first), 0) for one in people], ramp,
         capacity.leaving(reps, since, book.as_of), params.starting, first=first, months_to_fill=params.months_to_fill,
-        each=each, n_each=len(settled), n_draws=params.n_years, seed=params.seed,
+        each=each, n_draws=params.n_years, seed=params.seed,
     )  # fmt: skip

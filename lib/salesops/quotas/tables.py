@@ -26,6 +26,9 @@ def quarter_table(found: Found) -> Table:
     rows.append([_("Year"), lang.money(quota, found.currency), lang.money(booked, found.currency),
                  lang.percent(booked / quota) if quota else lang.NONE, ""])  # fmt: skip
     low, middle, high = (_about(float(one), found.currency) for one in np.quantile(found.booked, (0.1, 0.5, 0.9)))
+    if found.elsewhere > 0:
+        others = lang.money(found.elsewhere, found.currency)
+        rows.append([_("by those without such a seat"), lang.NONE, others, lang.NONE, ""])
     notes = [
         _("To be expected of the year: P10 {low}, P50 {middle}, P90 {high}.").format(low=low, middle=middle, high=high)
     ]
@@ -37,7 +40,7 @@ def quarter_table(found: Found) -> Table:
                                  gap=sign + _about(abs(gap), found.currency)))  # fmt: skip
     columns = [_("Quarter"), _("Quota"), _("Booked"), _("Attainment"), ""]
     return Table(_("From the top and from the seats"), columns, rows, [False] + [True] * 3 + [False],
-                 [False] * (len(rows) - 1) + [True], notes)  # fmt: skip
+                 [row[0] == _("Year") for row in rows], notes)  # fmt: skip
 
 
 def chance_table(found: Found) -> Table:
@@ -78,8 +81,9 @@ def group_table(found: Found, least: int) -> Table | None:
     columns = [_("Team"), _("Seats"), _("Share of quotas"), _("of new pipeline"), _("of bookings"), _("Attainment"),
                _("95% interval")]  # fmt: skip
     notes = [_("New pipeline and bookings of the last twelve months. Attainment: mean of reps' means of the record, "
-               "all quarters alike; whether teams differ is tested by putting reps into teams at random. Teams of "
-               "fewer than {n} stand together.").format(n=lang.count(least))]  # fmt: skip
+               "all quarters alike; shares are of the teams shown; whether teams differ is tested by putting reps "
+               "into teams at random. Teams of fewer than {n} stand together.").format(
+        n=lang.count(least))]  # fmt: skip
     return Table(_("Whether quotas are fair"), columns, rows, [False] + [True] * 6, notes=notes)
 
 
@@ -104,7 +108,7 @@ def head_table(found: Found) -> Table | None:
     made = found.heads
     if made is None:
         return None
-    rows, booked = [], made.booked()
+    rows, booked = [], made.booked
     for k in range(0, len(made.months), 3):
         low, middle, high = np.quantile(booked[:, k : k + 3].sum(axis=1), (0.1, 0.5, 0.9))
         rows.append([
@@ -115,10 +119,10 @@ def head_table(found: Found) -> Table | None:
         ])  # fmt: skip
     columns = [_("Months"), _("Heads at the end"), _("As those past the ramp"), "P10", "P50", "P90"]
     gone = made.leaving
-    notes = [_("One past the ramp books {each} a month (median of {n} quarters of reps). {gone} reps left in {years} "
-               "rep-years: {rate} a year (95% interval {low} to {high}), drawn as it is known. No season; deals open "
-               "now are not looked at.").format(
-        each=_about(made.each, found.currency), n=lang.count(made.n_each), gone=lang.count(gone.n),
+    notes = [_("One past the ramp books {each} a month (mean of {n} quarters of reps); each quarter is drawn as good "
+               "as one of the record. {gone} reps left in {years} rep-years: {rate} a year (95% interval {low} to "
+               "{high}), drawn as it is known. No season; deals open now are not looked at.").format(
+        each=_about(float(made.each.means.mean()), found.currency), n=lang.count(made.each.n), gone=lang.count(gone.n),
         years=lang.decimal(gone.years, 1), rate=lang.percent(gone.rate), low=lang.percent(gone.low),
         high=lang.percent(gone.high))]  # fmt: skip
     return Table(_("What heads are good for"), columns, rows, [False] + [True] * 5, notes=notes)

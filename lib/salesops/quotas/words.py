@@ -39,7 +39,7 @@ def findings(found: Found) -> list[Finding]:
             text, tone = _("The target of {target} is likely met: {chance}"), "good"
         elif chance >= 0.5:
             text, tone = _("The target of {target} is met more likely than not: {chance}"), "plain"
-        detail = _("To be expected of the seats there are: {middle}, with 80% probability {low} to {high}.")
+        detail = _("To be expected: {middle}, with 80% probability {low} to {high}.")
         said.append(Finding(tone, text.format(**words), detail.format(**words)))
         over = found.over_assigned
         words = {"share": lang.percent(abs(over), 1), "sum": _money(float(found.seats["whole"].sum()), found)}
@@ -130,7 +130,7 @@ def bars(found: Found) -> list[tuple[str, float, float, float]]:
     rows += [
         (_("quotas as set"), whole),
         (_("quotas, ramped"), ramped),
-        (_("booked so far"), float(found.seats["booked"].sum())),
+        (_("booked so far"), float(found.seats["booked"].sum()) + found.elsewhere),
     ]
     return [*((name, amount, amount, amount) for name, amount in rows), (_("to be expected"), middle, low, high)]
 
