@@ -40,9 +40,10 @@ def cost_table(found: Found) -> Table:
                      f"{lang.decimal(one.leverage, 2)}×"])  # fmt: skip
     columns = [_("Plan"), "P10", "P50", "P90", _("Against now"), _("Over budget"), _("Cost of sales"),
                _("Best over middle"), _("Leverage")]  # fmt: skip
-    text = _("Budget: {budget}. Against now: of the same drawn years, P50 with P10 and P90. Best over middle: what "
-             "the quarter of rep-years with the highest attainment is paid, over the middle half. Leverage: base and "
-             "pay at twice the quota, over base. Draws, holds, spiffs and clawbacks are left aside.")  # fmt: skip
+    text = _("Budget: {budget}. Against now: of the same drawn years, P50 with P10 and P90. Best over middle: what the "
+             "quarter of rep-years with the highest attainment is paid, over the middle half. Leverage: base and pay "
+             "at twice the quota, over base. The cost is of variable pay, and of the change of base pay where a plan "
+             "has another. Draws, holds, spiffs and clawbacks are left aside.")  # fmt: skip
     notes = [text.format(budget=lang.money(found.budget, found.currency))]
     for one in found.options:
         if one.costs.left_out:
