@@ -383,6 +383,18 @@ def test_credit_goes_to_those_who_share_and_to_those_above_as_it_was():
     assert amounts(plan(), made["M"], through=dt.date(2026, 3, 31)) == ["0.00"]
 
 
+def test_a_deal_shared_across_hierarchies_is_each_managers_for_the_part_of_their_own():
+    """70 to 30 between a rep below M and one below N; V, above both, is credited once for all of it."""
+    deals = [credits.Deal("D1", dt.date(2026, 3, 1), "A", {"bookings": F(1000)})]
+    splits = [credits.Split("D1", "A", F(7, 10)), credits.Split("D1", "B", F(3, 10))]
+    long = dt.date(2020, 1, 1)
+    above = [credits.Reports(*pair, long) for pair in (("A", "M"), ("B", "N"), ("M", "V"), ("N", "V"))]
+    made = credits.make(deals, splits, above)
+    got = {who: [(one.kind, one.measures["bookings"]) for one in found] for who, found in made.items()}
+    assert got == {"A": [("direct", 700)], "B": [("direct", 300)], "M": [("override", 700)], "N": [("override", 300)],
+                   "V": [("override", 1000)]}  # fmt: skip
+
+
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=6), st.integers(1, 10**9))
 def test_splits_conserve_credit(parts, cents):
     shares = [F(part, sum(parts)) for part in parts]
