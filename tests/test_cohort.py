@@ -1,11 +1,15 @@
 """Cohorts: each method against its published table at the last printed digit, and against its own laws."""
 
+import datetime as dt
+from types import SimpleNamespace
+
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salesops.cohort import buying, contracts, triangle
+from salesops.cohort import buying, contracts, retention, triangle
 
 TAYLOR_ASHE = [  # cumulative claims, Taylor & Ashe (1983), as printed in Mack (1993)
     [357848, 1124788, 1735330, 2218270, 2745596, 3319994, 3466336, 3606286, 3833515, 3901463],
@@ -222,3 +226,94 @@ def test_what_is_no_triangle_is_refused(rows):
         table[k, : len(row)] = row
     with pytest.raises(ValueError, match=r"triangle|nothing was reached"):
         triangle.project(table)
+
+
+# Retention
+
+MONTHS = [dt.date(2024 + k // 12, k % 12 + 1, 1) for k in range(14)]
+
+
+def again(history, ends):
+    """Movements and triangles month by month in plain Python: account -> amounts of months, one after another."""
+    moves = {month: dict.fromkeys((*retention.MOVEMENTS, "opening", "closing"), 0) for month in MONTHS[: ends + 1]}
+    cells = {}
+    for amounts in history.values():
+        began = next((k for k, amount in enumerate(amounts[: ends + 1]) if amount > 0), None)
+        if began is None:
+            continue
+        least = amounts[began]
+        for k in range(ends + 1):
+            before, now = amounts[k - 1] if k else 0, amounts[k]
+            moves[MONTHS[k]]["opening"] += before
+            moves[MONTHS[k]]["closing"] += now
+            if before and now:
+                moves[MONTHS[k]]["expansion" if now > before else "contraction"] += now - before
+            elif before:
+                moves[MONTHS[k]]["churn"] -= before
+            elif now:
+                moves[MONTHS[k]]["new" if k == began else "reactivation"] += now
+            if k >= began:
+                least = min(least, now)
+                cell = cells.setdefault((MONTHS[began], k - began), [0, 0, 0])
+                cell[0] += now > 0
+                cell[1] += now
+                cell[2] += least
+    return moves, cells
+
+
+def held(history, as_of):
+    """The recurring revenue of accounts as a book has it; an account's amount of a month may be of two
+    subscriptions."""
+    rows = [
+        (account, MONTHS[k], "recurring", part, "USD")
+        for account, amounts in history.items() for k, amount in enumerate(amounts) if amount
+        for part in ((amount - amount // 3, amount // 3) if amount > 2 else (amount,))
+    ]  # fmt: skip
+    names = ["account_id", "month_on", "kind", "amount_minor", "currency"]
+    table = pd.DataFrame(rows or [("x", MONTHS[0], "one_off", 1, "USD")], columns=names)
+    return SimpleNamespace(revenue=ibis.memtable(table), as_of=as_of, accounts=None)
+
+
+amounts = st.one_of(st.just(0), st.integers(1, 10**6))
+histories = st.dictionaries(st.sampled_from("abcdef"), st.lists(amounts, min_size=14, max_size=14), min_size=1)
+
+
+@given(histories, st.integers(3, 13), st.booleans())
+@settings(max_examples=40)
+def test_movements_close_and_triangles_are_what_a_loop_says(history, ends, begun):
+    """Overlapping subscriptions, gaps and returns; a month that has begun is known as such and left out."""
+    last = (MONTHS[ends + 1] if ends < 13 else dt.date(2025, 3, 1)) - dt.timedelta(days=1)
+    book = held(history, last + dt.timedelta(days=9) if begun else last)
+    moves, cells = again(history, ends)
+    if not cells:
+        with pytest.raises(ValueError, match="no month that has ended"):
+            retention.read_movements(book)
+        return
+    table = retention.read_movements(book)
+    assert (table["opening"] + table[list(retention.MOVEMENTS)].sum(axis=1) == table["closing"]).all()
+    assert (table["opening"].iloc[1:].to_numpy() == table["closing"].iloc[:-1].to_numpy()).all()
+    for row in table.to_dict("records"):
+        assert row == {"month_on": row["month_on"], **moves[row["month_on"]]}
+    made = retention.read_triangle(book)
+    assert made.last_on == last and made.partial == begun
+    got = {(row.cohort, row.age): [row.active, row.revenue, row.kept] for row in made.cells.itertuples()}
+    assert got == cells
+    assert (made.cells["kept"] <= made.cells["start"]).all()  # gross revenue never above what it began with
+    falls = made.cells.groupby("cohort")["kept"].diff().dropna()
+    assert (falls <= 0).all()
+
+
+def test_cohorts_of_a_year_are_shown_only_as_long_as_all_were_watched(book):
+    year = retention.read_triangle(book, "year").cells
+    assert year[year["cohort"] == dt.date(2026, 1, 1)]["age"].tolist() == [0]  # some of them began in October
+    months = retention.read_triangle(book).cells
+    assert year[year["age"] == 0]["n"].sum() == months[months["age"] == 0]["n"].sum()
+    old = year[(year["cohort"] == dt.date(2024, 1, 1)) & (year["age"] == 9)].iloc[0]
+    parts = months[
+        (months["cohort"] >= dt.date(2024, 1, 1)) & (months["cohort"] < dt.date(2025, 1, 1)) & (months["age"] == 9)
+    ]
+    assert (old["active"], old["revenue"], old["kept"]) == tuple(parts[["active", "revenue", "kept"]].sum())
+    by_segment = retention.read_triangle(book, "quarter", "segment").cells
+    whole = retention.read_triangle(book, "quarter").cells
+    first = by_segment[by_segment["age"] == 0].groupby("cohort")["n"].sum()
+    assert first.tolist() == whole[whole["age"] == 0]["n"].tolist()
