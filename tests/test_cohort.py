@@ -77,18 +77,19 @@ def test_the_value_of_a_contract_is_the_sum_of_its_chances():
 
 @pytest.mark.slow
 def test_intervals_of_survivors_hold_what_comes():
-    """Forty cohorts of 300, seen for five periods: 90 % intervals of the ninth hold 32 to 40 of them (36 +- 2 sd)."""
+    """Thirty cohorts of 300, seen for five periods: 90 % intervals of the ninth hold 23 of them or more (27 - 2.4 sd;
+    of 120 cohorts, 112)."""
     truth, inside = contracts.Fit(0.8, 2.5, 0.0).survival(9), 0
     rng = np.random.default_rng(7)
-    for _k in range(40):
+    for _k in range(30):
         gone = rng.multinomial(300, np.append(truth[:-1] - truth[1:], truth[-1]))
         left, stayed = gone[:5], np.array([0, 0, 0, 0, gone[5:].sum()])
         made = contracts.fit(left, stayed)
-        drawn = contracts.draw_survivors(made, left, stayed, int(stayed[-1]), 5, 4, n_draws=60, seed=1)
+        drawn = contracts.draw_survivors(made, left, stayed, int(stayed[-1]), 5, 4, n_draws=120, seed=1)
         assert (drawn[:, 0] == stayed[-1]).all() and (np.diff(drawn) <= 0).all()
         low, high = np.quantile(drawn[:, 4], (0.05, 0.95))
         inside += low <= gone[9] <= high
-    assert 32 <= inside <= 40
+    assert inside >= 23
 
 
 # Buying
