@@ -1015,7 +1015,8 @@ def test_scores_of_people_come_from_a_file(tmp_path):
     assert [str(one).split(":")[0] for one in refused.value.problems] == [
         "row 2, rep_id", "row 3, score", "row 3, period", "row 5", "row 6, score"
     ]  # fmt: skip
-    for text, says in (("a,b\n", "the column rep_id is missing"), (None, "no such file")):
+    large = 'rep_id,period,score\n"' + "x" * 200_000
+    for text, says in (("a,b\n", "the column rep_id is missing"), (None, "no such file"), (large, "field larger")):
         path = tmp_path / ("x.csv" if text else "nothing.csv")
         if text:
             path.write_text(text)

@@ -76,10 +76,14 @@ def test_a_later_edit_is_named(written, tmp_path, salesops):
     assert "mine: 2026-01.html is in no chain" in said
     done = salesops("check-statements", tmp_path)
     assert done.returncode == 1 and "was edited" in done.stdout
-    for wrong in ("{", "[]", '{"statements": [{}]}', "null"):
+    shutil.copytree(written / "R0000002", tmp_path / "copy")
+    shutil.copytree(written / "R0000002", tmp_path / "other")
+    assert "other: the chain of R0000002 stands in copy too" in letters.check(tmp_path)
+    for wrong in ("{", "[]", '{"statements": [{}]}', "null", "[" * 100_000):
         (mine / "chain.json").write_text(wrong)
         assert letters.check(mine) == ["mine: chain.json is no chain of statements"]
-    (mine / "chain.json").unlink()
+    for name in ("mine", "copy", "other"):
+        (tmp_path / name / "chain.json").unlink()
     assert salesops("check-statements", tmp_path).returncode == 2
 
 

@@ -134,11 +134,17 @@ def check(folder: Path) -> list[str]:
     if not chains:
         raise BadInput(f"{folder} cannot be checked", [f"there is no {CHAIN} in it"])
     found: list[str] = []
+    whose: dict[str, str] = {}
     for path in chains:
         try:
             content = json.loads(path.read_text("utf-8"))
+            other = whose.setdefault(str(content["person_id"]), path.parent.name)
+            if other != path.parent.name:
+                found.append(
+                    f"{path.parent.name}: the chain of {printable(content['person_id'])} stands in {other} too"
+                )
             found += [f"{path.parent.name}: {one}" for one in _edited(content, path.parent)]
-        except (ValueError, KeyError, TypeError, OSError, ArithmeticError):
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, ArithmeticError, RecursionError):
             found.append(f"{path.parent.name}: {CHAIN} is no chain of statements")
     return found
 

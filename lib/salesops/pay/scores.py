@@ -38,12 +38,16 @@ def read(path: Path, year_starts: int) -> list[Score]:
     except (OSError, UnicodeDecodeError) as error:
         why = "there is no such file" if isinstance(error, FileNotFoundError) else "it is no text in UTF-8"
         raise BadInput(f"{path.name} cannot be read", [why]) from None
-    rows = csv.DictReader(text.splitlines())
+    try:
+        rows = csv.DictReader(text.splitlines())
+        listed = list(enumerate(rows, 2))
+    except csv.Error as error:
+        raise BadInput(f"{path.name} cannot be read", [str(error)]) from None
     missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise BadInput(f"{path.name} cannot be read", [f"the column {name} is missing" for name in missing])
     found, problems, seen = [], [], set()
-    for n, row in enumerate(rows, 2):
+    for n, row in listed:
         wrong: list[str] = []
         who = (row["rep_id"] or "").strip()
         if not who:
