@@ -1016,7 +1016,11 @@ def test_scores_of_people_come_from_a_file(tmp_path):
         "row 2, rep_id", "row 3, score", "row 3, period", "row 5", "row 6, score"
     ]  # fmt: skip
     large = 'rep_id,period,score\n"' + "x" * 200_000
-    for text, says in (("a,b\n", "the column rep_id is missing"), (None, "no such file"), (large, "field larger")):
+    for text, says in (
+        ("a,b\n", "the column rep_id is missing"),
+        (None, "no such file or directory"),
+        (large, "field larger"),
+    ):
         path = tmp_path / ("x.csv" if text else "nothing.csv")
         if text:
             path.write_text(text)

@@ -36,7 +36,7 @@ def read(path: Path, year_starts: int) -> list[Score]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        why = "there is no such file" if isinstance(error, FileNotFoundError) else "it is no text in UTF-8"
+        why = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror.lower()
         raise BadInput(f"{path.name} cannot be read", [why]) from None
     try:
         rows = csv.DictReader(text.splitlines())
