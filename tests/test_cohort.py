@@ -280,7 +280,7 @@ histories = st.dictionaries(st.sampled_from("abcdef"), st.lists(amounts, min_siz
 
 
 @given(histories, st.integers(3, 13), st.booleans())
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_movements_close_and_triangles_are_what_a_loop_says(history, ends, begun):
     """Overlapping subscriptions, gaps and returns; a month that has begun is known as such and left out."""
     last = (MONTHS[ends + 1] if ends < 13 else dt.date(2025, 3, 1)) - dt.timedelta(days=1)

@@ -150,7 +150,7 @@ def test_pay_keeps_its_laws(the_plan, history, data):
 
 @pytest.mark.slow
 @given(any_plan(), histories(), st.data())
-@settings(max_examples=600, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_pay_keeps_its_laws_thousands_of_times(the_plan, history, data):
     holds(the_plan, history, data)
 

@@ -84,6 +84,7 @@ def test_teams_have_their_shares(found, book):
 # Chances
 
 
+@pytest.mark.slow
 def test_chances_are_what_comes_where_reps_differ_and_where_they_do_not():
     """Told before each quarter; over forty records each band holds, and they gain only where reps differ."""
     for rep, better in ((0.5, True), (0.0, False)):
@@ -231,6 +232,7 @@ def test_wrong_parameters_are_refused(book):
         quotas.measure(book, checked("quotas", min_group=40, **FEW))
 
 
+@pytest.mark.slow
 def test_what_is_to_be_expected_does_not_rise_as_a_quarter_runs_out():
     """Day by day through a quarter: the median moves with what is booked, and does not drop on its last day."""
     middles = []
