@@ -39,6 +39,8 @@ def test_every_table_has_rows_and_its_key_is_one(book):
         "leads",
         "activities",
         "revenue",
+        "subscriptions",
+        "cancellations",
         "payments",
     ):
         table = getattr(book, name)

@@ -240,7 +240,9 @@ class Book:
 
     @property
     def accounts(self) -> ibis.Table:
-        return self._read("accounts")
+        """Accounts as they are now; the flag of a customer who left is known with the last day only."""
+        rows = self._read("accounts")
+        return rows.mutate(status=ibis.ifelse(ibis.literal(self.complete), rows.status, ibis.null("string")))
 
     @property
     def reps(self) -> ibis.Table:
@@ -284,6 +286,27 @@ class Book:
     @property
     def revenue(self) -> ibis.Table:
         return self._read("revenue").filter(_.month_on <= ibis.literal(self.as_of))
+
+    @property
+    def subscriptions(self) -> ibis.Table:
+        """Contracts that had begun; one that ended later still ran. What has no day is known with the last day only."""
+        rows = self._read("subscriptions")
+        day, complete = ibis.literal(self.as_of), ibis.literal(self.complete)
+        rows = rows.filter((rows.started_on <= day) | (rows.started_on.isnull() & complete))
+        ended = ibis.ifelse(rows.ended_on <= day, rows.ended_on, ibis.null("date"))
+        flags = {
+            name: ibis.ifelse(complete, rows[name], ibis.null(rows[name].type()))
+            for name in ("status", "tenure_months")
+        }
+        return rows.mutate(ended_on=ended, **flags)
+
+    @property
+    def cancellations(self) -> ibis.Table:
+        return self._read("cancellations").filter(_.cancelled_on <= ibis.literal(self.as_of))
+
+    @property
+    def purchases(self) -> ibis.Table:
+        return self._read("purchases").filter(_.bought_at < self.cut)
 
     @property
     def payments(self) -> ibis.Table:

@@ -138,7 +138,8 @@ class WriteBack(BaseModel):
 
 
 class Vat(BaseModel):
-    """Whether the amounts of deals, their lines, revenue and payments hold VAT, and how much it is."""
+    """Whether the amounts of deals, their lines, revenue, contracts, purchases and payments hold VAT, and how much it
+    is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     included: bool

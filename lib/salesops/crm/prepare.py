@@ -290,8 +290,10 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
     n_rows = {name: int(table.count().execute()) for name, table in read.items()}
     moments = [deals.created_at, changes.changed_at, visits.entered_at]  # others may be plans
     if not n_rows["deals"]:  # a source of other tables alone
-        others = {"leads": "created_at", "activities": "started_at", "payments": "paid_at", "revenue": "month_on"}
+        others = {"leads": "created_at", "activities": "started_at", "payments": "paid_at", "revenue": "month_on",
+                  "purchases": "bought_at", "cancellations": "cancelled_on"}  # fmt: skip
         moments += [read[name][column].cast("timestamp") for name, column in others.items()]
+        moments += [read["subscriptions"][name].cast("timestamp") for name in ("started_on", "ended_on")]
     spans = [(m.min().execute(), m.max().execute()) for m in moments]
     firsts = [first for first, last in spans if first is not None and first == first]
     lasts = [last for first, last in spans if last is not None and last == last]

@@ -50,7 +50,9 @@ DAY_OF_RATE = {
     "deals": "the day of creation",
     "forecast_calls": "the day of the call",
     "payments": "the day of the payment",
+    "purchases": "the day of the purchase",
     "revenue": "the first day of the month",
+    "subscriptions": "the first day of the contract",
     "quotas": "the first day of the period",
 }
 SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "timestamp[us]": "TIMESTAMP", "date32": "DATE", "double": "DOUBLE"}
@@ -419,8 +421,12 @@ class _Reader:
                 moment = "called_at"
             case "payments":
                 moment = "paid_at"
+            case "purchases":
+                moment = "bought_at"
             case "revenue":
                 return "month_on"
+            case "subscriptions":
+                return "started_on"
             case "quotas":
                 month = "CASE WHEN substr(period, 6, 1) = 'Q' THEN 3 * TRY_CAST(substr(period, 7, 1) AS INT) - 2 ELSE coalesce(TRY_CAST(substr(period, 6, 2) AS INT), 1) END"
                 return f"make_date(TRY_CAST(substr(period, 1, 4) AS INT), {month}, 1)"

@@ -17,6 +17,7 @@ from salesops.crm.tables import AS_GIVEN
 UNITS = 10**6  # of a share
 TIE = 1e-7  # a half that a binary fraction falls short of is a half
 OF_DEALS = ("states", "lines")
+DATED = {"revenue": "month_on", "payments": "paid_at", "purchases": "bought_at", "subscriptions": "started_on"}
 
 
 class Prices(NamedTuple):
@@ -52,14 +53,14 @@ class Prices(NamedTuple):
     def show(self, name: str, table: ibis.Table, deals: Callable[[], ibis.Table]) -> ibis.Table:
         """A table of the book with its amounts so."""
         money = [column for column in table.columns if column.endswith("_minor")]
-        if name not in ("deals", "states", "lines", "revenue", "payments") or not money:
+        if name not in ("deals", "states", "lines", *DATED) or not money:
             return table
         known = table
         if name in OF_DEALS and len(self.steps) > 1:
             known = table.join(
                 deals().select("deal_id", vat_at=_.created_at.coalesce(_.closed_at)), "deal_id", how="left"
             ).drop("deal_id_right")
-        day = {"deals": "created_at", "revenue": "month_on", "payments": "paid_at"}.get(name, "vat_at")
+        day = {"deals": "created_at", **DATED}.get(name, "vat_at")
         told = None
         if len(self.steps) > 1:
             told = known[day].coalesce(known.closed_at) if name == "deals" else known[day]

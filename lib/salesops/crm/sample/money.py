@@ -9,6 +9,7 @@ from salesops.crm.sample.truth import MONTHS, Plan
 
 CHURN, EXPAND, CONTRACT = 0.012, 0.02, 0.01  # a month
 WEEKS = 13
+YEARLY = 0.4  # share of contracts for a year
 
 
 def callers(reps: pd.DataFrame) -> dict:
@@ -22,8 +23,9 @@ def tables(deals: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.G
     return {
         "quotas": _quotas(booked, reps, rng),
         "forecast_calls": _calls(booked, reps, plan, rng),
-        "revenue": _revenue(deals, plan, rng),
+        "revenue": (revenue := _revenue(deals, plan, rng)),
         "payments": _payments(deals, rng),
+        **_contracts(revenue, plan, rng.spawn(1)[0]),
     }
 
 
@@ -130,6 +132,38 @@ def _revenue(deals: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.Da
             )
         )
     return pd.concat(rows, ignore_index=True)
+
+
+def _contracts(revenue: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """A contract for each account with recurring revenue, renewed each month or each year, and the log of who left.
+
+    A share of those who left, `dirty_share` for each kind, have no last day, no entry in the log, or a flag that says
+    that they are still there.
+    """
+    own = revenue.sort_values("month_on", kind="stable").groupby("account_id")
+    table = own.agg(started_on=("month_on", "first"), last=("month_on", "last"), amount_minor=("amount_minor", "last"))
+    n = len(table)
+    after = pd.to_datetime(table["last"]) + pd.offsets.MonthBegin(1)
+    left = (after < END).to_numpy()
+    spoilt = rng.choice(4, n, p=[1 - 3 * plan.dirty_share, *[plan.dirty_share] * 3])
+    yearly = rng.random(n) < YEARLY
+    contracts = pd.DataFrame(
+        {
+            "subscription_id": ids("C", n),
+            "account_id": table.index,
+            "plan": np.where(yearly, "Annual", "Monthly"),
+            "status": np.where(left & (spoilt != 3), "ended", "active"),
+            "started_on": table["started_on"].to_numpy(),
+            "ended_on": (after - pd.Timedelta(days=1)).dt.date.where(left & (spoilt != 1), None).to_numpy(),
+            "term_months": np.where(yearly, 12, 1),
+            "amount_minor": table["amount_minor"].to_numpy(),
+            "currency": "USD",
+        }
+    )
+    logged = left & (spoilt != 2)
+    reasons = rng.choice(["Price", "Competitor", "No longer needed", "Service"], n)
+    log = {"account_id": table.index[logged], "cancelled_on": after[logged].dt.date.to_numpy()}
+    return {"subscriptions": contracts, "cancellations": pd.DataFrame({**log, "reason": reasons[logged]})}
 
 
 def _payments(deals: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
