@@ -9,8 +9,11 @@ from pathlib import Path
 
 import hypothesis
 import matplotlib
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from salesops import crm, lang, yamlfile
+from salesops.crm import prepare
 
 matplotlib.use("Agg")
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -131,6 +134,19 @@ def postgres(tmp_path_factory):
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], **run)
         shutil.rmtree(place, ignore_errors=True)
+
+
+def bare_book(folder: Path, *, exported_on: str, time_zone: str = "UTC", **tables) -> crm.Book:
+    """A book of the tables given (frames) and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in tables.items():
+        rows = frame.astype("object").where(frame.notna(), None).to_dict("records")
+        pq.write_table(pa.Table.from_pylist(rows, schema=crm.TABLES[name].schema), folder / f"{name}.parquet")
+    about = {"title": "Bare", "currency": "USD", "minor_digits": 2, "time_zone": time_zone, "exported_on": exported_on}
+    nothing = {"n_refused": {}, "refused": [], "n_left_out": {}, "repairs": [], "notes_of_files": [], "written": {},
+               "converted": [], "vat": None}  # fmt: skip
+    prepare.prepare(folder, about | nothing)
+    return crm.Book(folder)
 
 
 def parameters(stem: str, **changed) -> dict:

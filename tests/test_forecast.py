@@ -691,7 +691,7 @@ def test_the_forecast_is_written_as_files(salesops, tmp_path, found):
     """Quantiles as Parquet, every open deal as a workbook; made again the same bytes, of a wrong file nothing."""
     asked = ("-p", "record_quarters", "6", "-p", "n_draws", "4000")
     for name in ("a", "b"):
-        done = salesops("forecast", "params/forecast.yml", *asked, "--to", tmp_path / name)
+        done = salesops("files", "params/forecast.yml", *asked, "--to", tmp_path / name)
         assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == ["forecast-deals.xlsx", "forecast-reps.parquet", "forecast.parquet"]
@@ -714,10 +714,10 @@ def test_the_forecast_is_written_as_files(salesops, tmp_path, found):
     assert len(together) == 4000 and together.mean() == pytest.approx(found.totals.mean() - found.made.booked, rel=0.02)
     assert np.quantile(together, 0.9) - np.quantile(together, 0.1) == pytest.approx(high - low, rel=0.15)
     assert by_rep["to_come"].min() >= 0 and by_rep["rep_id"].nunique() == 26
-    wrong = salesops("forecast", "params/funnel.yml", "--to", tmp_path / "c")
+    wrong = salesops("files", "params/funnel.yml", "--to", tmp_path / "c")
     assert (
         wrong.returncode == 2
-        and "name one parameter file of forecast" in wrong.stderr
+        and "name one parameter file of buying or cohort or forecast" in wrong.stderr
         and not (tmp_path / "c").exists()
     )
 

@@ -800,7 +800,7 @@ def test_what_a_quarter_will_cost_is_what_the_engine_pays_for_each_draw():
 
 
 def test_a_forecast_of_another_day_or_currency_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="there is no such file: salesops forecast writes it"):
+    with pytest.raises(BadInput, match="there is no such file: salesops files writes it"):
         accrual.read(tmp_path, as_of=YEAR_END, currency="USD")
     rows = {"as_of": [dt.date(2026, 10, 31)], "period": ["2026-Q4"], "currency": ["USD"], "draw": [0], "rep_id": ["r1"]}
     frame = pd.DataFrame(rows | {"to_come": [5.0]})

@@ -168,7 +168,7 @@ def test_nothing_private_stays_behind(made):
         (["params/funnel.yml", "-p", "min_deals", "few", "-p", "lang", "fr"], ["min_deals", "'few'", "lang", "'fr'"]),
         (["params/funnel.yml", "--period", "2026-13"], ["'2026-13' is not a period: write 2026-10 (month)"]),
         (["params/nothing.yml"], ["there is no such file"]),
-        (["params/crm/maven.yml"], ["no analysis 'maven'; there are: bridge, cohort, comp, comp_design"]),
+        (["params/crm/maven.yml"], ["no analysis 'maven'; there are: bridge, buying, cohort, comp"]),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_runs(salesops, tmp_path, arguments, says):

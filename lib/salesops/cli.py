@@ -14,6 +14,7 @@ from salesops import __version__, interrupts
 from salesops.problems import BadInput, printable
 
 FAILED, REFUSED, LOCKED = 1, 2, 3
+WRITES_FILES = ("buying", "cohort", "forecast")  # analyses whose files.write(params) gives more than a page
 SECONDS = click.FloatRange(0.1, 30 * 86_400)
 
 
@@ -293,22 +294,29 @@ def fixes(params_file, pairs, period, lang, to) -> None:
     _write_whole(to, lambda: files.for_reps(_params_of("hygiene", params_file, pairs, period, lang)))
 
 
-@main.command(name="forecast")
+@main.command()
 @click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
 @click.option("--period", help="As of `salesops report`.")
-@click.option("--lang", help="Language of the workbook: en or ru.")
+@click.option("--lang", help="Language of the workbooks: en or ru.")
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
 )
-def forecast_files(params_file, pairs, period, lang, to) -> None:
-    """Write the forecast of PARAMS (params/forecast.yml) as files: forecast.parquet and a workbook of the open deals.
+def files(params_file, pairs, period, lang, to) -> None:
+    """Write the files of an analysis, by PARAMS (such as params/forecast.yml), into FOLDER.
 
-    Exit code 2: nothing was written.
+    forecast: quantiles, draws of each rep, and a workbook of the open deals. cohort, buying: workbooks of customers,
+    the
+    dormant ones worth a call among them. Exit code 2: nothing was written.
     """
-    from salesops.forecast import files
+    import importlib
 
-    _write_whole(to, lambda: files.write(_params_of("forecast", params_file, pairs, period, lang)))
+    def make() -> dict[str, bytes]:
+        params = _params_of(WRITES_FILES, params_file, pairs, period, lang)
+        analysis = type(params).__module__.split(".")[1]
+        return importlib.import_module(f"salesops.{analysis}.files").write(params)
+
+    _write_whole(to, make)
 
 
 @main.command()
@@ -392,14 +400,15 @@ def check_statements(folder) -> None:
     sys.exit(FAILED if edited else 0)
 
 
-def _params_of(analysis: str, params_file: Path, pairs, period: str | None, lang: str | None):
-    """The checked parameters of a file that has to be one of an analysis."""
+def _params_of(analyses: str | tuple[str, ...], params_file: Path, pairs, period: str | None, lang: str | None):
+    """The checked parameters of a file that has to be one of an analysis, or of some."""
+    analyses = (analyses,) if isinstance(analyses, str) else analyses
     from salesops.report import jobs
 
     overrides = dict(pairs) | {name: value for name, value in (("period", period), ("lang", lang)) if value is not None}
     wanted = jobs.prepare([params_file], overrides=overrides)
-    if [job.analysis for job in wanted] != [analysis]:
-        raise BadInput(f"{params_file} cannot be used", [f"name one parameter file of {analysis}"])
+    if len(wanted) != 1 or wanted[0].analysis not in analyses:
+        raise BadInput(f"{params_file} cannot be used", [f"name one parameter file of {' or '.join(analyses)}"])
     return wanted[0].params
 
 

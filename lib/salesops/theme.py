@@ -1,5 +1,7 @@
 """How every picture of the playbook looks: one palette, one size of type, quiet axes."""
 
+from collections.abc import Sequence
+
 import matplotlib
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -43,6 +45,20 @@ def apply() -> None:
 def figure(height: float) -> Figure:
     """A figure of the one width that fits a column on a screen and the whole of a telephone; inches."""
     return Figure(figsize=(5.2, height), layout="constrained")
+
+
+def heat(ax: Axes, shares: Sequence[Sequence[float | None]], texts: Sequence[Sequence[str]]) -> Axes:
+    """Cells of a table, darker where a share is larger; nothing where it is None."""
+    known = [share for row in shares for share in row if share is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    for y, (row, words) in enumerate(zip(shares, texts, strict=True)):
+        for x, (share, text) in enumerate(zip(row, words, strict=True)):
+            if share is None:
+                continue
+            strength = (share - low) / (high - low) if high > low else 0.5
+            ax.barh(y, 1, left=x - 0.5, height=1, color=ACCENT, alpha=0.1 + 0.7 * strength, lw=0)
+            ax.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if strength > 0.7 else INK)
+    return ax
 
 
 def quiet(ax: Axes) -> Axes:

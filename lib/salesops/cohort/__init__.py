@@ -4,6 +4,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["charts", "tables", "words"],
+    submodules=["charts", "files", "tables", "words"],
     submod_attrs={"compute": ["measure"], "params": ["Params"], "retention": ["read_cube"]},
 )

@@ -12,15 +12,7 @@ def plot_triangle(
     names: Sequence[str], ages: Sequence[int], shares: Sequence[Sequence[float | None]], *, title: str, ax: Axes
 ) -> Axes:
     """Shares by cohort (rows, the oldest on top) and age in months; nothing where not watched."""
-    top = max([share for row in shares for share in row if share is not None] + [1.0])
-    for y, row in enumerate(shares):
-        for x, share in enumerate(row):
-            if share is None:
-                continue
-            strength = min(max(share, 0) / top, 1)
-            ax.barh(y, 1, left=x - 0.5, height=1, color=theme.ACCENT, alpha=0.08 + 0.72 * strength**2, lw=0)
-            ax.text(x, y, lang.percent(share), ha="center", va="center", fontsize=8,
-                    color="white" if strength > 0.85 else theme.INK)  # fmt: skip
+    theme.heat(ax, shares, [[lang.percent(one) for one in row] for row in shares])
     ax.set(title=title, xlabel=_("months since a customer's first"), xticks=range(len(ages)), yticks=range(len(names)),
            xlim=(-0.5, max(len(ages), 1) - 0.5), ylim=(max(len(names), 1) - 0.5, -0.5))  # fmt: skip
     ax.set_xticklabels([str(age) for age in ages])

@@ -20,7 +20,7 @@ class Params(settings.Params):
     plan: str = option("the plan, a file of params/plans", pattern=r"^[a-z0-9_]+$")
     role: str = option("reps of this role are on the plan; blank is all")
     scores: str = option("a file of scores of people, from the project's folder, as data/mbo.csv; blank is none")
-    forecast: str = option("a folder that salesops forecast wrote, from the project's; blank is none")
+    forecast: str = option("a folder that salesops files wrote, from the project's; blank is none")
     margin: float = option("share of bookings that is left after its cost; 0 is not known", ge=0, le=1)
     budget: float = option("what a year of the plan may cost; 0 is not known", ge=0)
     n_years: int = option("years that are drawn", unit="years", ge=500, le=100_000)

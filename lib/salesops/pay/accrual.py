@@ -46,7 +46,7 @@ def read(folder: Path, *, as_of: dt.date, currency: str) -> tuple[str, pd.DataFr
     try:
         table = pq.read_table(path, columns=list(COLUMNS)).to_pandas()
     except FileNotFoundError:
-        raise BadInput(f"{path} cannot be read", ["there is no such file: salesops forecast writes it"]) from None
+        raise BadInput(f"{path} cannot be read", ["there is no such file: salesops files writes it"]) from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read", [str(error)]) from None
     problems = [

@@ -36,6 +36,13 @@ class Rates(NamedTuple):
         )  # fmt: skip
         return np.where(x > 0, 1 / (1 + np.exp(np.minimum(log_odds, 700))), 1.0)
 
+    def silence(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """The chance that one who has bought so often, and has not stopped, is silent for so long or longer: the last
+        of
+        x purchases, each at any moment alike, lies so early. Of who has never come back, that one has not."""
+        never = (self.alpha / (self.alpha + t)) ** self.r
+        return np.where(x > 0, (t_x / np.maximum(t, 1e-12)) ** x, never)
+
     def expected(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float) -> np.ndarray:
         """Purchases of each in the time to come."""
         r, alpha, a, b = self.r, self.alpha, self.a, self.b
@@ -53,6 +60,24 @@ class Rates(NamedTuple):
         return (a + b - 1) / (a - 1) * (1 - (alpha / (alpha + t)) ** r * share)
 
 
+def rates_likelihood(x: np.ndarray, t_x: np.ndarray, t: np.ndarray):
+    """Minus the log-likelihood of the BG/NBD as a function of the logarithms of r, alpha, a, b; see `fit_rates`."""
+    x, t_x, t = (np.asarray(one, dtype="float64") for one in (x, t_x, t))
+    keys, n = np.unique(np.column_stack([x, t_x, t]), axis=0, return_counts=True)
+    x, t_x, t = keys.T
+
+    def minus(logs: np.ndarray) -> float:
+        r, alpha, a, b = np.exp(logs)
+        one = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+        two = betaln(a, b + x) - betaln(a, b)
+        alive = two - (r + x) * np.log(alpha + t)
+        left = betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
+        both = np.where(x > 0, np.logaddexp(alive, left), alive)
+        return -float(n @ (one + both))
+
+    return minus
+
+
 def fit_rates(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> Rates | None:
     """The most likely BG/NBD.
 
@@ -68,19 +93,8 @@ def fit_rates(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> Rates | None:
     x, t_x, t = (np.asarray(one, dtype="float64") for one in (x, t_x, t))
     if len(x) < LEAST or not (x > 0).any():
         return None
-    keys, n = np.unique(np.column_stack([x, t_x, t]), axis=0, return_counts=True)
-    x, t_x, t = keys.T
-
-    def minus(logs: np.ndarray) -> float:
-        r, alpha, a, b = np.exp(logs)
-        one = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-        two = betaln(a, b + x) - betaln(a, b)
-        alive = two - (r + x) * np.log(alpha + t)
-        left = betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
-        both = np.where(x > 0, np.logaddexp(alive, left), alive)
-        return -float(n @ (one + both))
-
-    scale = np.log(max(float(np.average(t, weights=n)), 1e-9))
+    minus = rates_likelihood(x, t_x, t)
+    scale = np.log(max(float(t.mean()), 1e-9))
     found = _best(minus, [(0.0, scale, 0.0, 0.5), (-1.0, scale - 1.5, -0.3, 1.0), (0.5, scale - 0.5, -2.0, 0.0)])
     return Rates(*map(float, np.exp(found.x)), -float(found.fun))
 
@@ -186,9 +200,15 @@ def fit_amounts(x: np.ndarray, mean: np.ndarray) -> Amounts | None:
 def _best(minus, starts):
     """The best of searches from several places, polished."""
     found = []
+
+    def inside(logs: np.ndarray) -> float:
+        return minus(np.clip(logs, -BOUND, BOUND))
+
     for start in starts:
         bounds = [(-BOUND, BOUND)] * len(start)
         one = minimize(minus, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000, "ftol": 1e-14})
-        found.append(minimize(minus, one.x, method="Nelder-Mead",
+        found.append(minimize(inside, one.x, method="Nelder-Mead",
                               options={"xatol": 1e-7, "fatol": 1e-9, "maxiter": 8000, "maxfev": 8000}))  # fmt: skip
-    return min(found, key=lambda one: one.fun)
+    best = min(found, key=lambda one: one.fun)
+    best.x = np.clip(best.x, -BOUND, BOUND)
+    return best
