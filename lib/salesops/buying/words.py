@@ -171,9 +171,8 @@ def triangle_rows(found: Found) -> tuple[list[str], list[list[float | None]]]:
 
 
 def triangle_alt(found: Found) -> str:
-    parts = [
-        f"{_('age {n}').format(n=row.age)}: {lang.percent(row.active.value)}" for row in found.together.itertuples()
-    ]
+    age = _("age {n}")
+    parts = [f"{age.format(n=row.age)}: {lang.percent(row.active.value)}" for row in found.together.itertuples()]
     return _("Share of customers who bought again, all cohorts together: {parts}.").format(
         parts="; ".join(parts) or lang.NONE
     )
