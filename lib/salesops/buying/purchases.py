@@ -58,7 +58,7 @@ def rows(book: crm.Book) -> tuple[ibis.Table, str]:
 def read(book: crm.Book, step: str) -> Bought:
     """Cohorts of customers by the period of their first purchase, and in which periods they bought again."""
     table, kind = rows(book)
-    at = period_of(table.at, book, STEPS[step])
+    at = crm.month_number(table.at, book.time_zone, book.as_of, STEPS[step])
     sums = table.group_by("account_id", period=at).agg(
         n=(_.amount > 0).sum(), net=_.amount.sum(), back=ibis.ifelse(_.amount < 0, _.amount, 0).sum()
     )
@@ -84,18 +84,6 @@ def read(book: crm.Book, step: str) -> Bought:
         0 if whole else (book.as_of - begins).days + 1, (ends - begins).days + 1, int(never["n"]), int(never["net"]),
         int(returned), kind,
     )  # fmt: skip
-
-
-def period_of(at: ibis.Column, book: crm.Book, step: int) -> ibis.Column:
-    """The number of the period that a moment falls in, by the days of the book's time zone."""
-    first = pd.Timestamp(at.min().execute())
-    month = (first.year * 12 + first.month - 1) // step * step
-    last = _number(book.as_of, step) * step
-    starts = [
-        periods.start_of(dt.date(m // 12, m % 12 + 1, 1), book.time_zone) for m in range(month + step, last + 1, step)
-    ]
-    passed = sum(((at >= ibis.literal(start)).cast("int64") for start in starts), start=ibis.literal(0, "int64"))
-    return passed + month // step
 
 
 def _number(day: dt.date, step: int) -> int:

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "book": ["Book", "open"],
         "dimensions": ["ALL", "NOT_KNOWN", "known_dimensions", "with_dimensions", "with_group"],
+        "months": ["day_number", "month_number"],
         "pipelines": ["find_pipeline"],
         "quotas": ["count_reps", "find_quota"],
         "tables": ["DIMENSIONS", "TABLES"],
