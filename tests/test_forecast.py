@@ -717,7 +717,7 @@ def test_the_forecast_is_written_as_files(salesops, tmp_path, found):
     wrong = salesops("files", "params/funnel.yml", "--to", tmp_path / "c")
     assert (
         wrong.returncode == 2
-        and "name one parameter file of buying or cohort or forecast" in wrong.stderr
+        and "name one parameter file of buying or cohort or forecast or ramp" in wrong.stderr
         and not (tmp_path / "c").exists()
     )
 

@@ -14,7 +14,7 @@ from salesops import __version__, interrupts
 from salesops.problems import BadInput, printable
 
 FAILED, REFUSED, LOCKED = 1, 2, 3
-WRITES_FILES = ("buying", "cohort", "forecast")  # analyses whose files.write(params) gives more than a page
+WRITES_FILES = ("buying", "cohort", "forecast", "ramp")  # analyses whose files.write(params) gives more than a page
 SECONDS = click.FloatRange(0.1, 30 * 86_400)
 
 
@@ -307,7 +307,7 @@ def files(params_file, pairs, period, lang, to) -> None:
 
     forecast: quantiles, draws of each rep, and a workbook of the open deals. cohort, buying: workbooks of customers,
     the
-    dormant ones worth a call among them. Exit code 2: nothing was written.
+    dormant ones worth a call among them. ramp: the curve, for plans and quotas. Exit code 2: nothing was written.
     """
     import importlib
 
