@@ -14,7 +14,7 @@ from salesops.cohort import compare, projection, renewals, retention, tables, wo
 from salesops.crm.sample import money, truth
 from salesops.problems import BadInput
 
-from tests.conftest import checked
+from tests.conftest import bare_book, checked
 
 MONTHS = [dt.date(2024 + k // 12, k % 12 + 1, 1) for k in range(14)]
 
@@ -213,6 +213,23 @@ def test_a_stock_of_customers_has_no_age():
     made = retention.triangle(cube).cells
     assert made["cohort"].min() == dt.date(2024, 2, 1) and made[made["age"] == 0]["n"].sum() == 48
     assert retention.movements(cube)["closing"].iloc[-1] == 100 * 5 + 48 * 7
+
+
+@pytest.mark.parametrize("split", ["none", "segment"])
+def test_a_base_of_which_no_age_is_known_has_movements_and_nothing_else(tmp_path, split):
+    """Everybody was there in the first month: NRR and the bridge are told, triangles and projections are not."""
+    rows = [(f"a{k}", dt.date(2024 + month // 12, month % 12 + 1, 1), "recurring", 100 + k, "USD")
+            for k in range(60) for month in range(18)]  # fmt: skip
+    names = ["account_id", "month_on", "kind", "amount_minor", "currency"]
+    accounts = pd.DataFrame({"account_id": [f"a{k}" for k in range(60)], "segment": "A"})
+    book = bare_book(
+        tmp_path / "b", exported_on="2025-06-30", revenue=pd.DataFrame(rows, columns=names), accounts=accounts
+    )
+    made = cohort.measure(book, checked("cohort", period="2025-06", split_by=split, event="2025-03", event_for=""))
+    assert made.cube.n_stock == 60 and made.triangle.cells.empty and made.projection is None and made.n_compared == 0
+    assert made.renewed.net.value == 1 and made.months["closing"].iloc[-1] == sum(range(100, 160))
+    assert [len(tables.triangle_table(made, what).rows) for what in ("active", "kept", "revenue")] == [1, 1, 1]
+    assert words.triangle_rows(made, "active") == ([], []) and "60 customers of the first month" in words.note(made)
 
 
 # Renewal

@@ -32,12 +32,14 @@ def write(params: Params) -> dict[str, bytes]:
         book = crm.open(**params.book)
         cube = retention.read_cube(book)
         made = projection.table(cube)
+        if made is None or len(made.unbroken) < projection.LEAST_MONTHS:
+            raise ValueError("the record is too short to project")
         chosen = projection.judge(made)[1]
         n_ages = len(made.unbroken) + max(params.horizon_months, YEAR)
         paths = {value: projection.factors(made, value, method, n_ages) for value, method in chosen.items()}
     except ValueError as error:
         raise error if isinstance(error, BadInput) else BadInput("nothing was written", [str(error)]) from None
-    if len(made.unbroken) < projection.LEAST_MONTHS or any(path is None for path in paths.values()):
+    if any(path is None for path in paths.values()):
         raise BadInput("nothing was written", ["the record is too short to project"])
     rows = book.revenue.filter(row_.kind == "recurring", row_.amount_minor > 0)
     month = (rows.month_on.year() * 12 + rows.month_on.month() - 1).cast("int64")

@@ -48,9 +48,11 @@ class Projection(NamedTuple):
     to_come: dict[int, np.ndarray]
 
 
-def table(cube: Cube) -> Table:
-    """Cohorts of a month by age."""
+def table(cube: Cube) -> Table | None:
+    """Cohorts of a month by age; None where nobody's first month is known."""
     rows = cube.known
+    if rows.empty:
+        return None
     first = int(rows["started"].min())
     n = cube.ends - first + 1
     made = [np.zeros((n, n)) for _k in range(2)]
@@ -146,7 +148,7 @@ def judge(made: Table) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def project(
-    made: Table, *, n_months: int, margin: float, discount: float, n_draws: int, seed: int
+    made: Table | None, *, n_months: int, margin: float, discount: float, n_draws: int, seed: int
 ) -> Projection | None:
     """Today's customers and their revenue, month by month, and what a new customer is worth.
 
@@ -154,7 +156,7 @@ def project(
     left to chance: customers as a binomial, revenue as it has varied about its factors (Mack's variance, one for all
     ages). None of a record of fewer than `LEAST_MONTHS` months.
     """
-    n = len(made.unbroken)
+    n = 0 if made is None else len(made.unbroken)
     if n < LEAST_MONTHS:
         return None
     errors, chosen = judge(made)

@@ -44,6 +44,8 @@ def measure(book: crm.Book, month: int, *, base: str, escalators: str, reactivat
 
     first, last = (ibis.literal(first_day(one)) for one in (month - YEAR, month))
     rows = book.revenue.filter(_.kind == "recurring", _.month_on >= first, _.month_on < _after(month))
+    if reactivation == "in":  # what was in between does not matter
+        rows = rows.filter((_.month_on < _after(month - YEAR)) | (_.month_on >= last))
     at = (rows.month_on.year() * 12 + rows.month_on.month() - 1).cast("int32")
     rows = rows.group_by("account_id", month=at).agg(amount=_.amount_minor.sum()).filter(_.amount > 0)
     was, is_ = _.month == month - YEAR, _.month == month

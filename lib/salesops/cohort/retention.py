@@ -16,6 +16,8 @@ from salesops import crm, periods
 
 STEPS = {"month": 1, "quarter": 3, "year": 12}
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
+COLUMNS = ("cohort", "group", "age", "n", "active", "more", "less", "unbroken", "revenue", "kept", "start", "aa", "ab",
+           "kk", "kb", "bb")  # fmt: skip
 AT_ONCE = 5_000_000  # rows of revenue that are put in order at a time, so that memory stays small
 STOCK = 3  # times the usual month's new customers, from which on those of the first month had begun before it
 ON_ACCOUNT = ("segment", "region", "industry", "country")
@@ -77,10 +79,11 @@ def read_cube(book: crm.Book, by: str = "none") -> Cube:
     n_parts = -(-int(largest["n"]) // AT_ONCE)
     parts = []
     for part in range(n_parts):
-        revenue = book.revenue.filter(_.kind == "recurring", _.month_on <= ibis.literal(last_on))
+        revenue, own = book.revenue.filter(_.kind == "recurring", _.month_on <= ibis.literal(last_on)), groups
         if n_parts > 1:
-            revenue = revenue.filter((_.account_id.hash() % n_parts + n_parts) % n_parts == part)
-        parts.append(_pass(revenue, groups, scale))
+            here = (_.account_id.hash() % n_parts + n_parts) % n_parts == part
+            revenue, own = revenue.filter(here), None if groups is None else groups.filter(here)
+        parts.append(_pass(revenue, own, scale))
     table = pd.concat(parts)
     if table.empty:
         raise ValueError("no month that has ended has recurring revenue")
@@ -143,6 +146,8 @@ def triangle(cube: Cube, step: Literal["month", "quarter", "year"] = "month", *,
     """Cohorts of customers by the month, quarter or year they began in; of each group where `split`. Those who had
     begun before the first month (see `Cube.stock`) are in none."""
     rows = cube.known.copy()
+    if rows.empty:
+        return Retention(pd.DataFrame(columns=COLUMNS), cube.last_on)
     rows["group"] = rows["group"] if split else crm.ALL
     rows["cohort"] = rows["started"] - rows["started"] % STEPS[step]
     rows["age"] = rows["month"] - rows["started"]
@@ -161,7 +166,7 @@ def triangle(cube: Cube, step: Literal["month", "quarter", "year"] = "month", *,
     frame[squares] = frame[squares].astype("float64") * cube.scale**2
     frame["cohort"] = [first_day(int(month)) for month in frame["cohort"]]
     frame = frame.sort_values([*keys, "age"], ignore_index=True)
-    return Retention(frame[[*keys, "age", "n", *names[:6], "start", *names[6:], "bb"]], cube.last_on)
+    return Retention(frame[list(COLUMNS)], cube.last_on)
 
 
 def movements(cube: Cube) -> pd.DataFrame:
