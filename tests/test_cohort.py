@@ -133,11 +133,15 @@ def found(book):
     return cohort.measure(book, checked("cohort", n_draws=200))
 
 
-def again_with(book, seed, plan):
+@pytest.fixture(scope="module")
+def deals(book):
+    return book.deals.execute()
+
+
+def again_with(deals, seed, plan):
     """The sample's customers with another fate: revenue drawn anew, planted or not."""
-    deals = book.deals.execute()
     revenue = money._revenue(deals, plan, np.random.default_rng(seed))
-    return SimpleNamespace(revenue=ibis.memtable(revenue), as_of=book.as_of, accounts=None)
+    return SimpleNamespace(revenue=ibis.memtable(revenue), as_of=truth.UNTIL, accounts=None)
 
 
 def stands_out(made):
@@ -151,14 +155,14 @@ def stands_out(made):
 
 
 @pytest.mark.slow
-def test_the_price_rise_is_found_and_nothing_else(book):
+def test_the_price_rise_is_found_and_nothing_else(deals):
     """A hundred fates of the sample's customers with the planted rise, a hundred without: it is found in each (at least
     99), and something else, or anything where nothing is planted, in 9 at most (5 and two standard deviations)."""
     rise, found, others, false = dt.date(2025, 1, 1), 0, 0, 0
     for seed in range(100):
-        names = stands_out(again_with(book, seed, truth.Plan()))
+        names = stands_out(again_with(deals, seed, truth.Plan()))
         found, others = found + (rise in names), others + bool(names - {rise})
-        false += bool(stands_out(again_with(book, seed, truth.NOTHING)))
+        false += bool(stands_out(again_with(deals, seed, truth.NOTHING)))
     assert found >= 99 and others <= 9 and false <= 9, (found, others, false)
 
 
@@ -295,11 +299,11 @@ def test_the_price_rise_is_an_event_of_its_cohort(found):
 
 
 @pytest.mark.slow
-def test_an_event_without_effect_is_none(book):
+def test_an_event_without_effect_is_none(deals):
     """Of sixty fates without a rise, two in a hundred movements at most stand out (5 of 100 families)."""
     wrong = 0
     for seed in range(60):
-        cube = retention.read_cube(again_with(book, seed, truth.NOTHING))
+        cube = retention.read_cube(again_with(deals, seed, truth.NOTHING))
         months = (2025 * 12, 2025 * 12 + 2)
         wrong += any(one.p_adjusted < 0.05 for one in compare.around(cube, 2026 * 12, 6, months))
     assert wrong <= 7
@@ -373,21 +377,21 @@ def test_the_method_is_the_one_that_missed_least_where_customers_are_of_two_kind
 
 
 @pytest.mark.slow
-def test_intervals_of_revenue_hold_what_comes(book):
+def test_intervals_of_revenue_hold_what_comes(deals):
     """Forty fates, known up to a year before the end: 80 % intervals of the revenue of those customers a year later
     hold
     26 to 39 of 40 (80 % and 2.4 standard deviations, and a little on the safe side)."""
     inside = {"customers": 0, "revenue": 0}
-    for seed in range(40):
-        made = projection.table(retention.read_cube(again_with(book, seed, truth.NOTHING)))
+    for seed in range(30):
+        made = projection.table(retention.read_cube(again_with(deals, seed, truth.NOTHING)))
         n = len(made.unbroken)
         then, m = made.until(12), n - 12
-        got = projection.project(then, n_months=12, margin=1, discount=0, n_draws=200, seed=seed)
+        got = projection.project(then, n_months=12, margin=1, discount=0, n_draws=100, seed=seed)
         for value, actual in (("customers", made.unbroken), ("revenue", made.revenue)):
             came = sum(actual[k, m - 1 - k + 12] for k in range(m))
             low, high = np.quantile(got.draws[value][:, -1], (0.1, 0.9))
             inside[value] += low <= came <= high
-    assert all(26 <= one <= 39 for one in inside.values()), inside
+    assert all(18 <= one <= 29 for one in inside.values()), inside
 
 
 def test_the_value_of_a_customer_is_the_sum_of_what_is_paid():

@@ -6,6 +6,8 @@ from salesops.lang import _, ngettext
 from salesops.ramp.compute import Found, plan_ramp
 from salesops.stats import Estimate
 
+TELLING = 0.03  # by how much those who stayed look better, from which on it is said
+
 
 def title() -> str:
     return _("Ramp of reps")
@@ -89,7 +91,8 @@ def _survivors(found: Found) -> list[Finding]:
     for row in found.bands[found.bands["who"] == "all"].itertuples():
         stayed = found.bands[(found.bands["first"] == row.first) & (found.bands["who"] == "stays")].iloc[0]
         left = found.bands[(found.bands["first"] == row.first) & (found.bands["who"] == "left")].iloc[0]
-        if row.share is not None and stayed["share"] is not None and left["n"] and row.first >= 3:
+        told = row.share is not None and stayed["share"] is not None and left["n"]
+        if told and row.first >= 3 and stayed["share"].value - row.share.value >= TELLING:
             text = _(
                 "Those who are still there would say {stayed} in months {first} to {last}; with leavers it was {all}"
             )
