@@ -274,7 +274,7 @@ def test_lists_are_written_from_the_command_line(salesops, tmp_path):
     sheet = python_calamine.CalamineWorkbook.from_path(tmp_path / "c" / "customers.xlsx").get_sheet_by_index(0)
     head, *rows = sheet.to_python()
     assert len(rows) == 1320 and head[4] == "Still there in 12 months"
-    assert all(0 < row[4] < 1 for row in rows)
+    assert all(0 < row[4] < 1 and 0 < row[6] < row[7] for row in rows)
     assert [row[5] for row in rows] == sorted((row[5] for row in rows), reverse=True)
 
 

@@ -53,9 +53,19 @@ def write(params: Params) -> dict[str, bytes]:
     ahead = np.array([np.cumprod(paths["revenue"][one : one + params.horizon_months]) @ worth for one in age])
     table["stays"] = [float(np.prod(np.clip(paths["customers"][one : one + YEAR], 0, 1))) for one in age]
     table["value"] = ahead * table["amount"]
+    # When each will leave is left to chance; what they pay until then stays as it is.
+    paid = np.concatenate([[0.0], np.cumsum(worth)])
+    lasts = np.array([_leaves(paths["customers"][one : one + params.horizon_months]) for one in age])
+    table["low"], table["high"] = (paid[lasts[:, k]] * table["amount"] for k in (0, 1))
     return {
         "customers.xlsx": _workbook(book, cube, table.sort_values(["value", "account_id"], ascending=[False, True]))
     }
+
+
+def _leaves(stays: np.ndarray) -> tuple[int, int]:
+    """Months after which one in ten, and nine in ten, have left; the whole horizon where fewer have."""
+    gone = 1 - np.cumprod(np.clip(stays, 0, 1))
+    return tuple(int(np.argmax(gone >= share)) + 1 if gone[-1] >= share else len(gone) for share in (0.1, 0.9))
 
 
 def _workbook(book: crm.Book, cube: retention.Cube, table) -> bytes:
@@ -71,7 +81,7 @@ def _workbook(book: crm.Book, cube: retention.Cube, table) -> bytes:
     head = made.add_format({"bold": True, "bottom": 1})
     money, share = made.add_format({"num_format": "#,##0"}), made.add_format({"num_format": "0%"})
     columns = ["account_id", _("Account"), _("Began in"), _("Revenue a month") + f", {book.currency}",
-               _("Still there in 12 months"), _("Value expected") + f", {book.currency}"]  # fmt: skip
+               _("Still there in 12 months"), _("Value expected") + f", {book.currency}", "P10", "P90"]  # fmt: skip
     for at, name in enumerate(columns):
         sheet.write_string(0, at, name, head)
     first = int(cube.rows["started"].min())
@@ -84,10 +94,11 @@ def _workbook(book: crm.Book, cube: retention.Cube, table) -> bytes:
         sheet.write_string(at, 2, began)
         sheet.write_number(at, 3, row.amount / book.minor_units, money)
         sheet.write_number(at, 4, row.stays, share)
-        sheet.write_number(at, 5, row.value / book.minor_units, money)
+        for column, value in enumerate((row.value, row.low, row.high), 5):
+            sheet.write_number(at, column, value / book.minor_units, money)
     sheet.freeze_panes(1, 2)
     sheet.autofilter(0, 0, max(len(table), 1), len(columns) - 1)
-    for at, width in enumerate((16, 32, 12, 16, 14, 16)):
+    for at, width in enumerate((16, 32, 12, 16, 14, 16, 12, 12)):
         sheet.set_column(at, at, width)
     made.close()
     return stream.getvalue()

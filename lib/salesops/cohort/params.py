@@ -14,8 +14,8 @@ class Params(settings.Params):
     cohorts: Literal["month", "quarter", "year"] = option(
         "customers are one cohort that began in one month, quarter or year"
     )
-    split_by: Literal["none", "segment", "region", "industry", "country", "plan"] = option(
-        "what customers are compared by: none, segment, region, industry, country or plan"
+    split_by: Literal["none", "segment", "region", "industry", "country", "plan", "product", "source"] = option(
+        "customers are compared by none, segment, region, industry, country, plan, product or source"
     )
     ages: str = option("ages at which cohorts are compared, as 3, 6, 12", unit="months")
     event: str = option("month of an event, as 2026-01 (a rise of prices, a new onboarding); blank is none")

@@ -20,7 +20,7 @@ COLUMNS = ("cohort", "group", "age", "n", "active", "more", "less", "unbroken", 
            "kk", "kb", "bb")  # fmt: skip
 AT_ONCE = 5_000_000  # rows of revenue that are put in order at a time, so that memory stays small
 STOCK = 3  # times the usual month's new customers, from which on those of the first month had begun before it
-ON_ACCOUNT = ("segment", "region", "industry", "country")
+OF_FIRST_DEAL = ("product", "source")  # what an account was won with
 
 
 class Cube(NamedTuple):
@@ -63,7 +63,7 @@ class Retention(NamedTuple):
 
 def read_cube(book: crm.Book, by: str = "none") -> Cube:
     """One pass over recurring revenue; customers are grouped by a column `by` of accounts, by the plan of their first
-    contract, or not at all (`crm.ALL`).
+    contract, the product or source of the first deal they were won with, or not at all (`crm.ALL`).
 
     Raises
     ------
@@ -135,6 +135,11 @@ def _groups(book: crm.Book, by: str) -> ibis.Table | None:
         first = ibis.window(group_by="account_id", order_by=["started_on", "subscription_id"])
         rows = book.subscriptions.filter(_.account_id.notnull()).mutate(place=ibis.row_number().over(first))
         groups = rows.filter(_.place == 0).select("account_id", group=_.plan)
+    elif by in OF_FIRST_DEAL:
+        won = book.deals.filter(_.status == "won", _.account_id.notnull())
+        first = ibis.window(group_by="account_id", order_by=["closed_at", "deal_id"])
+        rows = won.mutate(place=ibis.row_number().over(first), group=won[by])
+        groups = rows.filter(_.place == 0).select("account_id", "group")
     else:
         groups = book.accounts.select("account_id", group=book.accounts[by])
     if not groups.filter(_.group.notnull()).count().execute():
