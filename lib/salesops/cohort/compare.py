@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import binomtest, chi2, norm
+from scipy.stats import t as student
 
 from salesops import stats
 from salesops.cohort.retention import Cube
@@ -15,6 +16,7 @@ LEVEL = 0.05
 MEASURES = {"stayed": "active", "more": "more", "less": "less"}
 MOVES = {"churn": "n_gone", "expansion": "n_up", "contraction": "n_down"}
 BANDS = (0, 1, 3, 6, 9, 12, 15, 18, 24, 30, 36, 48, 60)  # of age in months, within which a month's chance is one
+LEAST_MONTHS, MOST_MONTHS = 6, 24  # before an event, by which is told how much months scatter
 FEWEST = 5  # events expected, below which a ratio to them says nothing
 
 
@@ -51,7 +53,8 @@ def ratio(cells: pd.DataFrame, of: str = "revenue") -> Estimate:
     n, value = int(sums["n"]), float(sums[of] / sums["start"])
     spread = sums[square] - 2 * value * sums[product] + value**2 * sums["bb"]
     se = np.sqrt(max(spread, 0.0) * n / max(n - 1, 1)) / sums["start"]
-    low, high = value - norm.ppf(0.975) * se, value + norm.ppf(0.975) * se
+    reach = student.ppf(0.975, max(n - 1, 1)) * se
+    low, high = value - reach, value + reach
     return Estimate(value, max(low, 0.0), min(high, 1.0) if of == "kept" else high, n)
 
 
@@ -146,7 +149,8 @@ def around(cube: Cube, month: int, n_months: int, cohort: tuple[int, int] | None
     the beginning of `month`, against what is to be expected at their ages.
 
     What is to be expected is how often customers of other cohorts, at the same ages, moved in the same way; where the
-    event was for all, how often all did before it.
+    event was for all, how often all did before it. Months that scattered more than chance makes counts do before the
+    event (seasons, campaigns) make its intervals wider by as much.
     """
     rows = cube.known
     rows = rows.assign(age=rows["month"] - rows["started"])
@@ -165,11 +169,13 @@ def around(cube: Cube, month: int, n_months: int, cohort: tuple[int, int] | None
         table = pd.DataFrame({"month": at[part.index], "observed": part[column], "expected": expected})
         table = table[table["expected"].notna()].groupby("month", as_index=False).sum()
         past = table["month"] < month
-        before, after = (_window(table[side]) for side in (past, ~past))
+        spread = _dispersion(here & ours & (at < month), risk, rows, column, chance, at)
+        before, after = (_window(table[side], spread) for side in (past, ~past))
         p = 1.0
         if before.observed + after.observed and before.expected and after.expected:
             share = after.expected / (before.expected + after.expected)
-            p = float(binomtest(after.observed, before.observed + after.observed, share).pvalue)
+            counts = [round(one / spread) for one in (after.observed, before.observed + after.observed)]
+            p = float(binomtest(*counts, share).pvalue) if counts[1] else 1.0
         trend, p_trend = _trend(table[past])
         n = int(rows.loc[ours & (rows["month"] == month - 1), "n"].sum())
         found.append(Event(measure, before, after, p, p, trend, p_trend, table, n))
@@ -177,13 +183,32 @@ def around(cube: Cube, month: int, n_months: int, cohort: tuple[int, int] | None
     return [one._replace(p_adjusted=float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
-def _window(table: pd.DataFrame) -> Window:
+def _dispersion(known: pd.Series, risk: pd.Series, rows: pd.DataFrame, column: str, chance, at: pd.Series) -> float:
+    """By how much months before the event scatter more than counts do by chance: counts are worth so many times less.
+    At least 1; 1 where fewer than `LEAST_MONTHS` months tell."""
+    table = pd.DataFrame({"month": at[known], "observed": rows.loc[known, column],
+                          "expected": risk[known] * rows.loc[known, "band"].map(chance)})  # fmt: skip
+    table = table[table["expected"].notna()].groupby("month").sum()
+    table = table[table["expected"] >= 1].tail(MOST_MONTHS)
+    if len(table) < LEAST_MONTHS:
+        return 1.0
+    level = table["observed"].sum() / table["expected"].sum()
+    if not level:
+        return 1.0
+    off = (table["observed"] - level * table["expected"]) ** 2 / (level * table["expected"])
+    spread = float(off.sum()) / (len(table) - 1)
+    # The scatter is an estimate itself, of so few months: as Student's t is wider than the normal.
+    return max(1.0, spread * (student.ppf(0.975, len(table) - 1) / norm.ppf(0.975)) ** 2) if spread > 1 else 1.0
+
+
+def _window(table: pd.DataFrame, spread: float) -> Window:
     observed, expected = int(table["observed"].sum()), float(table["expected"].sum())
     if expected < FEWEST:
         return Window(observed, expected, None)
-    low = chi2.ppf(0.025, 2 * observed) / 2 if observed else 0.0  # exact limits of a Poisson count (Garwood 1936)
-    high = chi2.ppf(0.975, 2 * observed + 2) / 2
-    return Window(observed, expected, Estimate(observed / expected, low / expected, high / expected, observed))
+    n, base = observed / spread, expected / spread
+    low = chi2.ppf(0.025, 2 * n) / 2 if observed else 0.0  # exact limits of a Poisson count (Garwood 1936)
+    high = chi2.ppf(0.975, 2 * n + 2) / 2
+    return Window(observed, expected, Estimate(observed / expected, low / base, high / base, observed))
 
 
 def _trend(table: pd.DataFrame) -> tuple[Estimate | None, float | None]:

@@ -127,7 +127,7 @@ def judge(made: Table) -> tuple[pd.DataFrame, dict[str, str]]:
     for value in ("customers", "revenue"):
         actual = made.unbroken if value == "customers" else made.revenue
         for method in METHODS:
-            missed = came = 0.0
+            missed = came = off = 0.0
             told = 0
             for back in origins:
                 then = made.until(back)
@@ -140,9 +140,10 @@ def judge(made: Table) -> tuple[pd.DataFrame, dict[str, str]]:
                 parts = np.arange(m) // STEP
                 sums = [np.bincount(parts, one) for one in (expected, happened)]
                 missed, came, told = missed + np.abs(sums[0] - sums[1]).sum(), came + sums[1].sum(), told + 1
+                off += float(np.log(max(sums[0].sum(), 1e-9) / max(sums[1].sum(), 1e-9)) ** 2)
             if told and told == len(origins) and came:
-                rows.append((value, method, missed / came, told, horizon))
-    errors = pd.DataFrame(rows, columns=["value", "method", "error", "n_origins", "horizon"])
+                rows.append((value, method, missed / came, off / told, told, horizon))
+    errors = pd.DataFrame(rows, columns=["value", "method", "error", "off", "n_origins", "horizon"])
     chosen = {value: part.loc[part["error"].idxmin(), "method"] for value, part in errors.groupby("value")}
     return errors, {value: chosen.get(value, "ladder") for value in ("customers", "revenue")}
 
@@ -189,11 +190,28 @@ def project(
                 base = (made.revenue[:, 0] @ weights) / max(begun @ weights, 1e-9) if begun @ weights else first
                 curve = np.concatenate([[1.0], np.cumprod(path[: n_months - 1])])
                 new[k] = margin * base * (curve @ worth)
+    for value in draws:
+        draws[value] = _widened(draws[value], errors, value, chosen[value], rng)
     years = (made.first + np.arange(n)) // 12
     so_far = np.nansum(made.revenue, axis=1) * margin
     by_year = pd.DataFrame({"year": years, "n": begun, "so_far": so_far}).groupby("year", as_index=False).sum()
     to_come = {int(year): later[:, years == year].sum(axis=1) for year in by_year["year"]}
     return Projection(errors, chosen, best, draws, new, by_year, to_come)
+
+
+def _widened(drawn: np.ndarray, errors: pd.DataFrame, value: str, method: str, rng: np.random.Generator) -> np.ndarray:
+    """Totals as far off besides as they were on months that were held out, beyond what the draws scatter by; as the
+    root
+    of time."""
+    row = errors[(errors["value"] == value) & (errors["method"] == method)]
+    if row.empty:
+        return drawn
+    horizon = int(row["horizon"].iloc[0])
+    at = min(horizon, drawn.shape[1] - 1)
+    own = float(np.log(np.maximum(drawn[:, at], 1e-9) / np.maximum(drawn[:, 0], 1e-9)).var()) if at else 0.0
+    more = np.sqrt(max(float(row["off"].iloc[0]) * at / horizon - own, 0.0))
+    reach = np.sqrt(np.arange(drawn.shape[1]) / max(at, 1))
+    return drawn * np.exp(more * rng.standard_normal(len(drawn))[:, None] * reach)
 
 
 def _spread(made: Table, path: np.ndarray) -> float:
