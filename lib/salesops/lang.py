@@ -91,6 +91,19 @@ def interval(found) -> str:
     return NONE if found is None else between(found.low, found.high)
 
 
+def estimate(found) -> str:
+    """A share with its limits, 55% (50–60%); None is absent."""
+    return NONE if found is None else f"{percent(found.value)} ({between(found.low, found.high)})"
+
+
+def months(found) -> str:
+    """A number of months with its limits, of which one may be infinite: not reached by the data; None is absent."""
+    if found is None:
+        return NONE
+    high = _("not reached") if math.isinf(found.high) else count(found.high)
+    return _("{value} ({low} to {high})").format(value=count(found.value), low=count(found.low), high=high)
+
+
 def point_cells(found) -> list[str]:
     """A difference of shares and its limits, in percentage points: +5, −1 … +11."""
     if found is None:

@@ -47,8 +47,8 @@ def _cell(cells, what: str, least: int) -> str:
     if n < least:
         return lang.NONE
     if what == "active":
-        return words.with_limits(stats.wilson(int(cells["active"].sum()), n))
-    return words.with_limits(compare.ratio(cells, what))
+        return lang.estimate(stats.wilson(int(cells["active"].sum()), n))
+    return lang.estimate(compare.ratio(cells, what))
 
 
 def movement_table(found: Found) -> Table:
@@ -73,8 +73,8 @@ def renewal_table(found: Found) -> Table | None:
         return None
     rows = [
         [f"{one.month_on:%Y-%m}", lang.count(one.n), lang.money(one.then / found.minor_units, found.currency),
-         lang.money(one.now / found.minor_units, found.currency), words.with_limits(one.net),
-         words.with_limits(one.gross), lang.count(one.n_all)]
+         lang.money(one.now / found.minor_units, found.currency), lang.estimate(one.net),
+         lang.estimate(one.gross), lang.count(one.n_all)]
         for one in told
     ]  # fmt: skip
     columns = [_("Month"), _("Customers of a year before"), _("They paid then"), _("They pay"), _("NRR"), _("GRR"),
@@ -98,7 +98,7 @@ def difference_table(found: Found) -> Table | None:
         return None
     rows = [
         [words.unit_name(one, found), lang.count(one.age), words.measure_name(one.measure), lang.count(one.n),
-         words.with_limits(one.share), words.with_limits(one.others), lang.p_value(one.p_adjusted),
+         lang.estimate(one.share), lang.estimate(one.others), lang.p_value(one.p_adjusted),
          words.money_of(one.money, found)]
         for one in found.differs
     ]  # fmt: skip
@@ -119,7 +119,7 @@ def group_table(found: Found) -> Table | None:
     for row in found.groups.itertuples():
         known = row.n_watched > 0
         rows.append([words.group_name(row.group), lang.count(row.n), lang.count(row.n_watched) if known else lang.NONE,
-                     *(words.with_limits(one if known else None) for one in (row.stayed, row.gross,
+                     *(lang.estimate(one if known else None) for one in (row.stayed, row.gross,
                      row.net))])  # fmt: skip
     age = found.groups["age"].dropna()
     caption = _("Groups at {n} months").format(n=lang.count(age.iloc[0])) if len(age) else _("Groups")

@@ -47,12 +47,6 @@ def signed(minor: float, found: Found) -> str:
     return sign + money(abs(minor), found)
 
 
-def with_limits(one: Estimate | None) -> str:
-    if one is None:
-        return lang.NONE
-    return _("{value} ({limits})").format(value=lang.percent(one.value), limits=lang.between(one.low, one.high))
-
-
 def cohort_name(day: dt.date, step: str) -> str:
     if step == "year":
         return str(day.year)

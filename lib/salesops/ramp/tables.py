@@ -15,9 +15,7 @@ def band_table(found: Found) -> Table:
         if not row.n:
             continue
         span = _("{first} to {last}").format(first=lang.count(row.first + 1), last=lang.count(row.last + 1))
-        rows.append(
-            [span, names[row.who], lang.count(row.n), words.with_limits(row.share), words.with_limits(row.attained)]
-        )
+        rows.append([span, names[row.who], lang.count(row.n), lang.estimate(row.share), lang.estimate(row.attained)])
         hot.append(row.who == "all")
     columns = [_("Months of tenure"), _("Reps who"), _("Reps"), _("Bookings over peers'"), _("Attainment of own quota")]
     notes = [_("Sums of bookings over sums of what settled peers booked in the same days, so that no season is taken "
@@ -41,7 +39,7 @@ def end_table(found: Found) -> Table:
         for age in (6, 9, 12):
             ramped, left = (found.incidence.at(cause, age) for cause in ("ramped", "left"))
             text = _("By month {n}: ramped {ramped}, left before {left}.")
-            notes.append(text.format(n=lang.count(age), ramped=words.with_limits(ramped), left=words.with_limits(left)))
+            notes.append(text.format(n=lang.count(age), ramped=lang.estimate(ramped), left=lang.estimate(left)))
     return Table(_("What became of newcomers"), [_("Newcomers"), _("Reps"), _("Months, median")], rows,
                  [False, True, True], notes=notes)  # fmt: skip
 
@@ -49,7 +47,7 @@ def end_table(found: Found) -> Table:
 def month_table(found: Found) -> Table:
     """The curve, month by month."""
     rows = [
-        [lang.count(row.month + 1), lang.count(row.n), words.with_limits(row.share),
+        [lang.count(row.month + 1), lang.count(row.n), lang.estimate(row.share),
          lang.percent(row.smooth) if row.share is not None else lang.NONE]
         for row in found.curve.itertuples() if row.n
     ]  # fmt: skip

@@ -23,12 +23,6 @@ def money(minor: float, found: Found) -> str:
     return sign + lang.money(abs(minor) / found.minor_units, found.currency, compact=True)
 
 
-def with_limits(one: Estimate | None) -> str:
-    if one is None:
-        return lang.NONE
-    return _("{value} ({limits})").format(value=lang.percent(one.value), limits=lang.between(one.low, one.high))
-
-
 def definition(found: Found) -> str:
     """When a rep is called ramped."""
     text = {"peers": ngettext("Ramped: {share} of what settled peers book in the same days, in {n} month of tenure.",
@@ -39,13 +33,6 @@ def definition(found: Found) -> str:
                               "Ramped: {share} of the own quota, over {n} months of tenure in a row.",
                               found.in_a_row)}  # fmt: skip
     return text[found.ramped_by].format(share=lang.percent(found.ramped_share), n=lang.count(found.in_a_row))
-
-
-def months_text(one: Estimate | None) -> str:
-    if one is None:
-        return lang.NONE
-    high = _("not reached") if one.high == float("inf") else lang.count(one.high)
-    return _("{value} ({low} to {high})").format(value=lang.count(one.value), low=lang.count(one.low), high=high)
 
 
 def findings(found: Found) -> list[Finding]:

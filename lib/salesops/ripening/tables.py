@@ -16,7 +16,7 @@ def rate_table(found: Found) -> Table:
     hot = {one.cohort for one in found.differs}
     rows = [
         [words.cohort_name(int(row["cohort"]), found.step), lang.count(row["n"]),
-         *(words.with_limits(row[age]) for age in found.ages)]
+         *(lang.estimate(row[age]) for age in found.ages)]
         for row in found.rates.tail(COHORTS).to_dict("records")
     ]  # fmt: skip
     marks = [int(cohort) in hot for cohort in found.rates.tail(COHORTS)["cohort"]]

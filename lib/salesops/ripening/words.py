@@ -7,7 +7,6 @@ from salesops.findings import Finding, Tile
 from salesops.lang import _, ngettext
 from salesops.ripening.compute import RIPE, Found
 from salesops.ripening.counts import WON
-from salesops.stats import Estimate
 
 SHOWN = 16  # cohorts of the picture
 
@@ -31,12 +30,6 @@ def cohort_name(number: int, step: str) -> str:
 def method_name(method: str) -> str:
     return {"credibility": _("own record, by how much cohorts differ"), "bf": _("Bornhuetter-Ferguson"),
             "ladder": _("chain ladder"), "so_far": _("what they have, as if it were all")}[method]  # fmt: skip
-
-
-def with_limits(one: Estimate | None) -> str:
-    if one is None:
-        return lang.NONE
-    return _("{value} ({limits})").format(value=lang.percent(one.value), limits=lang.between(one.low, one.high))
 
 
 def money(minor: float, found: Found) -> str:

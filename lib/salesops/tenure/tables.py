@@ -13,7 +13,7 @@ def group_table(found: Found) -> Table:
     for row in found.table.itertuples():
         p = lang.NONE if row.p_adjusted != row.p_adjusted else lang.p_value(row.p_adjusted)
         rows.append([words.group_name(row.group), lang.count(row.n), lang.count(row.n_ended), lang.rate(row.ended, 1),
-                     *(words.with_limits(row.at[age]) for age in found.ages), words.months_text(row.median),
+                     *(lang.estimate(row.at[age]) for age in found.ages), lang.months(row.median),
                      p])  # fmt: skip
         hot.append(bool(row.p_adjusted < ALPHA))
     ages = [_("{n} months").format(n=lang.count(age)) for age in found.ages]

@@ -3,7 +3,7 @@
 from salesops import crm, lang
 from salesops.findings import Finding, Tile
 from salesops.lang import _, ngettext
-from salesops.stats import Estimate, Survival
+from salesops.stats import Survival
 from salesops.tenure.compute import ALPHA, Found
 
 SHOWN = 4  # curves of the picture
@@ -29,20 +29,6 @@ def split_name(found: Found) -> str:
 def record_name(record: str) -> str:
     return {"flag": _("flagged as left"), "log": _("logged as cancelled"),
             "end": _("all contracts have ended")}[record]  # fmt: skip
-
-
-def with_limits(one: Estimate | None) -> str:
-    if one is None:
-        return lang.NONE
-    return _("{value} ({limits})").format(value=lang.percent(one.value), limits=lang.between(one.low, one.high))
-
-
-def months_text(one: Estimate | None) -> str:
-    """A number of months with its limits, of which one may not be reached by the data."""
-    if one is None:
-        return lang.NONE
-    high = _("not reached") if one.high == float("inf") else lang.count(one.high)
-    return _("{value} ({low} to {high})").format(value=lang.count(one.value), low=lang.count(one.low), high=high)
 
 
 def findings(found: Found) -> list[Finding]:
@@ -84,7 +70,7 @@ def _groups(found: Found) -> list[Finding]:
     more = [f"{group_name(row.group)} {lang.percent(row.at[row.age].value)}" for row in tested.itertuples()
             if row.group != first["group"]]  # fmt: skip
     detail = _("Also different from the others: {groups}.").format(groups="; ".join(more)) if more else ""
-    return [Finding("warn", text.format(group=group_name(first["group"]), share=with_limits(share),
+    return [Finding("warn", text.format(group=group_name(first["group"]), share=lang.estimate(share),
                                         n=lang.count(first["age"]), p=lang.p_value(first["p_adjusted"])),
                                         detail)]  # fmt: skip
 
