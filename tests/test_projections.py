@@ -140,6 +140,16 @@ def test_who_is_silent_for_long_has_probably_stopped():
     assert buying.fit_rates([0] * 100, [0] * 100, [10] * 100) is None and buying.fit_rates([1], [1], [2]) is None
 
 
+def test_expectations_do_not_run_out_of_digits():
+    """Where the series is fine, the mean over chances to stop agrees with it; where all customers are alike it stands
+    alone, and is a rate times a time."""
+    x, t_x, t = np.array([0.0, 2, 9]), np.array([0.0, 20, 35]), np.full(3, 40.0)
+    made = buying.Rates(0.6, 8.0, 2.0, 6.0, 0.0)
+    assert made._expected_by_nodes(x, t_x, t, 30.0) == pytest.approx(made.expected(x, t_x, t, 30.0), rel=5e-3)
+    alike = buying.Rates(4.4e5, 1.4e8, 3e3, 4.8e8, 0.0)
+    assert alike.expected(x, t_x, t, 52.0) == pytest.approx(np.full(3, 52 * 4.4e5 / 1.4e8), rel=2e-3)
+
+
 def test_buying_is_what_a_drawn_world_does():
     """Six thousand drawn customers: parameters are met, and what they buy later is what was expected of them."""
     rng = np.random.default_rng(2)

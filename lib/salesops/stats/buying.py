@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import betaln, gammaln, hyp2f1
+from scipy.special import betaincinv, betaln, gammaln, hyp2f1
 
 LEAST = 50  # customers, and repeat buyers for amounts, below which nothing is fitted
 BOUND = 20.0  # of logarithms of parameters
+NODES = 100  # of a mean over chances to stop
 
 
 class Rates(NamedTuple):
@@ -46,11 +47,27 @@ class Rates(NamedTuple):
     def expected(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float) -> np.ndarray:
         """Purchases of each in the time to come."""
         r, alpha, a, b = self.r, self.alpha, self.a, self.b
-        share = hyp2f1(r + x, b + x, a + b + x - 1, horizon / (alpha + t + horizon))
-        gone = ((alpha + t) / (alpha + t + horizon)) ** (r + x) * share
+        with np.errstate(invalid="ignore", over="ignore"):
+            share = hyp2f1(r + x, b + x, a + b + x - 1, horizon / (alpha + t + horizon))
+            gone = ((alpha + t) / (alpha + t + horizon)) ** (r + x) * share
         base = (a + b + x - 1) / (a - 1) * (1 - gone)
         odds = np.where(x > 0, a / (b + np.maximum(x, 1) - 1) * ((alpha + t) / (alpha + t_x)) ** (r + x), 0.0)
-        return base / (1 + odds)
+        with np.errstate(invalid="ignore"):
+            found = base / (1 + odds)
+        beyond = ~np.isfinite(found) | (found < 0) | (found > (r + x) / (alpha + t) * horizon * (1 + 1e-6))
+        if beyond.any():  # where customers are all alike, the series runs out of digits
+            rest = tuple(np.broadcast_to(one, found.shape)[beyond] for one in (x, t_x, t))
+            found = np.array(found, dtype="float64")
+            found[beyond] = self._expected_by_nodes(*rest, horizon)
+        return found
+
+    def _expected_by_nodes(self, x: np.ndarray, t_x: np.ndarray, t: np.ndarray, horizon: float) -> np.ndarray:
+        """The same expectation, its mean over chances to stop taken at equally likely ones."""
+        keys, place = np.unique(np.column_stack([x, t_x, t]), axis=0, return_inverse=True)
+        kx, kt_x, kt = (one[:, None] for one in keys.T)
+        chance = np.maximum(betaincinv(self.a, self.b + kx, (np.arange(NODES) + 0.5) / NODES), 1e-300)
+        times = -np.expm1(-(self.r + kx) * np.log1p(chance * horizon / (self.alpha + kt))) / chance
+        return (self.alive(kx, kt_x, kt)[:, 0] * times.mean(axis=1))[place.ravel()]
 
     def expected_new(self, horizon: np.ndarray | float) -> np.ndarray:
         """Repeat purchases of a new customer in a time."""
