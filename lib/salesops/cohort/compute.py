@@ -11,6 +11,7 @@ from salesops.cohort import compare, projection, renewals, retention
 from salesops.cohort.params import Params
 from salesops.cohort.retention import STEPS
 
+MOST_SHOWN = 13  # cohorts of a picture
 EARLIER = 0  # the year of those who had begun before the first month
 
 
@@ -49,9 +50,16 @@ class Found(NamedTuple):
     span: periods.Period
 
     @property
+    def shown_cohorts(self) -> list[dt.date]:
+        """The last cohorts of enough customers, the oldest first: those of the pictures."""
+        cells = self.triangle.cells
+        return sorted(cells.loc[cells["n"] >= self.min_customers, "cohort"].unique())[-MOST_SHOWN:]
+
+    @property
     def shown_ages(self) -> list[int]:
         """Ages of the pictures of triangles: the first months, then every third or sixth."""
-        oldest = int(self.triangle.cells["age"].max()) if len(self.triangle.cells) else 0
+        cells = self.triangle.cells
+        oldest = cells.loc[cells["cohort"].isin(self.shown_cohorts), "age"].max()
         return [age for age in (1, 3, 6, 9, 12, 15, 18, 21, 24, 30, 36, 48, 60) if age <= oldest]
 
 

@@ -13,7 +13,6 @@ from salesops.stats import Estimate
 
 ALPHA = 0.05
 SHOWN = 24  # months of movements
-MOST = 12  # cohorts of a picture
 
 
 def title() -> str:
@@ -240,10 +239,9 @@ def note(found: Found) -> str:
 def triangle_rows(found: Found, column: str) -> tuple[list[str], list[list[float | None]]]:
     """Names of the last cohorts, and their shares of the start (customers, revenue) at `shown_ages`."""
     cells = found.triangle.cells
-    days = sorted(cells["cohort"].unique())[-MOST - 1 :]
     base = "n" if column == "active" else "start"
     names, shares = [], []
-    for day in days:
+    for day in found.shown_cohorts:
         own = cells[cells["cohort"] == day].set_index("age")
         row = [float(own.at[age, column] / own.at[age, base]) if age in own.index and own.at[age, "n"] >=
                found.min_customers else None for age in found.shown_ages]  # fmt: skip
