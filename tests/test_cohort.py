@@ -250,6 +250,15 @@ def test_groups_are_those_of_the_first_contract_or_deal(book, deals, by):
     assert sizes.to_dict() == first[customers].fillna(crm.NOT_KNOWN).value_counts().to_dict()
 
 
+def test_credit_notes_are_said(tmp_path):
+    rows = [("a", dt.date(2025, month, 1), "recurring", -500 if month == 3 else 100, "USD") for month in range(1, 7)]
+    names = ["account_id", "month_on", "kind", "amount_minor", "currency"]
+    book = bare_book(tmp_path / "b", exported_on="2025-06-30", revenue=pd.DataFrame(rows, columns=names))
+    made = cohort.measure(book, checked("cohort", period="2025-06", split_by="none", event="", event_for=""))
+    assert (made.cube.n_below, made.cube.below) == (1, -500)
+    assert "1 month of an account is below nothing" in words.note(made)
+
+
 # Renewal
 
 

@@ -61,6 +61,19 @@ def test_contracts_are_fitted_and_projected_as_published(survivors, alpha, beta,
     assert (np.diff(made.retention(12)) > 0).all()  # those who leave easily leave first
 
 
+def test_a_model_at_the_edge_is_left_again():
+    """Everybody leaves at one rate: the fit is at its edge, and fits near it to data drawn again are no worse than fits
+    from anywhere."""
+    rng = np.random.default_rng(8)
+    gone = rng.multinomial(300, [*(0.03 * 0.97 ** np.arange(24)), 0.97**24])
+    left, stayed = gone[:24], np.array([0] * 23 + [gone[24]])
+    made = contracts.fit(left, stayed)
+    for _k in range(20):
+        again = rng.multinomial(300, gone / 300)
+        data = again[:24], np.array([0] * 23 + [again[24]])
+        assert contracts.fit(*data, near=made).log_likelihood >= contracts.fit(*data).log_likelihood - 0.05
+
+
 def test_the_value_of_a_contract_is_the_sum_of_its_chances():
     made = contracts.Fit(0.7, 1.2, 0.0)
     s = made.survival(60)

@@ -88,6 +88,23 @@ def test_months_to_come_are_those_of_a_drawn_world():
     assert low - 0.4 <= truth <= high + 0.4 and low < middle < high
 
 
+def test_a_group_that_left_at_once_is_compared(tmp_path):
+    """Two hundred trials, all over within four months, beside two hundred years: none is there after six months, which
+    is
+    known of each of them, though none was running then."""
+    rng, rows = np.random.default_rng(4), []
+    for k in range(400):
+        trial = k < 200
+        start = dt.date(2024, 1, 1) + dt.timedelta(days=int(rng.integers(0, 300)))
+        end = start + dt.timedelta(days=int(rng.integers(35, 130))) if trial else None
+        rows.append((f"s{k}", "Trial" if trial else "Annual", start, end))
+    table = pd.DataFrame(rows, columns=["subscription_id", "plan", "started_on", "ended_on"])
+    made = tenure.measure(bare_book(tmp_path / "b", exported_on=str(ENDS), subscriptions=table), checked("tenure"))
+    row = made.table[made.table["group"] == "Trial"].iloc[0]
+    assert row["at"][6].value == 0 and row["p_adjusted"] < 1e-6
+    assert any("Trial" in one.headline or "Trial" in one.detail for one in words.findings(made))
+
+
 # Records
 
 kinds = st.tuples(

@@ -67,6 +67,7 @@ def count(n: float) -> str:
 def percent(share: float | None, digits: int = 0) -> str:
     if not known(share):
         return NONE
+    share = 0.0 if abs(share) < 0.005 / 10**digits else share  # never minus nothing
     return numbers.format_percent(
         share, format="0" + ("." + "0" * digits if digits else "") + _percent_sign(), locale=locale()
     )

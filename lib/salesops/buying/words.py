@@ -89,6 +89,10 @@ def _to_come(found: Found) -> Finding:
                                                                            "in {n} months",
                     found.horizon_months)  # fmt: skip
     detail = _("Discounted; with 80% probability {low} to {high}.").format(low=low, high=high)
+    mean = float(found.customers["value"].sum())
+    if mean > found.total[2]:
+        detail += " " + _("The mean is {mean}: it hangs on a few customers, who may buy very much or nothing.").format(
+            mean=money(mean, found))  # fmt: skip
     made = found.record
     if made is None:
         detail += " " + _("The record is too short to say how wrong that may be.")

@@ -31,7 +31,8 @@ class Cube(NamedTuple):
     what was kept) in units of `scale`. Minor units.
     last_on : last day of the last month watched whole. partial : whether a month had begun that is left out.
     stock : those of the first month had begun before it, so that their age is not known. n_stock : how many.
-    scale : minor units of one unit of aa, ab, kk, kb's roots."""
+    scale : minor units of one unit of aa, ab, kk, kb's roots. n_below, below : rows of less than nothing (credit notes)
+    and their sum: months without revenue, in no other figure."""
 
     rows: pd.DataFrame
     last_on: dt.date
@@ -39,6 +40,8 @@ class Cube(NamedTuple):
     stock: bool
     n_stock: int
     scale: int
+    n_below: int
+    below: int
 
     @property
     def ends(self) -> int:
@@ -93,8 +96,10 @@ def read_cube(book: crm.Book, by: str = "none") -> Cube:
     ends = last_on.year * 12 + last_on.month - 1
     began = table[table["month"] == table["started"]].groupby("started")["n"].sum()
     later = began.reindex(range(int(began.index.min()) + 1, ends + 1), fill_value=0)
-    stock = bool(len(later)) and int(began.iloc[0]) > STOCK * max(float(later.median()), 1.0)
-    return Cube(table, last_on, partial, stock, int(began.iloc[0]) if stock else 0, scale)
+    stock = not len(later) or int(began.iloc[0]) > STOCK * max(float(later.median()), 1.0)
+    below = book.revenue.filter(_.kind == "recurring", _.month_on <= ibis.literal(last_on), _.amount_minor < 0)
+    n_below, sum_below = below.agg(n=_.count(), total=_.amount_minor.sum()).execute().fillna(0).iloc[0]
+    return Cube(table, last_on, partial, stock, int(began.iloc[0]) if stock else 0, scale, int(n_below), int(sum_below))
 
 
 def _pass(revenue: ibis.Table, groups: ibis.Table | None, scale: int) -> pd.DataFrame:

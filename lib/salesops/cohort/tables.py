@@ -17,9 +17,10 @@ def triangle_table(found: Found, what: str) -> Table:
     """Customers (`active`), gross (`kept`) or net revenue (`revenue`) at the ages compared, with intervals."""
     cells = found.triangle.cells
     cells = cells[cells["age"].isin(found.ages)]
-    days = sorted(found.triangle.cells["cohort"].unique())[-COHORTS:]
+    every = sorted(found.triangle.cells["cohort"].unique())
     first = found.triangle.cells[found.triangle.cells["age"] == 0].set_index("cohort")
     hot = {one.name for one in found.differs if one.kind == "cohort"}
+    days = [day for day in every if day in hot or day in every[-COHORTS:]]
     rows = []
     for day in days:
         own = cells[cells["cohort"] == day].set_index("age")
@@ -38,6 +39,9 @@ def triangle_table(found: Found, what: str) -> Table:
     notes = [_("Share and 95% interval. A dash: fewer than {n} customers, or not all of the cohort was watched so "
                "long. The "
                "last row weighs cohorts by their size.").format(n=lang.count(found.min_customers))]  # fmt: skip
+    if len(days) < len(every):
+        notes.append(_("{n} of {all} cohorts are listed: the last, and those that stand out.").format(
+            n=lang.count(len(days)), all=lang.count(len(every))))  # fmt: skip
     return Table(names[what], columns, rows, [False] + [True] * (len(columns) - 1),
                  [day in hot for day in days] + [False], notes)  # fmt: skip
 

@@ -117,7 +117,11 @@ def _renewal(found: Found) -> list[Finding]:
     words = {"net": lang.percent(made.net.value), "gross": lang.percent(made.gross.value), "n": lang.count(made.n),
              "net_limits": lang.between(made.net.low, made.net.high), "then": money(made.then, found),
              "gross_limits": lang.between(made.gross.low, made.gross.high), "now": money(made.now, found)}  # fmt: skip
-    text = _("Of the revenue of a year ago {net} is there (NRR), {gross} without what grew (GRR)")
+    text = {
+        "all": _("Of the revenue of a year ago {net} is there (NRR), {gross} without what grew (GRR)"),
+        "renewing": _("Of the revenue of customers whose contracts came up for renewal {net} is there (NRR), {gross} "
+                      "without what grew (GRR)"),
+    }[found.asked["base"]]  # fmt: skip
     detail = _("{n} customers paid {then} a month, now {now}; intervals {net_limits} and {gross_limits}.").format(
         **words
     )
@@ -138,7 +142,7 @@ def _event(found: Found) -> list[Finding]:
     if found.no_event:
         return [Finding("warn", {
             "unknown": _("The event's cohort is not in the record"),
-            "early": _("The event is outside of the record, or too near its begin"),
+            "early": _("The event is outside of the record, or too near its beginning"),
             "thin": _("Too few customers were there at the event"),
         }[found.no_event])]  # fmt: skip
     said = []
@@ -227,6 +231,11 @@ def note(found: Found) -> str:
     text = _("Months up to {day}.").format(day=lang.day(found.cube.last_on))
     if found.cube.partial:
         text += " " + _("The month that has begun since is left out: it is no fall.")
+    if found.cube.n_below:
+        said = ngettext("{n} month of an account is below nothing ({sum}): a month without revenue, in no figure.",
+                        "{n} months of accounts are below nothing ({sum}): months without revenue, in no figure.",
+                        found.cube.n_below)  # fmt: skip
+        text += " " + said.format(n=lang.count(found.cube.n_below), sum=signed(found.cube.below, found))
     if found.cube.stock:
         said = ngettext("{n} customer of the first month had begun before it, at an age not known: in the movements, "
                         "in "

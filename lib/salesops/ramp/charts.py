@@ -11,17 +11,21 @@ from salesops.stats import Estimate, Incidence
 
 def plot_ramp(months: Sequence[int], shares: Sequence[Estimate], smooth: Sequence[float], *, ax: Axes) -> Axes:
     """Bookings by month of tenure over those of settled peers in the same days, each with its interval."""
+    ax.set(title=_("Bookings over those of settled peers"))
+    if not len(months):
+        ax.text(0.5, 0.5, _("not known"), ha="center", va="center", color=theme.MUTED, transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        return theme.quiet(ax)
     ax.axhline(1, color=theme.MUTED, lw=1, ls="--")
     for month, one in zip(months, shares, strict=True):
         ax.plot([month + 1] * 2, [one.low, one.high], color=theme.PALE, lw=4, solid_capstyle="butt")
         ax.plot(month + 1, one.value, color=theme.ACCENT, marker="o", ms=4)
     ax.plot([month + 1 for month in months], smooth, color=theme.INK, lw=1.8, label=_("never falling"))
-    ax.set(title=_("Bookings over those of settled peers"), xlabel=_("month of tenure"),
+    ax.set(xlabel=_("month of tenure"),
            ylim=(0, min(max([one.high for one in shares] + [1.2]) * 1.05, 3)))  # fmt: skip
     ax.yaxis.set_major_formatter(lambda share, _at: lang.percent(share))
     ax.grid(axis="y")
-    if len(months):
-        ax.legend(loc="upper left", fontsize=9)
+    ax.legend(loc="upper left", fontsize=9)
     return theme.quiet(ax)
 
 

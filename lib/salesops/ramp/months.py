@@ -57,6 +57,8 @@ def read(book: crm.Book, *, role: str, settled: int) -> Reps:
     rate, n_settled, mean = _peers(people, days, begun, today, settled)
     if not n_settled:
         raise ValueError(f"no rep has been there for {settled} months")
+    if not mean:
+        raise ValueError("settled reps have booked nothing to compare newcomers with")
     months = _months(people, days, rate, _quotas(book, people["rep_id"]), begun, today)
     return Reps(people, months, mean * MONTH, n_settled, len(table) - len(dated))
 

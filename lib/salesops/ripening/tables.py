@@ -25,6 +25,10 @@ def rate_table(found: Found) -> Table:
                "competes). A "
                "dash: fewer than {n}, or not all of the cohort is so old. Never compare across columns.").format(
         n=lang.count(found.min_deals))]  # fmt: skip
+    if len(found.rates) > COHORTS:
+        notes.append(
+            _("The last {n} of {all} cohorts.").format(n=lang.count(COHORTS), all=lang.count(len(found.rates)))
+        )
     return Table(_("Cohorts at equal age"), columns, rows, [False] + [True] * (len(columns) - 1), marks, notes)
 
 

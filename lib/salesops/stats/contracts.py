@@ -17,6 +17,7 @@ from scipy.special import betaln
 
 LEAST_LEFT = 2  # periods in which somebody left, below which two parameters cannot be told apart
 WIDE = 1e6
+EDGE = 1e3
 STARTS = ((0.0, 0.5), (-0.5, 1.5), (2.0, 3.0))
 
 
@@ -71,8 +72,10 @@ def fit(left: np.ndarray, stayed: np.ndarray, *, near: Fit | None = None) -> Fit
         return -float(left @ gone + stayed @ there)
 
     bounds = [(-8.0, np.log(WIDE))] * 2
+    # A model at the edge (everybody alike) is a place from which no search comes back.
+    starts = [np.log(near[:2])] if near and max(near[:2]) < EDGE else STARTS
     tries = (minimize(minus, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-9})
-             for start in ([np.log(near[:2])] if near else STARTS))  # fmt: skip
+             for start in starts)  # fmt: skip
     best = min(tries, key=lambda one: one.fun)
     a, b = np.exp(best.x)
     return Fit(float(a), float(b), -float(best.fun))

@@ -21,7 +21,7 @@ def plot_curves(curves: Mapping[str, Survival], *, until: int, ax: Axes) -> Axes
     ax.set(title=_("Still there"), xlabel=_("months since the start"), xlim=(0, until), ylim=(0, 1.02))
     ax.yaxis.set_major_formatter(lambda share, _at: lang.percent(share))
     ax.grid(axis="y")
-    ax.legend(loc="lower left", fontsize=9)
+    ax.legend(loc="best", fontsize=9)
     return theme.quiet(ax)
 
 

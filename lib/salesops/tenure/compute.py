@@ -91,13 +91,15 @@ def _groups(counts: pd.DataFrame, curves: dict[str, stats.Survival], params: Par
         part = counts if group == crm.ALL else counts[counts["group"] == group]
         n, n_ended = int(part["n"].sum()), int(part.loc[part["ended"], "n"].sum())
         few = n < params.min_customers
-        watched = {age: int(part.loc[part["age"] >= age, "n"].sum()) for age in params.watched_ages}
+        # One that ended would have been watched longer: what censors is the last day known, not the end.
+        watched = {age: _incidence(part).n_watched(age) for age in params.watched_ages}
         at = {age: None if few or not watched[age] else share_at(part, age) for age in params.watched_ages}
         row = {"group": group, "n": n, "n_ended": n_ended, "ended": None if few else stats.wilson(n_ended, n),
                "at": at, "median": None if few else curve.quantile(0.5), "p": np.nan, "age": None}  # fmt: skip
         others = counts[counts["group"] != group]
+        rest = _incidence(others) if len(others) else None
         ages = [age for age in params.watched_ages if watched[age] >= params.min_customers
-                and others.loc[others["age"] >= age, "n"].sum() >= params.min_customers]  # fmt: skip
+                and rest is not None and rest.n_watched(age) >= params.min_customers]  # fmt: skip
         if group not in (crm.ALL, crm.NOT_KNOWN) and not few and ages:
             sides = [_incidence(one) for one in (part, others)]
             row |= {"age": ages[-1], "p": stats.p_of_equal_incidence(*sides, "ended", ages[-1])}

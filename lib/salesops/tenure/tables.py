@@ -64,6 +64,11 @@ def ahead_table(found: Found) -> Table | None:
     notes = [_("Shifted beta-geometric, all contracts together: who leaves easily leaves first, so that those who have "
                "stayed stay longer. Alpha {a}, beta {b}.").format(
         a=lang.decimal(found.fit.alpha, 3), b=lang.decimal(found.fit.beta, 3))]  # fmt: skip
+    if len(found.trial):
+        off = found.trial.set_index("method")["told"]["contracts"] - found.came
+        notes.append(_("Told of long tenures from short ones, such a projection was {points} points off; the interval "
+                       "knows only how few contracts there are.").format(points=lang.points(off,
+                       signed=True)))  # fmt: skip
     return Table(_("How long those there will stay"), columns, rows, [True] * 3, notes=notes)
 
 

@@ -6,6 +6,7 @@ from salesops.lang import _, ngettext
 from salesops.stats import Survival
 from salesops.tenure.compute import ALPHA, Found
 
+MOST_NAMED = 5  # groups of a sentence
 SHOWN = 4  # curves of the picture
 
 
@@ -69,7 +70,13 @@ def _groups(found: Found) -> list[Finding]:
     text = _("{group} differs: {share} are still there after {n} months; p {p} after correction")
     more = [f"{group_name(row.group)} {lang.percent(row.at[row.age].value)}" for row in tested.itertuples()
             if row.group != first["group"]]  # fmt: skip
-    detail = _("Also different from the others: {groups}.").format(groups="; ".join(more)) if more else ""
+    detail = (
+        _("Also different from the others: {groups}.").format(
+            groups="; ".join(more[:MOST_NAMED]) + ("; …" if len(more) > MOST_NAMED else "")
+        )
+        if more
+        else ""
+    )
     return [Finding("warn", text.format(group=group_name(first["group"]), share=lang.estimate(share),
                                         n=lang.count(first["age"]), p=lang.p_value(first["p_adjusted"])),
                                         detail)]  # fmt: skip
