@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -651,6 +652,17 @@ def test_of_many_who_want_a_lock_at_once_one_has_it(tmp_path):
     said = [process.communicate()[:2] for process in running]
     assert any("held" in out for out, _ in said)
     assert all("held" in out or "is being written by another run (process" in err for out, err in said), said
+
+
+def test_who_has_only_just_taken_a_lock_is_named_too(tmp_path):
+    with (tmp_path / locks.NAME).open("a+", encoding="utf-8") as taken:
+        assert locks._take(taken)
+        owner = json.dumps({"process": 7, "host": "here", "since": "now", "command": "salesops"})
+        late = threading.Timer(0.2, lambda: (taken.write(owner), taken.flush()))
+        late.start()
+        with pytest.raises(locks.Locked, match=r"another run \(process 7 on here"), locks.hold(tmp_path):
+            pass
+        late.join()
 
 
 # --- the same page whatever way it is made ---

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,8 +37,7 @@ def hold(folder: Path) -> Iterator[None]:
     while True:
         stream = path.open("a+", encoding="utf-8")
         if not _take(stream):
-            stream.seek(0)
-            owner = stream.read()
+            owner = _owner(stream)
             stream.close()
             raise Locked(f"{folder} is being written by another run ({_said(owner)}); nothing was run")
         if _same_file(stream, path):
@@ -67,6 +67,16 @@ def _take(stream) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _owner(stream) -> str:
+    """What its holder wrote into it; who has only just taken it is given a second to write."""
+    for _ in range(20):
+        stream.seek(0)
+        if owner := stream.read():
+            return owner
+        time.sleep(0.05)
+    return ""
 
 
 def _same_file(stream, path: Path) -> bool:
