@@ -76,9 +76,14 @@ def test_stats_knows_nothing_and_crm_knows_no_question():
     for path in (LIBRARY / "stats").glob("*.py"):
         assert {m.split(".")[0] for m in imports(path)} <= {"stats"}, path.name
     for path in (LIBRARY / "crm").rglob("*.py"):
-        assert {m.split(".")[0] for m in imports(path)} <= {"crm", "periods", "problems", "project", "yamlfile"}, (
-            path.name
-        )
+        assert {m.split(".")[0] for m in imports(path)} <= {
+            "crm",
+            "periods",
+            "problems",
+            "project",
+            "workdays",
+            "yamlfile",
+        }, path.name
     for path in (LIBRARY / "pay").glob("*.py"):
         assert {m.split(".")[0] for m in imports(path)} <= {"crm", "pay", "stats"} | NEUTRAL, path.name
         assert not outside(path) & {"matplotlib", "seaborn", "IPython"}, path.name

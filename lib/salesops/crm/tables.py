@@ -80,6 +80,21 @@ DIMENSIONS = (
     "none", "segment", "region", "source", "product", "deal_type", "industry", "country", "team", "rep", "size",
 )  # fmt: skip
 UNBANDED = tuple(name for name in DIMENSIONS if name != "size")  # where no amounts are told that part deals by size
+# What can be wrong with the record of a deal; see `rules`.
+RULES = (
+    "close_past",
+    "no_next_step",
+    "untouched",
+    "no_amount",
+    "pushed",
+    "probability_unlike",
+    "owner_gone",
+    "duplicate",
+    "no_reason",
+    "won_before_created",
+    "skipped",
+    "missing",
+)
 C = Column
 
 TABLES = {

@@ -8,10 +8,11 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, stats
-from salesops.hygiene import cost, duplicates, fixes, rules
+from salesops.crm import rules
+from salesops.crm.rules import OPEN, Day
+from salesops.hygiene import cost, duplicates, fixes
 from salesops.hygiene import months as months_
 from salesops.hygiene.params import Params
-from salesops.hygiene.rules import OPEN, Day
 from salesops.stats import Estimate
 
 NOBODY = ""  # the rep of deals that have none

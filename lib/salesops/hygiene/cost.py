@@ -14,8 +14,8 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods
+from salesops.crm.rules import DOUBT, OPEN
 from salesops.hygiene.params import Params
-from salesops.hygiene.rules import DOUBT, OPEN
 
 HOUR = 3600
 DAY_HOURS = 24

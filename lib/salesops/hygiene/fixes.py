@@ -7,9 +7,9 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm
+from salesops.crm.rules import BLANK
 from salesops.crm.tables import AS_GIVEN
 from salesops.hygiene.params import Params
-from salesops.hygiene.rules import BLANK
 
 FIELD = {  # rule -> the field of deals that mends it; blank where something is to be done, not written
     "close_past": "expected_close_on",

@@ -6,9 +6,9 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm
-from salesops.hygiene import rules
+from salesops.crm import rules
+from salesops.crm.rules import Day
 from salesops.hygiene.params import Params
-from salesops.hygiene.rules import Day
 
 
 def scores(book: crm.Book, params: Params) -> tuple[list[str], pd.DataFrame]:

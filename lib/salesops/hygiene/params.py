@@ -5,23 +5,9 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from salesops import periods, settings, workdays
-from salesops.crm.tables import TABLES
+from salesops.crm.tables import RULES, TABLES
 from salesops.settings import option
 
-RULES = (
-    "close_past",
-    "no_next_step",
-    "untouched",
-    "no_amount",
-    "pushed",
-    "probability_unlike",
-    "owner_gone",
-    "duplicate",
-    "no_reason",
-    "won_before_created",
-    "skipped",
-    "missing",
-)
 REQUIRABLE = tuple(name for name in TABLES["deals"].names if name not in ("deal_id", "status", "currency", "closed_at"))
 
 

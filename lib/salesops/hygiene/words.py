@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from salesops import lang
+from salesops.crm.rules import DOUBT
 from salesops.findings import Finding, Link, Table, Tile
 from salesops.hygiene.compute import Hygiene
 from salesops.hygiene.cost import Range
 from salesops.hygiene.params import Params
-from salesops.hygiene.rules import DOUBT
 from salesops.lang import _, ngettext
 
 SIGNIFICANT = 0.05
