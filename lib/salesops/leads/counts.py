@@ -1,12 +1,11 @@
 """What the engine counts for the leads: how far each came and when, and how long it waited in working hours."""
 
-import datetime as dt
-
 import ibis
 import pandas as pd
 from ibis import _
 
-from salesops import crm, periods, workdays
+from salesops import crm, periods
+from salesops.crm.worktime import Hours, with_worked
 from salesops.leads.params import Params
 
 HOUR, DAY = 3600, 86_400
@@ -124,35 +123,11 @@ def waits(book: crm.Book, params: Params, leads: ibis.Table) -> pd.DataFrame:
     until = ibis.ifelse(early, now.worked, now.answered).coalesce(end_of(book))
     state = ibis.cases((early, "worked"), (now.answered.notnull(), "answered"), else_="waiting")
     rows = now.select("group", "came", until=ibis.greatest(until, now.came), state=state)
-    worked = _worked(book, params, rows)
+    hours = Hours(params.work_from, params.work_to, params.calendar)
+    worked = with_worked(book, rows, ("came", "until"), hours, params.window.first_on)
     age = ibis.greatest((worked.until_worked - worked.came_worked + MINUTE - 1) // MINUTE, 0)
     counted = worked.select("group", "state", age=age).group_by("group", "state", "age")
     return counted.agg(n=_.count()).execute().fillna({"group": crm.NOT_KNOWN})
-
-
-def _worked(book: crm.Book, params: Params, rows: ibis.Table) -> ibis.Table:
-    """`rows` with came_worked and until_worked: working seconds from the first day on up to each moment."""
-    days = ibis.memtable(_days(book, params))
-    found = rows
-    for name in ("came", "until"):
-        day = days.select(**{f"{name}_{column}": days[column] for column in days.columns})
-        found = found.join(day, [found[name] >= day[f"{name}_starts"], found[name] < day[f"{name}_ends"]])
-        into = found[name] - found[f"{name}_starts"] - params.work_from * HOUR
-        length = (params.work_to - params.work_from) * HOUR
-        today = ibis.greatest(ibis.least(into, length), 0) * found[f"{name}_works"]
-        found = found.mutate(**{f"{name}_worked": found[f"{name}_before"] + today})
-    return found
-
-
-def _days(book: crm.Book, params: Params) -> pd.DataFrame:
-    """Each local day: starts and ends (epoch seconds), works (1 on a working day), before (working seconds so far)."""
-    first = params.window.first_on - dt.timedelta(days=1)
-    every = [first + dt.timedelta(days=k) for k in range((book.as_of - first).days + 3)]
-    works = [int(workdays.is_working(day, params.calendar) if params.calendar else day.weekday() < 5) for day in every]
-    starts = [int(pd.Timestamp(periods.start_of(day, book.time_zone)).timestamp()) for day in every]
-    length = (params.work_to - params.work_from) * HOUR
-    table = pd.DataFrame({"starts": starts[:-1], "ends": starts[1:], "works": works[:-1]})
-    return table.assign(before=(table["works"] * length).cumsum().shift(fill_value=0))
 
 
 def answered_by(book: crm.Book, leads: ibis.Table, n_steps: int, landmarks: tuple[int, ...]) -> pd.DataFrame:
