@@ -6,6 +6,7 @@ import matplotlib
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK, MUTED, LINE = "#1b2733", "#5b6a78", "#dfe5ea"
 ACCENT, PALE, ORANGE, PALE_ORANGE, GREY = "#1f5fa8", "#a9c6ea", "#c9610b", "#f3c9a5", "#9aa7b3"
@@ -67,3 +68,8 @@ def quiet(ax: Axes) -> Axes:
     ax.tick_params(length=0)
     ax.set_axisbelow(True)
     return ax
+
+
+def few(n: int) -> MaxNLocator:
+    """At most `n` steps between round numbers along an axis."""
+    return MaxNLocator(nbins=n)

@@ -36,6 +36,7 @@ class Book:
     as_of : the last day known; never after the last day in the data, because a later day was not watched.
     cut : the first moment not known (naive UTC).
     about : facts of the source: title, currency, history, refused and repaired rows, notes.
+    whole : the book of all deals that this one is a part of.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Book:
         self._tables: dict[str, ibis.Table] = {}  # as read
         self._views: dict[str, ibis.Table] = {}  # as known
         self._ids: ibis.Table | None = None  # of the deals that are looked at; None is all
-        self._whole = self  # the book that this one is a part of
+        self.whole = self  # the book that this one is a part of
         self._prices = vat_.Prices.of(self.about["vat"], vat, self.time_zone)
         # Contents are told by what was read, not by how it is shown.
         self._as_given = self if self._prices is None else Book(folder, as_of, located=located)
@@ -130,7 +131,7 @@ class Book:
         Of the whole book, also where this is a part of it. Rows count without their order; what no day is known
         of (accounts, refused rows, repairs) counts whole. Computed once per book and day.
         """
-        return self._whole._as_given._contents["digest"]
+        return self.whole._as_given._contents["digest"]
 
     @cached_property
     def n_known(self) -> dict[str, int]:
@@ -171,7 +172,7 @@ class Book:
         """A table under a name of the engine's, so that what is asked of it need not be written out each time."""
         if name not in self._views:
             if self._ids is not None:
-                return self._views.setdefault(name, getattr(self._whole, name).semi_join(self._ids, "deal_id"))
+                return self._views.setdefault(name, getattr(self.whole, name).semi_join(self._ids, "deal_id"))
             self._views[name] = self._con.create_view(ibis.util.gen_name(name), make())
         return self._views[name]
 

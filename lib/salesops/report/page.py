@@ -80,6 +80,7 @@ def make(task: dict) -> dict:
         "headline": known.headline,
         "deck": known.deck,
         "findings": known.findings,
+        "tiles": known.tiles,
         "seconds": {
             "execute": round(executed - start, 3),
             "render": round(time.perf_counter() - executed, 3),

@@ -8,7 +8,7 @@ import nbformat
 from nbconvert import HTMLExporter
 
 from salesops import lang, project
-from salesops.findings import FINDINGS, PAGE
+from salesops.findings import FINDINGS, FRONT, PAGE
 from salesops.lang import _
 from salesops.report import inputs
 from salesops.report.files import TEMPLATES
@@ -19,6 +19,7 @@ class Facts(NamedTuple):
 
     page: dict  # title, company, period, as_of, facts, data (hash)
     findings: list[dict]
+    tiles: list[dict]  # those for the front page
 
     @property
     def headline(self) -> str:
@@ -38,7 +39,7 @@ def facts(notebook: nbformat.NotebookNode) -> Facts:
     ValueError
         If the notebook never began a page (`show.start`).
     """
-    found: dict[str, list] = {PAGE: [], FINDINGS: []}
+    found: dict[str, list] = {PAGE: [], FINDINGS: [], FRONT: []}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             for mime, collected in found.items():
@@ -46,7 +47,8 @@ def facts(notebook: nbformat.NotebookNode) -> Facts:
                     collected.append(output["data"][mime])
     if not found[PAGE]:
         raise ValueError("the notebook does not call show.start, so its page has no title")
-    return Facts(dict(found[PAGE][0]), [dict(finding) for group in found[FINDINGS] for finding in group])
+    findings, tiles = ([dict(one) for group in found[mime] for one in group] for mime in (FINDINGS, FRONT))
+    return Facts(dict(found[PAGE][0]), findings, tiles)
 
 
 class PageExporter(HTMLExporter):

@@ -15,8 +15,9 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from salesops import crm, lang, settings, theme
-from salesops.findings import FINDINGS, MARKS, PAGE, Finding, Link, Table, Tile
+from salesops.findings import FINDINGS, FRONT, MARKS, PAGE, Finding, Link, Table, Tile
 from salesops.lang import _, ngettext
+from salesops.report import spark
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _n_figures = 0
@@ -53,15 +54,16 @@ def findings(found: Sequence[Finding]) -> None:
     _emit(f'<ul class="findings">{"".join(rows)}</ul>', **{FINDINGS: [f._asdict() for f in found]})
 
 
-def tiles(shown: Sequence[Tile]) -> None:
-    """The headline numbers in a row."""
+def tiles(shown: Sequence[Tile], *, front: bool = False) -> None:
+    """The headline numbers in a row; those of the month's `front` page are emitted as data too."""
     cells = [
         f'<li class="{t.tone}"><span class="name">{_e(t.name)}</span><span class="value">{_e(t.value)}</span>'
-        f'<span class="change">{_e(f"{t.against}: {t.change}" if t.change and t.against else " ")}</span>'
-        f'<span class="note">{_e(t.note)}</span></li>'
+        f'<span class="change">{_e(": ".join(filter(None, (t.against, t.change))) if t.change else " ")}</span>'
+        f'{spark.line(t.series)}<span class="note">{_e(t.note)}</span></li>'
         for t in shown
     ]
-    _emit(f'<ul class="tiles">{"".join(cells)}</ul>')
+    data = {FRONT: [t._asdict() for t in shown]} if front else {}
+    _emit(f'<ul class="tiles">{"".join(cells)}</ul>', **data)
 
 
 def table(shown: Table | None) -> None:
@@ -91,7 +93,9 @@ def _cell(cell: str | Link) -> str:
 
 
 def figures(*shown: tuple[Figure, str], caption: str) -> None:
-    """One or more pictures side by side, each with its alternative text, under one caption."""
+    """Pictures side by side, each with its alternative text, under one caption; nothing where there are none."""
+    if not shown:
+        return
     pictures = "".join(_svg(figure, alt) for figure, alt in shown)
     _emit(f'<figure class="of{len(shown)}"><div>{pictures}</div><figcaption>{_e(caption)}</figcaption></figure>')
 
@@ -252,7 +256,8 @@ def _svg(figure: Figure, alt: str) -> str:
     prefix = f"f{_n_figures}-"
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
     width, height = (float(number) for number in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
-    head = f'<svg role="img" aria-labelledby="{prefix}title" viewBox="0 0 {width:g} {height:g}" xmlns="http://www.w3.org/2000/svg">'
+    head = f'<svg role="img" aria-labelledby="{prefix}title" viewBox="0 0 {width:g} {height:g}"'
+    head += ' xmlns="http://www.w3.org/2000/svg">'
     return f'{head}<title id="{prefix}title">{_e(alt)}</title>{svg[svg.index(">") + 1 :]}'
 
 

@@ -1,6 +1,7 @@
 """The few methods that several questions share: intervals, survival with censoring, shrinkage, exact parts."""
 
-from salesops.stats.exact import kitagawa, lmdi, log_mean, shapley
+from salesops.stats.behaviour import RECENT, Behaviour, behaviour
+from salesops.stats.exact import kitagawa, lmdi, log_mean, shapley, whole_parts
 from salesops.stats.proportions import (
     Estimate,
     adjust_for_any,
@@ -25,13 +26,16 @@ from salesops.stats.survival import (
 
 __all__ = [
     "ALIKE",
+    "Behaviour",
     "Estimate",
     "Incidence",
     "Pooled",
+    "RECENT",
     "Survival",
     "aalen_johansen",
     "adjust_for_any",
     "adjust_for_many",
+    "behaviour",
     "difference",
     "incidence_by_value",
     "kaplan_meier",
@@ -47,5 +51,6 @@ __all__ = [
     "ratio_of_sums",
     "shapley",
     "weighted_se",
+    "whole_parts",
     "wilson",
 ]

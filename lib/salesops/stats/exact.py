@@ -1,6 +1,7 @@
 """Decompositions whose parts sum to the whole exactly: of a product, of an average, of a joint effect."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from fractions import Fraction
 from itertools import combinations
 from math import factorial
 
@@ -103,3 +104,19 @@ def shapley(players: Sequence[Hashable], value: Callable[[frozenset], float]) ->
         one: sum(weight[len(some)] * (found[some | {one}] - worth) for some, worth in found.items() if one not in some)
         for one in players
     }
+
+
+def whole_parts(parts: Mapping[str, Fraction]) -> dict[str, int]:
+    """Exact parts as whole numbers that sum to the rounded sum: the largest remainders are rounded up.
+
+    Raises
+    ------
+    ValueError
+        If there is no part.
+    """
+    if not parts:
+        raise ValueError("no part to round")
+    floors = {name: int(part // 1) for name, part in parts.items()}
+    left = round(sum(parts.values(), Fraction(0))) - sum(floors.values())
+    order = sorted(parts, key=lambda name: (floors[name] - parts[name], name))
+    return {name: floors[name] + (name in order[:left]) for name in parts}

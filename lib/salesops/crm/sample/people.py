@@ -8,6 +8,7 @@ from salesops.crm.sample.truth import MONTHS, REGIONS, SEGMENTS, SOURCES, UNTIL
 END = pd.Timestamp(UNTIL) + pd.Timedelta(days=1)
 START = (END - pd.DateOffset(months=MONTHS)).normalize()
 DAY = 86_400
+OWN = 1_000  # of the streams of a table that came later
 # fmt: off
 FIRST = (
     "Anna", "Boris", "Clara", "Dmitri", "Elena", "Frank", "Galina", "Hugo", "Irina", "Jonas", "Kira", "Leo",
@@ -115,7 +116,8 @@ def leads(created: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def activities(created: pd.DataFrame, deals: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """About three calls, meetings and e-mails for each deal while it lived."""
+    """About three calls, meetings and e-mails for each deal over its life; one that is open has had its part of
+    them."""
     times = rng.poisson(3.0, len(deals))
     owner = np.repeat(np.arange(len(deals)), times)
     n = len(owner)
@@ -125,9 +127,21 @@ def activities(created: pd.DataFrame, deals: pd.DataFrame, rng: np.random.Genera
     kind = rng.choice(3, n, p=[0.45, 0.25, 0.30])
     held = np.where(rng.random(n) < 0.85, "held", "no_show")
     minutes = np.where(kind == 2, 5, np.where(kind == 1, 45, 12)) * rng.lognormal(0, 0.3, n)
-    return pd.DataFrame({
+    seed = rng.bit_generator.seed_seq  # a stream of its own, so that nothing after it is drawn differently
+    own = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, OWN)))
+    done = own.random(n) < _lived(created, end_s - start_s, own)[owner]
+    made = pd.DataFrame({
         "activity_id": ids("T", n), "rep_id": deals["rep_id"].to_numpy()[owner],
         "deal_id": deals["deal_id"].to_numpy()[owner], "kind": np.array(["call", "meeting", "email"])[kind],
         "started_at": moments(at), "minutes": np.round(minutes, 1),
         "outcome": np.where(kind == 1, held, np.where(kind == 0, "answered", "sent")),
     })  # fmt: skip
+    return made[done].reset_index(drop=True)
+
+
+def _lived(created: pd.DataFrame, seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The part of its life that each deal has behind it: all of it where it is closed. What an open one still has
+    before it is as much as a life that is met by chance (the longer, the more often) has left on average."""
+    lives = np.maximum(seconds[created["ended_s"].notna()], 1)
+    left = rng.choice(lives, len(created), p=lives / lives.sum()) * rng.random(len(created))
+    return np.where(created["ended_s"].isna(), seconds / (seconds + left), 1.0)

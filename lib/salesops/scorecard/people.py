@@ -1,0 +1,127 @@
+"""Reps: when they are there to sell, what they are to book, what they book and what they call."""
+
+import datetime as dt
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from salesops import crm, periods
+from salesops.crm.worktime import Hours
+from salesops.scorecard.counts import Span, only
+from salesops.scorecard.params import Params
+
+MONTH = 30.4375  # days of a month of tenure
+WEEKS_BEFORE = (12, 8, 4, 1)  # of the end of a period, at which calls are looked at
+HEADLINE = 4
+
+
+def presence(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
+    """month, region, team, rep_id, work_days (working days in that month, up to the last day known), work_seconds,
+    heads (share of a ramped rep that is there at its end), settled (there and ramped at its end). Of reps whose first
+    day is known."""
+    reps = _reps(book)
+    hours = Hours(params.work_from, params.work_to, params.calendar)
+    rows = []
+    for month in months.all:
+        first, last = months.first_on(month), min(months.last_on(month), book.as_of)
+        days = [periods.days_after(first, k) for k in range((last - first).days + 1)]
+        works = np.array([hours.works(day) for day in days])
+        at = np.array(days, dtype="datetime64[D]")
+        here = (at >= reps["hired"].to_numpy()[:, None]) & (at <= reps["left"].to_numpy()[:, None])
+        n = (here & works).sum(axis=1)
+        tenure = (np.datetime64(last) - reps["hired"].to_numpy()) / np.timedelta64(1, "D") / MONTH
+        ramped = np.clip(tenure / params.ramp_months, 0, 1) if params.ramp_months else np.ones(len(reps))
+        there = here[:, -1]
+        rows.append(reps[["region", "team", "rep_id"]].assign(
+            month=month, work_days=n, work_seconds=n * (hours.end - hours.begin) * 3600,
+            heads=np.where(there, ramped, 0.0), settled=(there & (ramped >= 1)).astype("int64")))  # fmt: skip
+    return only(pd.concat(rows, ignore_index=True), params)
+
+
+def _reps(book: crm.Book) -> pd.DataFrame:
+    table = book.reps.select("rep_id", "region", "team", "hired_on", "left_on").order_by("rep_id").execute()
+    table = table[table["hired_on"].notna()].fillna({"region": crm.NOT_KNOWN, "team": crm.NOT_KNOWN})
+    day = lambda column, blank: pd.to_datetime(column).fillna(pd.Timestamp(blank)).to_numpy().astype("datetime64[D]")  # noqa: E731
+    return table.assign(hired=day(table["hired_on"], "1900-01-01"), left=day(table["left_on"], "2200-12-31"))
+
+
+def quotas(book: crm.Book, params: Params) -> pd.DataFrame:
+    """rep_id, region, team, period, first_on, last_on, quota, booked (minor units), ramped.
+
+    One row per rep and period that quotas are set for: the longest kind of period that most quotas have. A rep's quota
+    counts whole whenever the rep was hired: the source sets it.
+    """
+    columns = ["rep_id", "region", "team", "period", "first_on", "last_on", "quota", "booked", "ramped"]
+    if not book.has("quotas"):
+        return pd.DataFrame(columns=columns)
+    rows = book.quotas.filter(_.kind.isnull() | (_.kind == "bookings"))
+    if not rows.count().execute():  # a source that sets them for revenue alone books what it invoices
+        rows = book.quotas
+    table = rows.group_by("rep_id", "period").agg(quota=_.amount_minor.sum()).execute()
+    spans = {name: periods.parse(name) for name in table["period"].unique()}
+    table["n_months"] = [spans[name].n_months for name in table["period"]]
+    table = table[table["n_months"] == table["n_months"].mode().max()]
+    table["first_on"] = [spans[name].first_on for name in table["period"]]
+    table["last_on"] = [spans[name].last_on for name in table["period"]]
+    booked = _booked(book)
+    reps = book.reps.select("rep_id", "region", "team", "hired_on").execute()
+    table = table.merge(reps, on="rep_id", how="left").fillna({"region": crm.NOT_KNOWN, "team": crm.NOT_KNOWN})
+    number = lambda day: day.year * 12 + day.month - 1  # noqa: E731
+    parts = []
+    for first, last in sorted(set(zip(table["first_on"], table["last_on"], strict=True))):
+        own = (
+            booked[booked["month"].between(number(first), number(last))].groupby("rep_id", as_index=False)["won"].sum()
+        )
+        parts.append(own.assign(first_on=first))
+    sums = pd.concat(parts, ignore_index=True).rename(columns={"won": "booked"})
+    table = table.merge(sums, on=["rep_id", "first_on"], how="left").fillna({"booked": 0})
+    tenure = (pd.to_datetime(table["first_on"]) - pd.to_datetime(table["hired_on"])) / pd.Timedelta(days=MONTH)
+    table = table.assign(booked=table["booked"].astype("int64"), ramped=tenure.isna() | (tenure >= params.ramp_months))
+    table["period"] = [_named(first, n) for first, n in zip(table["first_on"], table["n_months"], strict=True)]
+    return only(table.sort_values(["first_on", "rep_id"], ignore_index=True)[columns], params)
+
+
+def _named(first: dt.date, n_months: int) -> str:
+    return {1: f"{first:%Y-%m}", 3: f"{first.year}-Q{first.month // 3 + 1}", 12: f"{first.year}"}[n_months]
+
+
+def _booked(book: crm.Book) -> pd.DataFrame:
+    """rep_id, month, won (minor units): by the owner of each deal that was won."""
+    won = book.deals.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
+    month = crm.month_number(won.closed_at, book.time_zone, book.as_of)
+    return won.mutate(month=month).group_by("rep_id", "month").agg(won=_.amount_minor.sum().fill_null(0)).execute()
+
+
+def calls(book: crm.Book, params: Params, carried: pd.DataFrame) -> pd.DataFrame:
+    """period, weeks (before its end), called, actual, off (sum of what each rep was off by), n (reps); minor units.
+
+    A call counts as it stood that many weeks before the period's end: the last one of the rep, commit or without a
+    category. Of periods that have ended, and reps who have a quota in them.
+    """
+    columns = ["period", "last_on", "weeks", "called", "actual", "off", "n"]
+    if not book.has("forecast_calls") or carried.empty:
+        return pd.DataFrame(columns=columns)
+    made = book.forecast_calls.filter(_.category.isnull() | (_.category == "commit"))
+    ended = carried[carried["last_on"] <= book.as_of]
+    if ended.empty:
+        return pd.DataFrame(columns=columns)
+    ends = ended[["period", "last_on"]].drop_duplicates()
+    moments = ends.merge(pd.DataFrame({"weeks": WEEKS_BEFORE}), how="cross")
+    cuts = [
+        periods.end_of(periods.days_after(row.last_on, -7 * row.weeks), book.time_zone) for row in moments.itertuples()
+    ]
+    looked = ibis.memtable(
+        moments[["period", "weeks"]]
+        .rename(columns={"period": "of"})
+        .assign(cut=pd.to_datetime(cuts).astype("datetime64[us]"))
+    )
+    known = made.join(looked, [made.period == looked.of, made.called_at < looked.cut])
+    last = known.group_by("rep_id", "period", "weeks").agg(called=_.amount_minor.argmax(_.called_at)).execute()
+    both = ended.merge(last, on=["rep_id", "period"])
+    both["off"] = (both["called"] - both["booked"]).abs()
+    sums = both.groupby(["period", "last_on", "weeks"], as_index=False).agg(
+        called=("called", "sum"), actual=("booked", "sum"), off=("off", "sum"), n=("rep_id", "size")
+    )
+    return sums[(sums["n"] >= params.min_cases) & (sums["actual"] > 0)].reset_index(drop=True)
