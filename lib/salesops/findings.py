@@ -15,7 +15,8 @@ FRONT = "application/vnd.salesops.front+json"
 class Finding(NamedTuple):
     """One sentence to act on. `headline` can stand alone, as the title of a page does.
 
-    What has a `key` can come to the month's front page. It names what the finding is about, without its numbers, so that
+    What has a `key` can come to the month's front page. It names what the finding is about, without its numbers, so
+    that
     next month's is known for the same one: `stage/Proposal/fell/Mid-market`. Findings of one `cause` are one to the
     reader; blank: the key.
 

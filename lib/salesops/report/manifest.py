@@ -1,15 +1,14 @@
-"""The manifest of a folder of pages, and the index made from it."""
+"""The manifest of a folder of pages; and what is made from it: the front page and the findings as data."""
 
 import datetime as dt
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from salesops import lang
-from salesops.findings import MARKS
-from salesops.lang import _
 from salesops.periods import is_day
-from salesops.report import banner, files
+from salesops.report import banner, files, front, ledger
+from salesops.report.asks import Ask
 
 NAME = "manifest.json"
 PAUSES = 20  # the manifest is written at most for one part in so many of the time
@@ -21,7 +20,8 @@ _NEEDED = {
 
 
 class Folder:
-    """The pages of a period: what is known of each, kept on disk as `manifest.json` and `index.html`.
+    """The pages of a period: what is known of each, kept on disk as `manifest.json`, `findings.parquet` and the front
+    page, `index.html`; in a language of its own, `index.ru.html`.
 
     Attributes
     ----------
@@ -29,9 +29,12 @@ class Folder:
     not_made : stem -> on (day), reason, ending, notebook of a page that could not be made or renewed.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, asks: Sequence[Ask] = ()):
         self.path = path
+        self.asks = asks
         self.pages, self.not_made = _read(path / NAME)
+        self._before = [ledger.read(one) for one in ledger.earlier(path)]
+        self._verdicts = {(row.id, row.lang): row.verdict for row in ledger.read(path) if row.state == ledger.CLOSED}
         self._changed = False
         self._next_write = 0.0
 
@@ -94,9 +97,38 @@ class Folder:
         began = time.monotonic()
         content = {"pages": dict(sorted(self.pages.items())), "not_made": dict(sorted(self.not_made.items()))}
         files.write(self.path / NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        files.write(self.path / "index.html", index(**content))
+        self._write_front(**content)
         self._changed = False
         self._next_write = time.monotonic() + PAUSES * (time.monotonic() - began)
+
+    def findings(self) -> list[ledger.Row]:
+        """The findings of the period in every language, and those of the period before that are not found any more."""
+        rows = []
+        for language in self._languages():
+            own = ledger.candidates(self.pages, language, self.path.name)
+            rows += [row._replace(rank=k if k <= front.MOST else 0) for k, row in enumerate(own, 1)]
+        gone = ledger.closed(rows, self._before, self.path.name, set(self._languages()))
+        return rows + [row._replace(verdict=self._verdicts.get((row.id, row.lang), "")) for row in gone]
+
+    def judge(self, verdicts: Mapping[tuple[str, str], str]) -> None:
+        """Note what became of findings that closed: (id, language) -> verdict."""
+        self._verdicts |= verdicts
+        self._changed = True
+
+    def _languages(self) -> list[str]:
+        return sorted({page["lang"] for page in self.pages.values()})  # English first
+
+    def _write_front(self, pages: dict, not_made: dict) -> None:
+        rows, languages = self.findings(), self._languages() or ["en"]
+        ledger.write(self.path, rows)
+        for language in languages:
+            others = [one for one in languages if one != language]
+            other = (others[0], _front_name(others[0])) if others else None
+            page = front.render(pages, not_made, language=language, folder=self.path, rows=rows, before=self._before,
+                                asks=self.asks, other=other)  # fmt: skip
+            files.write(self.path / _front_name(language), page)
+            if language == languages[0] and language != "en":
+                files.write(self.path / "index.html", page)
 
     def _write_now_and_then(self) -> None:
         self._changed = True
@@ -105,6 +137,10 @@ class Folder:
 
     def _kept(self, stem: str) -> Path:
         return self.path / "failed" / f"{stem}.ipynb"
+
+
+def _front_name(language: str) -> str:
+    return "index.html" if language == "en" else f"index.{language}.html"
 
 
 def _read(path: Path) -> tuple[dict, dict]:
@@ -124,31 +160,3 @@ def _is_whole(page: object) -> bool:
 
 def _is_failure(failure: object) -> bool:
     return isinstance(failure, dict) and is_day(str(failure.get("on"))) and isinstance(failure.get("reason"), str)
-
-
-def index(pages: dict[str, dict], not_made: dict[str, dict]) -> str:
-    """The page that lists the pages with their headline findings; in English unless every page is Russian."""
-    import jinja2
-
-    languages = {page["lang"] for page in pages.values()}
-    language = languages.pop() if len(languages) == 1 else "en"
-    before = lang.current()
-    lang.use(language)
-    try:
-        environment = jinja2.Environment(loader=jinja2.FileSystemLoader(files.TEMPLATES / "salesops"), autoescape=True)
-        failed = {stem: _sentence(pages.get(stem, {}).get("lang", language), one) for stem, one in not_made.items()}
-        periods = list(dict.fromkeys(page["period"] for page in pages.values() if page["lang"] == language))
-        return environment.get_template("month.html.j2").render(
-            lang=language,
-            title=", ".join(periods) or _("Nothing was made"),
-            pages=[{**page, "failed": failed.get(stem, "")} for stem, page in pages.items()],
-            missing=[(stem, sentence) for stem, sentence in failed.items() if stem not in pages],
-            marks=MARKS,
-            words={"skip": _("Skip to the report"), "deck": _("Every page with what it found"), "none": _("Not made")},
-        )
-    finally:
-        lang.use(before)
-
-
-def _sentence(language: str, failure: dict) -> str:
-    return banner.sentence(language, dt.date.fromisoformat(failure["on"]), failure["reason"])

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from salesops import interrupts, project
 from salesops.crm import source
 from salesops.problems import BadInput, printable
-from salesops.report import files, inputs, locks
+from salesops.report import asks, files, followup, inputs, locks
 from salesops.report.jobs import Job
 from salesops.report.manifest import Folder
 
@@ -85,17 +86,21 @@ def run(
 
     Raises
     ------
+    BadInput
+        If what is asked of the reader (`params/asks.yml`) cannot be used; nothing was run then.
     Locked
         If another run is writing into one of the folders; nothing was run then.
     """
     result = Result([], [], [], [])
     inputs.forget()
+    asked = {root: asks.read(root) for root in {job.root for job in jobs}}
     with ExitStack() as held:
-        folders = _open_folders(jobs, held, result, tell)
+        folders = _open_folders(jobs, asked, held, result, tell)
         jobs = [job for job in jobs if job.folder in folders]
         executor = executor or held.enter_context(ThreadPoolExecutor(at_once))
         try:
             _make(jobs, folders, do, executor, at_once, limits, force, result, tell)
+            followup.judge(jobs, folders, partial(outcomes, do=do, executor=executor, at_once=at_once, limits=limits))
         except BaseException:
             stop()
             raise
@@ -158,14 +163,14 @@ def _plan(job: Job, folder: Folder, located: source.Located, force: bool) -> Pla
     return Plan(job, "", now)
 
 
-def _open_folders(jobs: Sequence[Job], held: ExitStack, result: Result, tell: Tell) -> dict[Path, Folder]:
+def _open_folders(jobs: Sequence[Job], asked: dict, held: ExitStack, result: Result, tell: Tell) -> dict[Path, Folder]:
     """The folders of the jobs, locked; the jobs of one that cannot be written to have failed."""
     folders = {}
     for path in sorted({job.folder for job in jobs}):
         try:
             held.enter_context(locks.hold(path))
             _remove_drafts(path)
-            folders[path] = Folder(path)
+            folders[path] = Folder(path, asks=next(asked[job.root] for job in jobs if job.folder == path))
         except OSError as error:
             for job in (job for job in jobs if job.folder == path):
                 result.failed.append(Failure(job, _said(error)))

@@ -35,6 +35,7 @@ def start(params: settings.Params, book: crm.Book, *, title: str, facts: Sequenc
         "parameters": params.model_dump(mode="json"),
         "title": title,
         "company": book.title,
+        "currency": book.currency,
         "period": lang.period(params.reported),
         "as_of": lang.day(book.as_of),
         "facts": facts,

@@ -1,0 +1,56 @@
+"""Whether findings that are not found any more were true: their pages made again with what is known now."""
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from salesops.problems import BadInput
+from salesops.report import ledger
+from salesops.report.jobs import Job
+from salesops.report.manifest import Folder
+
+Outcomes = Callable[[Sequence[Job]], Iterator[tuple[Job, dict]]]
+
+
+def judge(jobs: Sequence[Job], folders: Mapping[Path, Folder], outcomes: Outcomes) -> None:
+    """Look again at the findings that closed in the folders of a run, and note what came of it; nothing is published.
+
+    A finding was true if its page, made again for its own period and with all that is known on the last day of this
+    one, still finds it. A page that cannot be made again leaves it as not looked at.
+    """
+    for path, folder in folders.items():
+        here = [job for job in jobs if job.folder == path]
+        waiting = [row for row in folder.findings() if row.state == ledger.CLOSED and not row.verdict]
+        before = ledger.earlier(path)
+        if not waiting or not before:
+            continue
+        earlier = Folder(before[0])
+        again = {job.stem: job for job in _again({row.stem for row in waiting}, earlier, here)}
+        verdicts = {}
+        for job, outcome in outcomes(list(again.values())):
+            if outcome["ending"] == "made":
+                mine = [row for row in waiting if row.stem == job.stem]
+                verdicts |= _verdicts(mine, outcome["record"]["findings"])
+        if verdicts:
+            folder.judge(verdicts)
+
+
+def _again(stems: Iterable[str], earlier: Folder, here: Sequence[Job]) -> Iterator[Job]:
+    """The pages of the period before, as they were told to be, with what is known on the last day of this one."""
+    for stem in sorted(stems):
+        record = earlier.pages.get(stem)
+        now = next((job for job in here if job.stem == stem), None)
+        if record is None or now is None:
+            continue
+        schema = importlib.import_module(f"salesops.{now.analysis}.params").Params
+        try:
+            values = record["parameters"] | {"as_of": str(now.params.last_known_on)}
+            params = schema.check(values, where=f"{earlier.path.name}/{stem}")
+        except BadInput:
+            continue  # its parameters are of an earlier version
+        yield now._replace(params=params, folder=earlier.path)
+
+
+def _verdicts(rows: Sequence[ledger.Row], findings: Sequence[dict]) -> dict[tuple[str, str], str]:
+    found = {one.get("key") for one in findings if one.get("key")}
+    return {(row.id, row.lang): ledger.HELD if row.key in found else ledger.GONE for row in rows}

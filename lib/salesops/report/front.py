@@ -1,0 +1,187 @@
+"""The month's front page: where the company stands, what matters most, what is asked; made of what the pages say.
+
+It knows no analysis: status, tiles and findings are the pages' own data (`salesops.findings`).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from salesops import lang, periods
+from salesops.findings import MARKS
+from salesops.lang import _, ngettext
+from salesops.report import banner, files, ledger, spark
+from salesops.report.asks import Ask
+
+MOST = 7  # findings on the page; the others stand below, folded
+
+
+def render(
+    pages: Mapping[str, dict],
+    not_made: Mapping[str, dict],
+    *,
+    language: str,
+    folder: Path,
+    rows: Sequence[ledger.Row],
+    before: Sequence[list[ledger.Row]],
+    asks: Sequence[Ask],
+    other: tuple[str, str] | None,
+) -> str:
+    """The page of a period in one language.
+
+    Parameters
+    ----------
+    rows : the findings of the period, open and closed; see `ledger`.
+    before : those of the periods before, the nearest first.
+    other : language and file of the same page in another language.
+    """
+    import jinja2
+
+    spoken = lang.current()
+    lang.use(language)
+    try:
+        environment = jinja2.Environment(loader=jinja2.FileSystemLoader(files.TEMPLATES / "salesops"), autoescape=True)
+        return environment.get_template("month.html.j2").render(
+            **_told(pages, not_made, language, folder, rows, before, asks), lang=language, other=other, marks=MARKS
+        )
+    finally:
+        lang.use(spoken)
+
+
+def _told(pages, not_made, language, folder, rows, before, asks) -> dict:
+    own = {stem: page for stem, page in pages.items() if page["lang"] == language}
+    whole = {stem: page for stem, page in own.items() if not _part(page)} or own
+    status = [{**found, "page": page["page"], "of": page["title"]} for page in whole.values()
+              for found in page["findings"] if found.get("status")]  # fmt: skip
+    tiles = [{**tile, "page": page["page"], "spark": spark.line(tile["series"])} for page in whole.values()
+             for tile in page.get("tiles", [])]  # fmt: skip
+    mine = [row for row in rows if row.lang == language]
+    ages = ledger.ages([row for row in mine if row.state == ledger.OPEN], [list(one) for one in before])
+    findings = [_finding(row, pages, ages, before) for row in mine if row.state == ledger.OPEN]
+    failed = {stem: _sentence(pages.get(stem, {}).get("lang", language), one) for stem, one in not_made.items()}
+    named = list(dict.fromkeys(page["period"] for page in own.values()))
+    period = _period(folder)
+    stands = [ask for ask in asks if period is not None and ask.stands_in(period)]
+    known = {row.id: row for row in mine}
+    return {
+        "title": ", ".join(named) or _("Nothing was made"),
+        "companies": list(dict.fromkeys(page["company"] for page in own.values())),
+        "headline": _headline(status, findings, named),
+        "as_of": list(dict.fromkeys(page.get("as_of", "") for page in own.values())),
+        "status": status,
+        "tiles": tiles,
+        "findings": findings[:MOST],
+        "others": findings[MOST:],
+        "asks": [_ask(ask, language, known, period) for ask in stands],
+        "closed": [_closed(row) for row in mine if row.state == ledger.CLOSED],
+        "pages": [{**page, "failed": failed.get(stem, ""), "part": _part(page)} for stem, page in own.items()],
+        "elsewhere": [page for page in pages.values() if page["lang"] != language],
+        "missing": [(stem, sentence) for stem, sentence in failed.items() if stem not in pages],
+        "earlier": _earlier(folder),
+        "words": _words(len(findings)),
+    }
+
+
+def _part(page: dict) -> str:
+    return " · ".join(filter(None, (page["parameters"].get("region"), page["parameters"].get("team"))))
+
+
+def _period(folder: Path) -> periods.Period | None:
+    try:
+        return periods.parse(folder.name)
+    except ValueError:
+        return None
+
+
+def _headline(status: list[dict], findings: list[dict], named: list[str]) -> str:
+    if status:
+        return status[0]["headline"]
+    return findings[0]["headline"] if findings else ", ".join(named)
+
+
+def _finding(row: ledger.Row, pages, ages: dict[str, int], before) -> dict:
+    page = pages[row.stem]
+    age = ages[row.id]
+    since = ""
+    if age > 1:
+        text = ngettext("open for {n} period", "open for {n} periods", age)
+        since = text.format(n=lang.count(age))
+        was = next((one.money for one in before[0] if one.id == row.id), None) if before else None
+        if was is not None and row.money is not None:
+            change = lang.money(abs(row.money - was), _currency(page), compact=True)
+            grown = _("{amount} more than before") if row.money > was else _("{amount} less than before")
+            since += ", " + grown.format(amount=change) if round(row.money) != round(was) else ""
+    money = "" if row.money is None else lang.money(row.money, _currency(page), compact=True)
+    return {**row._asdict(), "page": page["page"], "of": " · ".join(filter(None, (page["title"], _part(page)))),
+            "since": since, "is_new": age == 1 and bool(before), "amount": money}  # fmt: skip
+
+
+def _currency(page: dict) -> str:
+    return page.get("currency") or "USD"
+
+
+def _ask(ask: Ask, language: str, known: Mapping[str, ledger.Row], period: periods.Period) -> dict:
+    about = known.get(ask.about)
+    late = ask.is_late(periods.days_after(period.last_on, 1))
+    state = _("done in {month}").format(month=lang.period(periods.parse(ask.done))) if ask.done else ""
+    return {
+        "what": ask.what[language],
+        "owner": ask.owner,
+        "due": lang.day(dt.date.fromisoformat(ask.due)),
+        "state": state or (_("overdue") if late else _("open")),
+        "late": late,
+        "about": ask.about if about is not None and about.state == ledger.OPEN else "",
+        "was": ask.about if ask.about and (about is None or about.state != ledger.OPEN) else "",
+    }
+
+
+def _closed(row: ledger.Row) -> dict:
+    verdict = {
+        ledger.HELD: _("It was true: with what is known now it is still found of its month."),
+        ledger.GONE: _("It is not found of its month any more, with what is known now."),
+    }.get(row.verdict, _("Not looked at again."))
+    return {"id": row.id, "headline": row.headline, "verdict": verdict}
+
+
+def _earlier(folder: Path) -> list[tuple[str, str]]:
+    """Names and addresses of the front pages of earlier periods, the latest first."""
+    found = []
+    here = _period(folder)
+    if here is None:
+        return found
+    for path in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        one = _period(path)
+        if one is not None and one.first_on < here.first_on and (path / "index.html").is_file():
+            found.append((one.first_on, lang.period(one), f"../{path.name}/index.html"))
+    return [(name, address) for _on, name, address in sorted(found, reverse=True)][:12]
+
+
+def _sentence(language: str, failure: dict) -> str:
+    return banner.sentence(language, dt.date.fromisoformat(failure["on"]), failure["reason"])
+
+
+def _words(n_findings: int) -> dict[str, str]:
+    return {
+        "skip": _("Skip to the report"),
+        "known": _("data as of"),
+        "status": _("Are we on plan?"),
+        "findings": _("What matters"),
+        "nothing": _("Nothing was found that chance could not explain, and nothing counted stands out."),
+        "others": ngettext("{n} more finding", "{n} more findings", max(n_findings - MOST, 0)).format(
+            n=lang.count(max(n_findings - MOST, 0))
+        ),
+        "asks": _("What is asked"),
+        "what": _("What"), "owner": _("Owner"), "due": _("Due"), "state": _("State"), "about": _("About"),
+        "closed": _("Not found any more"),
+        "pages": _("Pages"),
+        "none": _("Not made"),
+        "earlier": _("Earlier"),
+        "elsewhere": _("In other languages"),
+        "new": _("new"),
+        "stake": _("at stake"),
+        "how": _(
+            "Ranked by the money at stake times surprise; of one cause only the largest. Claims that something changed "
+            "or differs are held to one false-discovery rate over all pages, a tenth; what is counted is not. Findings "
+            "without an amount count as the middle one. Each leads to the page it comes from."
+        ),
+    }  # fmt: skip

@@ -1,0 +1,181 @@
+"""The findings of a month as data: each has an id that next month's finding of the same thing has too.
+
+`findings.parquet` of a period's folder holds those that came to the front page or could have, and those of the period
+before that are not found any more, with what became of them.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from salesops import periods
+from salesops.report import files
+
+NAME = "findings.parquet"
+FALSE_DISCOVERIES = 0.1  # share of claims of a change on a front page that may be due to chance
+MOST_BITS = 10.0  # of surprise; more is as sure as it gets
+COUNTED_BITS = 3.0  # of what is counted and not inferred
+LONGEST = 24  # periods that are looked back
+OPEN, CLOSED = "open", "closed"
+HELD, GONE = "held", "gone"  # what became of a closed one: still found of its month with what is known now, or not
+COLUMNS = ("id", "period", "state", "rank", "analysis", "stem", "lang", "key", "cause", "tone", "headline", "detail",
+           "money", "p", "surprise", "verdict")  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One finding of one period. rank : from 1 on the front page, 0 for the others. verdict : of a closed one."""
+
+    id: str
+    period: str
+    state: str
+    rank: int
+    analysis: str
+    stem: str
+    lang: str
+    key: str
+    cause: str
+    tone: str
+    headline: str
+    detail: str
+    money: float | None
+    p: float | None
+    surprise: float
+    verdict: str = ""
+
+
+def identify(params_file: str, region: str, team: str, key: str) -> str:
+    """The id of what a finding is about, whatever its numbers and its language."""
+    digest = hashlib.sha256("\x1f".join((params_file, region, team, key)).encode()).hexdigest()
+    return f"F-{digest[:6]}"
+
+
+def surprise(p: float | None) -> float:
+    """Bits: minus the logarithm (of two) of p."""
+    return COUNTED_BITS if p is None else min(MOST_BITS, -math.log2(max(p, 2**-MOST_BITS)))
+
+
+def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Row]:
+    """The findings of a language's pages that may come to the front, the most important first, one for each cause.
+
+    Claims that something changed or differs are held to one false-discovery rate: the families of claims (of each page)
+    are chosen by the smallest p of each, and within a chosen one the level shrinks by the share of families chosen.
+    What
+    is left is ranked by money times surprise; what has no amount counts as the median of those that have.
+
+    References
+    ----------
+    Benjamini, Bogomolov (2014), J. of the Royal Statistical Society B 76, 297-318.
+    """
+    own = {stem: page for stem, page in pages.items() if page["lang"] == language}
+    level = _level(own)
+    rows = []
+    for stem, page in own.items():
+        told = page["parameters"]
+        for found in page["findings"]:
+            key, p = found.get("key"), found.get("p")
+            if not key or found.get("status") or (p is not None and p > level):
+                continue
+            id_ = identify(page.get("params_file", ""), told.get("region", ""), told.get("team", ""), key)
+            rows.append(Row(id_, period, OPEN, 0, page.get("analysis", ""), stem, language, key,
+                            found.get("cause") or key, found["tone"], found["headline"], found["detail"],
+                            found.get("money"), p, surprise(p)))  # fmt: skip
+    amounts = sorted(row.money for row in rows if row.money is not None)
+    usual = amounts[len(amounts) // 2] if amounts else 1.0
+
+    def order(row: Row) -> tuple:
+        money = usual if row.money is None else row.money
+        return -money * row.surprise, row.stem, row.id
+
+    kept: dict[str, Row] = {}
+    for row in sorted(rows, key=order):
+        kept.setdefault(row.cause, row)
+    return list(kept.values())
+
+
+def _level(pages: Mapping[str, dict]) -> float:
+    """The corrected p up to which a claim may be said, after choosing among the families of all pages."""
+    families: dict[tuple[str, str], float] = {}
+    for stem, page in pages.items():
+        for found in page["findings"]:
+            if (p := found.get("p")) is not None:
+                family = (stem, found.get("family") or found.get("key") or "")
+                families[family] = min(families.get(family, 1.0), p)
+    smallest = sorted(families.values())
+    m = len(smallest)
+    chosen = max((k for k, p in enumerate(smallest, 1) if p <= k * FALSE_DISCOVERIES / m), default=0)
+    return FALSE_DISCOVERIES * chosen / m if chosen else 0.0
+
+
+def read(folder: Path) -> list[Row]:
+    """The findings of a folder; none where there are none, or their file is not whole."""
+    path = folder / NAME
+    if not path.is_file():
+        return []
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return [Row(**{name: one[name] for name in COLUMNS}) for one in pq.read_table(path).to_pylist()]
+    except (OSError, pa.ArrowException, KeyError):
+        return []
+
+
+def write(folder: Path, rows: list[Row]) -> None:
+    """Keep the findings of a period; nothing is written of a period that has none and had none."""
+    if not rows and not (folder / NAME).is_file():
+        return
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"rank": pa.int64(), "money": pa.float64(), "p": pa.float64(), "surprise": pa.float64()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    table = pa.Table.from_pylist([row._asdict() for row in rows], schema=schema)
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    files.write(folder / NAME, stream.getvalue())
+
+
+def earlier(folder: Path) -> list[Path]:
+    """The folders of the periods before, the nearest first, as long as they follow on each other."""
+    found: list[Path] = []
+    try:
+        period = periods.parse(folder.name)
+    except ValueError:
+        return found
+    while len(found) < LONGEST:
+        period = _before(period)
+        path = folder.parent / period.name
+        if not (path / NAME).is_file():
+            return found
+        found.append(path)
+    return found
+
+
+def _before(period: periods.Period) -> periods.Period:
+    """The period just before, under the kind of name that its folder has."""
+    one = periods.before(period)
+    if period.name.count("-") == 1 and "Q" in period.name:
+        return periods.quarter_of(one.last_on)
+    return one if period.n_months < 12 or ".." in period.name else periods.parse(str(one.first_on.year))
+
+
+def ages(rows: list[Row], before: list[list[Row]]) -> dict[str, int]:
+    """id -> for how many periods in a row, this one included, it has been found."""
+    open_before = [{row.id for row in one if row.state == OPEN} for one in before]
+    found = {}
+    for row in rows:
+        n = next((k for k, ids in enumerate(open_before) if row.id not in ids), len(open_before))
+        found[row.id] = n + 1
+    return found
+
+
+def closed(rows: list[Row], before: list[list[Row]], period: str, languages: set[str]) -> list[Row]:
+    """Those that stood on the front page of the period before and are not found any more."""
+    here = {(row.id, row.lang) for row in rows}
+    gone = [row for row in (before[0] if before else [])
+            if row.state == OPEN and row.rank and row.lang in languages and (row.id, row.lang) not in here]  # fmt: skip
+    return [row._replace(period=period, state=CLOSED, rank=0, verdict="") for row in gone]
