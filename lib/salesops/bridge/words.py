@@ -85,6 +85,9 @@ def _enough(found: Pipeline, currency: str) -> list[Finding]:
                 "bad",
                 _("{now} times coverage of {quarter} is below what earlier quarters needed: {needed}").format(**words),
                 detail,
+                key="coverage",
+                cause="coverage",
+                money=max(cover.target - cover.booked, 0),
             )
         ]
     if cover.now > needed.high:

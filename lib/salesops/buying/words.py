@@ -61,7 +61,8 @@ def findings(found: Found) -> list[Finding]:
         text = _("The ten largest of {n} customers bring {share} of what was bought in twelve months")
         said.append(Finding("warn" if share > 0.5 else "plain", text.format(
             n=lang.count(found.n_recent), share=lang.percent(share)), _("The top tenth brings {share}.").format(
-            share=lang.percent(found.largest["tenth"])) if "tenth" in found.largest else ""))  # fmt: skip
+            share=lang.percent(found.largest["tenth"])) if "tenth" in found.largest else "",
+            key="largest" if share > 0.5 else "", cause="concentration/customers"))  # fmt: skip
     return said
 
 
@@ -80,7 +81,8 @@ def _dormant(found: Found) -> Finding:
                     "{n} dormant customers are worth a call: {money} if they are still customers", n)  # fmt: skip
     worth = money(float(found.dormant["if_alive"].sum()), found)
     more = _("The command salesops files writes the list.")
-    return Finding("warn", text.format(n=lang.count(n), money=worth), f"{rule} {more}")
+    return Finding("warn", text.format(n=lang.count(n), money=worth), f"{rule} {more}", key="dormant",
+                   money=float(found.dormant["if_alive"].sum()) / found.minor_units)  # fmt: skip
 
 
 def _to_come(found: Found) -> Finding:

@@ -45,6 +45,7 @@ class Found(NamedTuple):
     discount: float
     event_name: str
     event_month: int
+    event_for: str
     currency: str
     minor_units: int
     span: periods.Period
@@ -97,8 +98,8 @@ def measure(book: crm.Book, params: Params) -> Found:
                            n_draws=params.n_draws, seed=params.seed),
         _mix(cube), _largest(book, cube), params.cohorts, params.watched_ages, asked, params.split_by,
         params.min_customers, params.horizon_months, params.discount, params.event,
-        _month(periods.parse(params.event).first_on) if params.event else 0, book.currency, book.minor_units,
-        params.reported,
+        _month(periods.parse(params.event).first_on) if params.event else 0, params.event_for, book.currency,
+        book.minor_units, params.reported,
     )  # fmt: skip
 
 

@@ -97,7 +97,11 @@ def _differences(found: Found) -> list[Finding]:
             "{n} customers; interval {limits}, p {p} after correction. Of the revenue that they began with {net} is "
             "there, of the others' {net_others}; the difference is {money} a month."
         )
-        said.append(Finding("good" if good else "bad", text.format(**words), detail.format(**words)))
+        name = words["name"]
+        year = abs(one.money.value) * 12 / found.minor_units  # what recurs is at stake for a year
+        said.append(Finding("good" if good else "bad", text.format(**words), detail.format(**words),
+                            key=f"{one.kind}/{name}/{one.measure}", cause=f"{one.kind}/{name}", money=year,
+                            p=float(one.p_adjusted), family="cohorts"))  # fmt: skip
     if not said and found.n_compared:
         text = ngettext("No cohort stands out at equal age, of {n} comparison",
                         "No cohort stands out at equal age, of {n} comparisons", found.n_compared)  # fmt: skip
@@ -135,7 +139,9 @@ def _renewal(found: Found) -> list[Finding]:
         less = _("NRR a year before: {then}; the change of {change} points ({low} to {high}) is no more than chance.")
         detail += " " + (more if sure else less).format(**words)
     tone = "good" if made.net.low > 1 else "bad" if made.net.high < 1 else "plain"
-    return [Finding(tone, text.format(net=lang.percent(made.net.value), gross=lang.percent(made.gross.value)), detail)]
+    headline = text.format(net=lang.percent(made.net.value), gross=lang.percent(made.gross.value))
+    key = "nrr" if tone == "bad" else ""
+    return [Finding(tone, headline, detail, key=key, money=(made.then - made.now) * 12 / found.minor_units)]
 
 
 def _event(found: Found) -> list[Finding]:
@@ -153,11 +159,13 @@ def _event(found: Found) -> list[Finding]:
                  "low": lang.decimal(one.after.ratio.low), "high": lang.decimal(one.after.ratio.high),
                  "n": lang.count(one.n), "p": lang.p_value(one.p_adjusted),
                  "before": lang.decimal(one.before.ratio.value) if one.before.ratio else lang.NONE}  # fmt: skip
+        cause = f"cohort/{found.event_for}" if found.event_for else "event"
         text = _("After the event, {ratio} times as many as expected {what}")
         detail = _("Of {n} customers; interval {low} to {high}, before the event {before} times; p {p}.")
         if one.p_trend is not None and one.p_trend < ALPHA:
             detail += " " + _("It had begun to change before the event, which therefore does not explain all of it.")
-        said.append(Finding("warn", text.format(**words), detail.format(**words)))
+        said.append(Finding("warn", text.format(**words), detail.format(**words), key=f"event/{one.measure}",
+                            cause=cause, p=float(one.p_adjusted), family="event"))  # fmt: skip
     if found.event and not said:
         said.append(Finding("plain", _("Nothing changed with the event by more than chance"), _(
             "Leaving, growing and shrinking before and after it, at equal age.")))  # fmt: skip
@@ -194,7 +202,13 @@ def _base(found: Found) -> list[Finding]:
         year=found.span.last_on.year - 1, share=lang.percent(float(old["revenue"].sum() / found.mix["revenue"].sum()))
     )
     return [
-        Finding("warn" if share > 0.5 else "plain", text.format(n=lang.count(n), share=lang.percent(share)), detail)
+        Finding(
+            "warn" if share > 0.5 else "plain",
+            text.format(n=lang.count(n), share=lang.percent(share)),
+            detail,
+            key="largest" if share > 0.5 else "",
+            cause="concentration/customers",
+        )  # fmt: skip
     ]
 
 

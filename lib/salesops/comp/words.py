@@ -43,7 +43,7 @@ def findings(found: Found, currency: str) -> list[Finding]:
         n = len(found.unpaid)
         text = ngettext("{n} rep could not be paid", "{n} reps could not be paid", n)
         reasons = "; ".join(dict.fromkeys(explain.unpaid(one) for one in found.unpaid))
-        said.append(Finding("bad", text.format(n=lang.count(n)), reasons[0].upper() + reasons[1:] + "."))
+        said.append(Finding("bad", text.format(n=lang.count(n)), reasons[0].upper() + reasons[1:] + ".", key="unpaid"))
     left = found.n_unowned + found.n_unpriced
     if left:
         text = ngettext("{n} won deal pays nobody", "{n} won deals pay nobody", left)
@@ -63,14 +63,19 @@ def findings(found: Found, currency: str) -> list[Finding]:
 def _piles(found: Found) -> list[Finding]:
     """Piles that chance does not make; two are looked for."""
     said = []
-    for one, text in (
-        (found.pull.at_quota, _("Just above the quota end {ratio} times as many as expected")),
-        (found.pull.at_the_end, _("In the last days of quarters {ratio} times as many deals are won as on others")),
+    for key, one, text in (
+        ("quota", found.pull.at_quota, _("Just above the quota end {ratio} times as many as expected")),
+        (
+            "quarter_end",
+            found.pull.at_the_end,
+            _("In the last days of quarters {ratio} times as many deals are won as on others"),
+        ),
     ):
         if one is not None and one.p < ALPHA / 2 and one.ratio > 1:
             said.append(Finding("warn", text.format(ratio=lang.decimal(one.ratio, 1)), _(
                 "95% interval {low} to {high}; deals may be held back or pulled in.").format(
-                low=lang.decimal(one.low, 1), high=lang.decimal(one.high, 1))))  # fmt: skip
+                low=lang.decimal(one.low, 1), high=lang.decimal(one.high, 1)),
+                key=f"pile/{key}", p=min(1.0, 2 * float(one.p)), family="piles"))  # fmt: skip
     return said
 
 

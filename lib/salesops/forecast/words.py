@@ -76,13 +76,22 @@ def _target(found: Forecast, currency: str) -> list[Finding]:
         "target": _money(needs.target, currency), "wanted": lang.percent(WANTED),
     }  # fmt: skip
     if found.made.booked >= needs.target:
-        return [Finding("good", _("The target of {target} is reached").format(**words))]
+        over = found.made.booked - needs.target
+        return [Finding("good", _("The target of {target} is reached").format(**words), key="target", money=over,
+                        status=True)]  # fmt: skip
     headline = _("The chance to reach the target of {target} is {chance}").format(**words)
     tone = "good" if needs.chance >= WANTED else "bad" if needs.chance < ENOUGH else "warn"
+    middle = band(found)[1]
+    about = {"key": "target", "money": abs(middle - needs.target), "status": True}
+    expected = _("{quarter} will bring {middle} most likely.").format(
+        quarter=lang.period(found.weeks.target), middle=_money(middle, currency)
+    )
+    expected = expected[0].upper() + expected[1:]
     if needs.chance >= WANTED:
-        return [Finding(tone, headline)]
+        return [Finding(tone, headline, expected, **about)]
     if needs.new_deals is None:
-        return [Finding(tone, headline, _("New deals would hardly close in time any more."))]
+        text = _("New deals would hardly close in time any more.")
+        return [Finding(tone, headline, f"{expected} {text}", **about)]
     words |= {"n": lang.count(needs.new_deals), "amount": _money(needs.new_amount, currency)}
     detail = _("For {wanted} it would take {n} new deals more in the coming week than usual, worth {amount}.").format(
         **words
@@ -92,7 +101,7 @@ def _target(found: Forecast, currency: str) -> list[Finding]:
     elif needs.room is not None:
         text = _("The reps have hours for {room} of them; with these it would be {reachable}.")
         detail += " " + text.format(room=lang.count(needs.room), reachable=_chance(needs.reachable, len(found.totals)))
-    return [Finding(tone, headline, detail)]
+    return [Finding(tone, headline, f"{expected} {detail}", **about)]
 
 
 def _chance(p: float, n_draws: int) -> str:
@@ -183,6 +192,8 @@ def _top(found: Forecast, currency: str) -> list[Finding]:
             "warn",
             headline,
             _("It is worth {amount}, and is won in time with {p}; P10 without it: {low}.").format(**words),
+            key="top_deal",
+            money=float(deal["p"] * deal["expected"]),
         )
     ]
 
@@ -212,7 +223,11 @@ def _callers(found: Forecast) -> list[Finding]:
             "usual; beyond chance after correcting for {m} callers."
         )
         n = max(one.n for one in mine["bias"])
-        said.append(Finding("warn", text.format(names=names), detail.format(n=lang.count(n), m=lang.count(len(known)))))
+        off = [abs(one.bias.value * one.now) for one in mine.itertuples() if lang.known(one.now)]
+        who = "+".join(sorted(mine["rep_id"]))
+        said.append(Finding("warn", text.format(names=names), detail.format(n=lang.count(n), m=lang.count(len(known))),
+                            key=f"calls/{'under' if low else 'over'}/{who}", money=sum(off) if off else None,
+                            p=float(mine["p"].min()), family="callers"))  # fmt: skip
     return said
 
 

@@ -57,7 +57,8 @@ def _changed(funnel: Funnel, currency: str) -> list[Finding]:
             len(table),
         )
         detail = text.format(n=len(table), before=lang.period(funnel.scope.cohorts["before"]))
-        return [Finding("plain", _("No stage changed beyond what chance explains"), detail)]
+        p = float(table["p_adjusted"].min())
+        return [Finding("plain", _("No stage changed beyond what chance explains"), detail, p=p, family="stages")]
     findings_ = []
     for step in found["step"].drop_duplicates():
         here = found[found["step"] == step]
@@ -100,7 +101,11 @@ def _one_change(funnel: Funnel, row, others: pd.DataFrame, currency: str) -> Fin
             age=lang.days(row.age_days),
         ),
     ]
-    return Finding("bad" if row.change.value < 0 else "good", headline, " ".join(parts))
+    fell = row.change.value < 0
+    money = abs(taken.money.value) if taken is not None and taken.money is not None else None
+    cause = f"stage/{row.step}/{'fell' if fell else 'rose'}"
+    return Finding("bad" if fell else "good", headline, " ".join(parts), key=f"{cause}/{row.group}", cause=cause,
+                   money=money, p=float(row.p_adjusted), family="stages")  # fmt: skip
 
 
 def _since(funnel: Funnel, row, taken: Shift | None) -> list[str]:
@@ -213,7 +218,8 @@ def _stale(funnel: Funnel, currency: str) -> list[Finding]:
             days=lang.days(row["age_days"]),
             usual=lang.percent(row["usual"].value),
         )
-    return [Finding("warn", headline, detail.strip())]
+    money = float(amount) if lang.known(amount) else None
+    return [Finding("warn", headline, detail.strip(), key="stale", money=money)]
 
 
 def _velocity(funnel: Funnel, currency: str) -> list[Finding]:
@@ -258,6 +264,7 @@ def _differs(funnel: Funnel) -> list[Finding]:
         "size", ascending=False, kind="stable"
     )
     if len(order):
+        found += _pace_of_sources(funnel, order[order["dimension"] == "source"])
         top = order.drop_duplicates("dimension").head(3)
         named = "; ".join(_pace_words(funnel, row) for row in top.itertuples())
         headline = _("How long stages take differs by {what}").format(what=_listed(top["dimension"]))
@@ -288,6 +295,21 @@ def _differs(funnel: Funnel) -> list[Finding]:
         ).format(named=named, n=int(table["p_won"].notna().sum()))
         found.append(Finding("plain", headline, detail))
     return found
+
+
+def _pace_of_sources(funnel: Funnel, sources: pd.DataFrame) -> list[Finding]:
+    """The source whose deals are quickest or slowest most of all: what can be had more of."""
+    if sources.empty:
+        return []
+    row = next(sources.itertuples())
+    quick = row.pace.value < 1
+    text = _("Deals from {group} pass stages in {share} of the others' time")
+    headline = text.format(group=group_name(funnel.scope, row.group, row.dimension), share=lang.percent(row.pace.value))
+    detail = _("Interval {interval}, beyond chance after correction. That says who, not why.").format(
+        interval=lang.between(row.pace.low, row.pace.high)
+    )
+    return [Finding("good" if quick else "bad", headline, detail, key=f"pace/source/{row.group}", p=float(row.p_pace),
+                    family="pace")]  # fmt: skip
 
 
 def _listed(dimensions) -> str:

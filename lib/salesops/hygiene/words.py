@@ -88,7 +88,8 @@ def _doubt(found: Hygiene, currency: str) -> list[Finding]:
         )
     detail = _("{deals} break one of these rules: {rules}.").format(deals=n, rules=_listed(made))
     sure = not found.n_doubtful and len(made) == len(DOUBT)
-    return [Finding("good" if sure else "warn" if found.n_doubtful else "plain", headline, detail)]
+    tone, money = "good" if sure else "warn" if found.n_doubtful else "plain", found.doubtful
+    return [Finding(tone, headline, detail, key="doubtful" if tone == "warn" else "", money=money)]
 
 
 def _listed(rules: Sequence[str]) -> str:
@@ -150,7 +151,8 @@ def _who(found: Hygiene) -> list[Finding]:
         text = ngettext(
             "{n} rep was compared with all others.", "{n} reps were compared, each with all others.", len(tested)
         ).format(n=lang.count(len(tested)))
-        return [Finding("plain", _("No rep's records are worse than the others' beyond chance"), text)]
+        headline, p = _("No rep's records are worse than the others' beyond chance"), float(tested["p_adjusted"].min())
+        return [Finding("plain", headline, text, p=p, family="reps")]
     names = ", ".join(worse["name"].where(worse["name"] != "", worse["rep_id"]).head(5))
     headline = ngettext(
         "The records of {n} rep are worse than the others' beyond chance",
@@ -158,7 +160,8 @@ def _who(found: Hygiene) -> list[Finding]:
         len(worse),
     ).format(n=lang.count(len(worse)))
     detail = _("{names}; corrected for {n} comparisons.").format(names=names, n=lang.count(len(tested)))
-    return [Finding("warn", headline, detail)]
+    p = float(worse["p_adjusted"].min())
+    return [Finding("warn", headline, detail, key="reps", p=p, family="reps")]
 
 
 def _not_asked(found: Hygiene) -> list[Finding]:

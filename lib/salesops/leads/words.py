@@ -87,7 +87,10 @@ def _changed(found: Leads) -> list[Finding]:
             days=lang.days(row.age_days),
             n=int(table["p_adjusted"].notna().sum()),
         )
-        made.append(Finding("bad" if row.change.value < 0 else "good", headline, detail))
+        fell = row.change.value < 0
+        made.append(Finding("bad" if fell else "good", headline, detail,
+                            key=f"step/{found.steps[row.step]}/{'fell' if fell else 'rose'}", p=float(row.p_adjusted),
+                            family="steps"))  # fmt: skip
     return made
 
 

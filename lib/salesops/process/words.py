@@ -43,7 +43,8 @@ def findings(found: Process) -> list[Finding]:
     if not made and table["gap"].notna().any():
         text = _("{n} kinds of detour were compared; chance alone could explain every difference.")
         detail = text.format(n=int(table["gap"].notna().sum()))
-        made = [Finding("plain", _("No detour changes the share won beyond what chance explains"), detail)]
+        headline, p = _("No detour changes the share won beyond what chance explains"), float(table["p_gap"].min())
+        made = [Finding("plain", headline, detail, p=p, family="detours")]
     return [*made, *_straight(found)]
 
 
@@ -73,7 +74,9 @@ def _price(row) -> Finding:
         )
         detail += " " + longer.format(days=lang.days(abs(row.more_days.value)))
     detail += " " + _("That is a difference, not its cause.")
-    return Finding("bad" if row.gap.value < 0 else "plain", headline, detail)
+    costs = row.gap.value < 0
+    return Finding("bad" if costs else "plain", headline, detail, key=f"detour/{row.detour}" if costs else "",
+                   p=float(row.p_gap), family="detours")  # fmt: skip
 
 
 def _straight(found: Process) -> list[Finding]:

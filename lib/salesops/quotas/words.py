@@ -82,9 +82,10 @@ def _fairness(found: Found) -> Finding:
         text = _("Teams attain their quotas unequally, beyond chance: p {p}")
         detail = _("Least in {team}: {attainment} on average.")
         return Finding("warn", text.format(p=lang.p_value(found.p_groups)), detail.format(
-            team=team_name(worst["team"]), attainment=lang.percent(float(worst["attainment"]))))  # fmt: skip
+            team=team_name(worst["team"]), attainment=lang.percent(float(worst["attainment"]))),
+            key="fairness", p=float(found.p_groups), family="teams")  # fmt: skip
     text = _("Teams differ in attainment no more than chance makes them: p {p}")
-    return Finding("plain", text.format(p=lang.p_value(found.p_groups)))
+    return Finding("plain", text.format(p=lang.p_value(found.p_groups)), p=float(found.p_groups), family="teams")
 
 
 def team_name(team: str) -> str:

@@ -78,7 +78,7 @@ def _told(pages, not_made, language, folder, rows, before, asks) -> dict:
         "elsewhere": [page for page in pages.values() if page["lang"] != language],
         "missing": [(stem, sentence) for stem, sentence in failed.items() if stem not in pages],
         "earlier": _earlier(folder),
-        "words": _words(len(findings)),
+        "words": _words(),
     }
 
 
@@ -103,8 +103,13 @@ def _finding(row: ledger.Row, pages, ages: dict[str, int], before) -> dict:
     page = pages[row.stem]
     age = ages[row.id]
     since = ""
+    first = next((one.period for past in reversed(before) for one in past if one.id == row.id and not one.verdict), "")
+    if age == 1 and first:
+        since = _("again; first found in {period}").format(period=lang.period(periods.parse(first)))
     if age > 1:
         text = ngettext("open for {n} period", "open for {n} periods", age)
+        if periods.parse(row.period).n_months == 1:
+            text = ngettext("open for {n} month", "open for {n} months", age)
         since = text.format(n=lang.count(age))
         was = next((one.money for one in before[0] if one.id == row.id), None) if before else None
         if was is not None and row.money is not None:
@@ -113,7 +118,7 @@ def _finding(row: ledger.Row, pages, ages: dict[str, int], before) -> dict:
             since += ", " + grown.format(amount=change) if round(row.money) != round(was) else ""
     money = "" if row.money is None else lang.money(row.money, _currency(page), compact=True)
     return {**row._asdict(), "page": page["page"], "of": " · ".join(filter(None, (page["title"], _part(page)))),
-            "since": since, "is_new": age == 1 and bool(before), "amount": money}  # fmt: skip
+            "since": since, "is_new": age == 1 and bool(before) and not first, "amount": money}  # fmt: skip
 
 
 def _currency(page: dict) -> str:
@@ -160,16 +165,14 @@ def _sentence(language: str, failure: dict) -> str:
     return banner.sentence(language, dt.date.fromisoformat(failure["on"]), failure["reason"])
 
 
-def _words(n_findings: int) -> dict[str, str]:
+def _words() -> dict[str, str]:
     return {
         "skip": _("Skip to the report"),
         "known": _("data as of"),
         "status": _("Are we on plan?"),
         "findings": _("What matters"),
         "nothing": _("Nothing was found that chance could not explain, and nothing counted stands out."),
-        "others": ngettext("{n} more finding", "{n} more findings", max(n_findings - MOST, 0)).format(
-            n=lang.count(max(n_findings - MOST, 0))
-        ),
+        "others": _("Also found"),
         "asks": _("What is asked"),
         "what": _("What"), "owner": _("Owner"), "due": _("Due"), "state": _("State"), "about": _("About"),
         "closed": _("Not found any more"),
@@ -182,6 +185,6 @@ def _words(n_findings: int) -> dict[str, str]:
         "how": _(
             "Ranked by the money at stake times surprise; of one cause only the largest. Claims that something changed "
             "or differs are held to one false-discovery rate over all pages, a tenth; what is counted is not. Findings "
-            "without an amount count as the middle one. Each leads to the page it comes from."
+            "without an amount count as the lower quartile of the others. Each leads to the page it comes from."
         ),
     }  # fmt: skip

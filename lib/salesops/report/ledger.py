@@ -62,7 +62,7 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
     Claims that something changed or differs are held to one false-discovery rate: the families of claims (of each page)
     are chosen by the smallest p of each, and within a chosen one the level shrinks by the share of families chosen.
     What
-    is left is ranked by money times surprise; what has no amount counts as the median of those that have.
+    is left is ranked by money times surprise; what has no amount counts as the lower quartile of those that have.
 
     References
     ----------
@@ -82,7 +82,7 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
                             found.get("cause") or key, found["tone"], found["headline"], found["detail"],
                             found.get("money"), p, surprise(p)))  # fmt: skip
     amounts = sorted(row.money for row in rows if row.money is not None)
-    usual = amounts[len(amounts) // 2] if amounts else 1.0
+    usual = amounts[len(amounts) // 4] if amounts else 1.0
 
     def order(row: Row) -> tuple:
         money = usual if row.money is None else row.money

@@ -91,7 +91,8 @@ def _differences(found: Found) -> list[Finding]:
             name=cohort_name(one.cohort, found.step), age=lang.count(one.age), share=lang.percent(one.share.value),
             others=lang.percent(one.others.value)), detail.format(
             n=lang.count(one.n), limits=lang.interval(one.share), p=lang.p_value(one.p_adjusted),
-            tried=lang.count(found.n_compared))))  # fmt: skip
+            tried=lang.count(found.n_compared)), key=f"cohort/{one.cohort}", p=float(one.p_adjusted),
+            family="cohorts"))  # fmt: skip
     if not said and found.n_compared:
         text = ngettext("No cohort differs at equal age, of {n} comparison", "No cohort differs at equal age, of {n} "
                                                                              "comparisons",

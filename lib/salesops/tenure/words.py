@@ -64,7 +64,9 @@ def _groups(found: Found) -> list[Finding]:
     if found.split_by == "none" or not found.table["p_adjusted"].notna().any():
         return []
     if not len(tested):
-        return [Finding("plain", _("No group stays longer or shorter than the others beyond chance"))]
+        p = float(found.table["p_adjusted"].min())
+        headline = _("No group stays longer or shorter than the others beyond chance")
+        return [Finding("plain", headline, p=p, family="groups")]
     first = tested.sort_values("p_adjusted", kind="stable").iloc[0]
     share = first["at"][first["age"]]
     text = _("{group} differs: {share} are still there after {n} months; p {p} after correction")
@@ -79,7 +81,7 @@ def _groups(found: Found) -> list[Finding]:
     )
     return [Finding("warn", text.format(group=group_name(first["group"]), share=lang.estimate(share),
                                         n=lang.count(first["age"]), p=lang.p_value(first["p_adjusted"])),
-                                        detail)]  # fmt: skip
+                    detail, key=f"group/{first['group']}", p=float(first["p_adjusted"]), family="groups")]  # fmt: skip
 
 
 def _dispute(found: Found) -> Finding | None:
@@ -97,7 +99,8 @@ def _dispute(found: Found) -> Finding | None:
                       made.n_disputed)  # fmt: skip
     return Finding("bad", text.format(parts=parts), detail.format(
         n=lang.count(made.n_disputed), agreed=lang.count(made.n_agreed),
-        money=lang.money(made.amount_disputed / found.minor_units, found.currency, compact=True)))  # fmt: skip
+        money=lang.money(made.amount_disputed / found.minor_units, found.currency, compact=True)),
+        key="churn_records", money=made.amount_disputed * 12 / found.minor_units)  # fmt: skip
 
 
 def tiles(found: Found) -> list[Tile]:
