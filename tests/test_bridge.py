@@ -430,7 +430,12 @@ def test_words_hold_in_every_shape_of_result(found):
         segment_by = asked.segment_by
         shown = [words.bridge_table(found, "USD"), words.group_table(found, segment_by, "USD"), words.moved_table(found, "USD"),
                  words.push_table(found, "USD"), words.coverage_table(found, "USD")]  # fmt: skip
-        text = [part for made in (*words.findings(found, "USD"), *words.tiles(found, "USD")) for part in made]
+        text = [
+            part
+            for made in (*words.findings(found, "USD"), *words.tiles(found, "USD"))
+            for part in made
+            if isinstance(part, str)
+        ]
         text += [cell for t in shown if t for row in ([t.caption], t.columns, t.notes, *t.rows) for cell in row]
         text += [
             words.caption(found),

@@ -453,7 +453,12 @@ def test_words_hold_in_every_shape_of_result(book, usual, funnel_params):
             tables.left_out_table(found, "USD"),
             tables.standing_table(found, "USD"),
         ]
-        text = [part for made in (*words.findings(found, "USD"), *words.tiles(found, "USD")) for part in made]
+        text = [
+            part
+            for made in (*words.findings(found, "USD"), *words.tiles(found, "USD"))
+            for part in made
+            if isinstance(part, str)
+        ]
         text += [cell for t in shown if t for row in ([t.caption], t.columns, t.notes, *t.rows) for cell in row]
         text += [
             words.conversion_caption(found),

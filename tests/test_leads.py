@@ -251,7 +251,12 @@ def test_words_hold_in_every_shape_of_result(found, tmp_path):
     for (asked, one), language in itertools.product(shapes, ("en", "ru")):
         lang.use(language)
         shown = [words.step_table(one), words.group_table(one, asked), words.answer_table(one)]
-        text = [part for made in (*words.findings(one, asked), *words.tiles(one, asked)) for part in made]
+        text = [
+            part
+            for made in (*words.findings(one, asked), *words.tiles(one, asked))
+            for part in made
+            if isinstance(part, str)
+        ]
         text += [cell for t in shown if t for row in ([t.caption], t.columns, t.notes, *t.rows) for cell in row]
         text += [
             words.caption(one, asked),

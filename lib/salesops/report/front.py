@@ -174,6 +174,7 @@ def _words() -> dict[str, str]:
         "nothing": _("Nothing was found that chance could not explain, and nothing counted stands out."),
         "others": _("Also found"),
         "asks": _("What is asked"),
+        "asks_about": _("Who decides what by when"),
         "what": _("What"), "owner": _("Owner"), "due": _("Due"), "state": _("State"), "about": _("About"),
         "closed": _("Not found any more"),
         "pages": _("Pages"),

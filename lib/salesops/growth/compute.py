@@ -1,0 +1,220 @@
+"""The numbers of growth: exact contributions, what has stopped growing, concentration."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy.stats import t as student
+
+from salesops import crm, periods, stats
+from salesops.growth import counts
+from salesops.growth.params import Params
+from salesops.stats import Estimate
+
+STALLED_BY = "region"
+ALPHA = 0.05
+TOPS = (1, 5, 10)
+
+
+class Concentration(NamedTuple):
+    """n : of those that brought anything. tops : share of the largest 1, 5, 10. hhi : sum of squared shares.
+    effective : how many equal ones would be as concentrated (1 / hhi). gini : 0 where all are equal."""
+
+    n: int
+    tops: tuple[float, ...]
+    hhi: float
+    effective: float
+    gini: float
+
+
+class Stalled(NamedTuple):
+    """A group whose share of what is created has fallen since. own, others : growth of a year in the last months
+    (Estimates). p, p_adjusted : of its share not having bent. money : what it would have booked more in a year at the
+    others' growth; minor units, None where it has booked nothing."""
+
+    group: str
+    n: int
+    own: Estimate
+    others: Estimate
+    p: float
+    p_adjusted: float
+    money: float | None
+
+
+class Growth(NamedTuple):
+    """spans : what is compared. now, before : won amounts, minor units; n_now, n_before : deals. parts : split ->
+    group, now, before, n_now, n_before (minor units; they sum to the whole). home : the home region, and its share of
+    now and before. stalled : what has stopped growing; tried : of how many groups; smallest : the smallest corrected
+    p. monthly : month, then a column for each group: deals created. held : holder -> (now, before) concentration of
+    what was won; open_deals, open_customers : of what is open. largest : name of the largest customer, its share,
+    growth with and without it."""
+
+    spans: counts.Spans
+    now: int
+    before: int
+    n_now: int
+    n_before: int
+    parts: dict[str, pd.DataFrame]
+    home: tuple[str, float, float] | None
+    stalled: list[Stalled]
+    tried: int
+    smallest: float | None
+    monthly: pd.DataFrame
+    recent_months: int
+    held: dict[str, tuple[Concentration | None, Concentration | None]]
+    open_deals: Concentration | None
+    open_customers: Concentration | None
+    largest: tuple[str, float, float | None, float | None] | None
+    most_of_one: float
+    min_deals: int
+    currency: str
+    minor_units: int
+    as_of: dt.date
+
+
+def measure(book: crm.Book, params: Params) -> Growth:
+    """Growth over months against as many before.
+
+    Raises
+    ------
+    ValueError
+        If the last month is not known in full, the months before were not watched, or nothing was won in them.
+    """
+    if book.as_of < params.reported.last_on:
+        raise ValueError(
+            f"period {params.period} is known up to {book.as_of} only: a part is not compared with a whole"
+        )
+    now = periods.trailing(params.reported, params.months)
+    spans = counts.Spans(now, periods.before(now))
+    begins = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
+    if spans.before.first_on < begins.replace(day=1):
+        raise ValueError(f"months {params.months}: as many before would begin in {spans.before.first_on:%Y-%m}, "
+                         f"and the source begins on {begins}")  # fmt: skip
+    won = counts.won_in(book, book.deals, spans).cache()
+    known = [one for one in counts.SPLITS if one in crm.known_dimensions(book)]
+    parts = {one: counts.by_group(book, won, one) for one in known}
+    if "account_id" in book.about["filled"]["deals"]:
+        parts["customer"] = counts.by_age(book, won, spans)
+    whole = next(iter(parts.values()), pd.DataFrame({"now": [0], "before": [0], "n_now": [0], "n_before": [0]})).sum()
+    if not whole["now"] or not whole["before"]:
+        raise ValueError("nothing was won in the months compared: no growth to tell")
+    monthly = pd.DataFrame()
+    if STALLED_BY in known and not params.region and "created_at" in book.about["filled"]["deals"]:
+        n_months = min(
+            params.watched_months, periods.months_between(begins, params.reported.last_on) + (begins.day == 1)
+        )
+        monthly = counts.created_by_month(book, STALLED_BY, params.reported, n_months)
+    stalled, tried, smallest = _stalled(monthly, params, parts.get(STALLED_BY))
+    return Growth(
+        spans, int(whole["now"]), int(whole["before"]), int(whole["n_now"]), int(whole["n_before"]), parts,
+        _home(parts, params), stalled, tried, smallest, monthly, params.recent_months,
+        {one: tuple(map(concentration, counts.holders(book, won, one))) for one in counts.HOLDERS},
+        concentration(counts.open_amounts(book, "deal")), concentration(counts.open_amounts(book, "customer")),
+        _largest(book, won, whole), params.most_of_one, params.min_deals, book.currency, book.minor_units, book.as_of,
+    )  # fmt: skip
+
+
+def concentration(amounts: Sequence[int]) -> Concentration | None:
+    """How concentrated amounts above zero are; None of none.
+
+    References
+    ----------
+    Herfindahl (1950), Hirschman (1945); effective number: Laakso, Taagepera (1979), Comparative Political Studies 12,
+    3-27. Gini (1912).
+    """
+    values = np.sort(np.asarray([x for x in amounts if x > 0], dtype=float))[::-1]
+    if not len(values):
+        return None
+    share = values / values.sum()
+    hhi, n = float((share**2).sum()), len(values)
+    gini = float((share[::-1] * (2 * np.arange(1, n + 1) - n - 1)).sum() / n)
+    return Concentration(n, tuple(float(share[:k].sum()) for k in TOPS), hhi, 1 / hhi, gini)
+
+
+def _home(parts: dict[str, pd.DataFrame], params: Params) -> tuple[str, float, float] | None:
+    """The home region and its share of now and before.
+
+    Raises
+    ------
+    ValueError
+        If there is no such region.
+    """
+    table = parts.get("region")
+    if table is None or len(table) < 2:
+        return None
+    home = params.home or str(table["before"].idxmax())
+    if home not in table.index:
+        raise ValueError(f"home {home!r} is not a region of the source; it has: {', '.join(map(str, table.index))}")
+    return home, *(float(table.loc[home, name] / table[name].sum()) for name in ("now", "before"))
+
+
+def _largest(book: crm.Book, won, whole: pd.Series):
+    found = counts.largest_customer(book, won)
+    if found is None:
+        return None
+    _id, name, now, before = found
+    with_, left = whole["now"] / whole["before"] - 1, whole["before"] - before
+    without = (whole["now"] - now) / left - 1 if left else None
+    return name, float(now / whole["now"]), float(with_), None if without is None else float(without)
+
+
+def _stalled(
+    monthly: pd.DataFrame, params: Params, won: pd.DataFrame | None
+) -> tuple[list[Stalled], int, float | None]:
+    """Groups whose share of what all create has bent down; what is found is set aside before the rest is looked at, so
+    that the others do not seem to have gained by its loss."""
+    groups = [name for name in monthly if monthly[name].sum() >= 10 * params.min_deals]
+    if len(groups) < 2 or len(monthly) < params.recent_months + 6:
+        return [], 0, None
+    found, smallest, left = [], None, list(groups)
+    while len(left) > 1:
+        bends = {name: bend(monthly[left], name, params.recent_months) for name in left}
+        adjusted = dict(zip(bends, stats.adjust_for_any(list(bends.values())), strict=True))
+        worst = min(adjusted, key=lambda name: (bends[name], name))
+        smallest = adjusted[worst] if smallest is None else smallest
+        if adjusted[worst] >= ALPHA:
+            break
+        own, others = (yearly(counts_[-params.recent_months :]) for counts_ in (
+            monthly[worst].to_numpy(), monthly[[one for one in left if one != worst]].sum(axis=1).to_numpy()
+        ))  # fmt: skip
+        booked = float(won.loc[worst, "now"]) if won is not None and worst in won.index else 0.0
+        years = params.recent_months / 12
+        gap = ((1 + others.value) / (1 + own.value)) ** years - 1
+        found.append(Stalled(worst, int(monthly[worst].sum()), own, others, bends[worst], float(adjusted[worst]),
+                             booked * gap if booked else None))  # fmt: skip
+        left.remove(worst)
+    return found, len(groups), None if smallest is None else float(smallest)
+
+
+def bend(monthly: pd.DataFrame, group: str, recent: int) -> float:
+    """One-sided p of a group's share of all not having bent downwards in the last `recent` months.
+
+    A logistic regression of its share on a line that is flat up to then; season and growth that all have in common
+    cancel out. Months that scatter more than counts do widen it (quasi-likelihood).
+
+    References
+    ----------
+    McCullagh, Nelder (1989), Generalized Linear Models, 2nd ed., sections 4.5 and 9.2.
+    """
+    n, own = monthly.sum(axis=1).to_numpy(), monthly[group].to_numpy()
+    there = n > 0
+    after = np.clip(np.arange(len(n)) - (len(n) - recent) + 1, 0, None).astype(float)
+    design = sm.add_constant(after[there])
+    model = sm.GLM(np.column_stack([own, n - own])[there], design, family=sm.families.Binomial())
+    fitted = model.fit()
+    freedom = there.sum() - 2
+    scale = max(float(fitted.pearson_chi2) / freedom, 1.0)
+    return float(student.cdf(fitted.params[1] / (fitted.bse[1] * np.sqrt(scale)), freedom))
+
+
+def yearly(n: np.ndarray) -> Estimate:
+    """Growth of a year by the line through the logarithm of monthly counts, with 95 % limits (quasi-Poisson)."""
+    months = np.arange(len(n), dtype=float)
+    fitted = sm.GLM(n, sm.add_constant(months), family=sm.families.Poisson()).fit()
+    scale = max(float(fitted.pearson_chi2) / (len(n) - 2), 1.0)
+    half = student.ppf(0.975, len(n) - 2) * fitted.bse[1] * np.sqrt(scale)
+    low, middle, high = (float(np.expm1(12 * (fitted.params[1] + one))) for one in (-half, 0, half))
+    return Estimate(middle, low, high, int(n.sum()))

@@ -1,0 +1,112 @@
+"""What the engine counts for growth: what was won by group in two spans, by customer, and what is open."""
+
+from typing import NamedTuple
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from salesops import crm, periods
+
+SPLITS = ("region", "source", "segment", "product", "deal_type")
+AGES = ("new", "young", "old")  # customers: first won in the span, in the year before it, earlier
+HOLDERS = ("customer", "source", "region", "product", "rep")
+
+
+class Spans(NamedTuple):
+    """The months looked at and as many before."""
+
+    now: periods.Period
+    before: periods.Period
+
+
+def won_in(book: crm.Book, deals: ibis.Table, spans: Spans) -> ibis.Table:
+    """Won deals of both spans, with `span` (now, before)."""
+    closed = deals.filter(_.status == "won", _.closed_at.notnull(), _.amount_minor.notnull())
+    here = [
+        (closed.closed_at.between(*_moments(book, span)), name) for name, span in spans._asdict().items()
+    ]  # fmt: skip
+    return closed.mutate(span=ibis.cases(*here)).filter(_.span.notnull())
+
+
+def _moments(book: crm.Book, span: periods.Period) -> tuple:
+    first = pd.Timestamp(periods.start_of(span.first_on, book.time_zone))
+    end = pd.Timestamp(periods.end_of(span.last_on, book.time_zone)) - pd.Timedelta(microseconds=1)
+    return ibis.literal(first), ibis.literal(end)
+
+
+def by_group(book: crm.Book, won: ibis.Table, dimension: str) -> pd.DataFrame:
+    """group (index; `crm.NOT_KNOWN`), now, before (minor units), n_now, n_before."""
+    rows = crm.with_group(book, won, dimension)
+    return _both(rows)
+
+
+def _both(rows: ibis.Table) -> pd.DataFrame:
+    now = rows.span == "now"
+    table = rows.group_by("group").agg(
+        now=rows.amount_minor.sum(where=now).fill_null(0), before=rows.amount_minor.sum(where=~now).fill_null(0),
+        n_now=now.sum(), n_before=(~now).sum(),
+    )  # fmt: skip
+    return table.order_by("group").execute().fillna({"group": crm.NOT_KNOWN}).set_index("group").astype("int64")
+
+
+def by_age(book: crm.Book, won: ibis.Table, spans: Spans) -> pd.DataFrame:
+    """The same by how long the customer had been one: see `AGES`. Deals without a customer are not known."""
+    first = (
+        book.deals.filter(_.status == "won", _.account_id.notnull()).group_by("account_id").agg(first=_.closed_at.min())
+    )
+    rows = won.left_join(first, "account_id")
+    ages = []
+    for name, span in spans._asdict().items():
+        year_before = periods.add_months(span.first_on, -12)
+        begun, young = (pd.Timestamp(periods.start_of(day, book.time_zone)) for day in (span.first_on, year_before))
+        here = rows.span == name
+        ages += [(here & (rows["first"] >= begun), "new"), (here & (rows["first"] >= young), "young"),
+                 (here & rows["first"].notnull(), "old")]  # fmt: skip
+    return _both(rows.mutate(group=ibis.cases(*ages)))
+
+
+def holders(book: crm.Book, won: ibis.Table, holder: str) -> tuple[list[int], list[int]]:
+    """What each customer (source, ...) brought, of both spans, the largest first; what has none is left out."""
+    if holder == "customer":
+        rows = won.mutate(group=won.account_id)
+    elif holder in crm.known_dimensions(book):
+        rows = crm.with_group(book, won, holder)
+    else:
+        return [], []
+    table = _both(rows.filter(rows.group.notnull()))
+    return tuple(sorted((int(x) for x in table[name] if x > 0), reverse=True) for name in ("now", "before"))
+
+
+def open_amounts(book: crm.Book, of: str) -> list[int]:
+    """Amounts open on the last day known by deal or by customer, the largest first."""
+    rows = book.deals.filter(_.status == "open", _.amount_minor > 0)
+    key = {"deal": rows.deal_id, "customer": rows.account_id}[of]
+    sums = rows.mutate(key=key).filter(_.key.notnull()).group_by("key").agg(amount=_.amount_minor.sum())
+    return sums.order_by(_.amount.desc()).execute()["amount"].astype("int64").tolist()
+
+
+def largest_customer(book: crm.Book, won: ibis.Table) -> tuple[str, str, int, int] | None:
+    """Id, name, and what the largest customer of now brought now and before; None where customers are not told."""
+    rows = won.filter(_.account_id.notnull())
+    table = _both(rows.mutate(group=rows.account_id))
+    table = table[table["now"] > 0]
+    if table.empty:
+        return None
+    first = table.sort_values("now", ascending=False, kind="stable").iloc[0]
+    known = book.accounts.filter(_.account_id == first.name).select("name").limit(1).execute()["name"]
+    name = known.iloc[0] if len(known) and isinstance(known.iloc[0], str) else first.name
+    return str(first.name), name, int(first["now"]), int(first["before"])
+
+
+def created_by_month(book: crm.Book, dimension: str, last: periods.Period, n_months: int) -> pd.DataFrame:
+    """Deals created: a row for each of the months that end with `last`, a column for each group."""
+    span = periods.trailing(last, n_months)
+    deals = crm.with_group(book, book.deals.filter(_.created_at.notnull()), dimension)
+    deals = deals.filter(deals.created_at.between(*_moments(book, span)), deals.group.notnull())
+    month = crm.month_number(deals.created_at, book.time_zone, span.last_on)
+    table = deals.mutate(month=month).group_by("month", "group").agg(n=_.count()).execute()
+    wide = table.pivot_table(index="month", columns="group", values="n", fill_value=0, aggfunc="sum")
+    first = span.first_on.year * 12 + span.first_on.month - 1
+    return wide.reindex(range(first, first + n_months), fill_value=0).astype(np.int64)
