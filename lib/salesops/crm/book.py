@@ -125,6 +125,17 @@ class Book:
                 narrowed.n_known = {"deals": n_deals}
         return narrowed
 
+    def on(self, day: dt.date) -> "Book":
+        """The same deals as known at the end of an earlier day; not after the one that this book knows."""
+        other = copy.copy(self)
+        for name in ("n_known", "_contents"):  # of this day
+            other.__dict__.pop(name, None)
+        other.as_of, other._asked, other._views = min(day, self.as_of), day, {}
+        other.cut = periods.end_of(other.as_of, self.time_zone)
+        other.complete = other.as_of == self.last_on
+        other.whole = other if self.whole is self else self.whole.on(day)
+        return other
+
     def digest(self) -> str:
         """The hash of everything known at the end of `as_of`, the same whatever the source learnt later.
 
