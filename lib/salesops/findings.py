@@ -38,9 +38,11 @@ class Finding(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A headline number: its name, its value, its change, and what it rests on; `series`: its values so far, the last
-    of
-    them the one shown."""
+    """A headline number: its name, its value, its change, and what it rests on.
+
+    series : its values so far, the last of them the one shown; at, texts : their periods, and how they are written.
+    key : names it from month to month, so that what was told of a period can be held against what is known now.
+    """
 
     name: str
     value: str
@@ -49,6 +51,9 @@ class Tile(NamedTuple):
     note: str = ""
     tone: Tone = "plain"
     series: Sequence[float] = ()
+    at: Sequence[str] = ()
+    texts: Sequence[str] = ()
+    key: str = ""
 
 
 class Link(NamedTuple):

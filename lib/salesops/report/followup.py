@@ -1,11 +1,11 @@
-"""Whether findings that are not found any more were true: their pages made again with what is known now."""
+"""What became of what was told a period ago: pages of the period before, made again and published nowhere."""
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from salesops.problems import BadInput
-from salesops.report import ledger
+from salesops.report import front, ledger
 from salesops.report.jobs import Job
 from salesops.report.manifest import Folder
 
@@ -33,6 +33,36 @@ def judge(jobs: Sequence[Job], folders: Mapping[Path, Folder], outcomes: Outcome
                 verdicts |= _verdicts(mine, outcome["record"]["findings"])
         if verdicts:
             folder.judge(verdicts)
+
+
+def retell(jobs: Sequence[Job], folders: Mapping[Path, Folder], outcomes: Outcomes) -> None:
+    """Where a page tells a figure of the period before differently, note what that period's page would tell with the
+    data of then and the playbook and definitions of now: what lies before it is their doing, what lies after later
+    data's. Looked at once for each pair of pages."""
+    for path, folder in folders.items():
+        was, here = folder.period_before, [job for job in jobs if job.folder == path]
+        again, marks = [], {}
+        for stem, page in folder.pages.items():
+            now = next((job for job in here if job.stem == stem), None)
+            if stem not in was or now is None or not front.differing(page, was[stem]):
+                continue
+            marks[stem] = [was[stem]["hashes"].get("page"), page["hashes"].get("page")]
+            if folder.retold.get(stem, {}).get("of") != marks[stem]:
+                again += _as_told(now, was[stem], path)
+        for job, outcome in outcomes(again) if again else ():
+            tiles = outcome["record"]["tiles"] if outcome["ending"] == "made" else []
+            texts = {tile["key"]: tile["texts"][-1] for tile in tiles if tile["key"] and tile["texts"]}
+            folder.retell(job.stem, {"of": marks[job.stem], "texts": texts})
+
+
+def _as_told(now: Job, record: dict, path: Path) -> list[Job]:
+    """The page of the period before with its own parameters; none where they are of an earlier version."""
+    schema = importlib.import_module(f"salesops.{now.analysis}.params").Params
+    try:
+        params = schema.check(record["parameters"], where=f"{path.name}/{now.stem}")
+    except BadInput:
+        return []
+    return [now._replace(params=params)]
 
 
 def _again(stems: Iterable[str], earlier: Folder, here: Sequence[Job]) -> Iterator[Job]:

@@ -26,6 +26,8 @@ def render(
     before: Sequence[list[ledger.Row]],
     asks: Sequence[Ask],
     other: tuple[str, str] | None,
+    was: Mapping[str, dict],
+    retold: Mapping[str, dict],
 ) -> str:
     """The page of a period in one language.
 
@@ -34,6 +36,7 @@ def render(
     rows : the findings of the period, open and closed; see `ledger`.
     before : those of the periods before, the nearest first.
     other : language and file of the same page in another language.
+    was : the pages of the period before, as they were made then; retold : see `followup.retell`.
     """
     import jinja2
 
@@ -42,7 +45,11 @@ def render(
     try:
         environment = jinja2.Environment(loader=jinja2.FileSystemLoader(files.TEMPLATES / "salesops"), autoescape=True)
         return environment.get_template("month.html.j2").render(
-            **_told(pages, not_made, language, folder, rows, before, asks), lang=language, other=other, marks=MARKS
+            **_told(pages, not_made, language, folder, rows, before, asks),
+            restated=_restated(pages, was, retold, language),
+            lang=language,
+            other=other,
+            marks=MARKS,
         )
     finally:
         lang.use(spoken)
@@ -148,6 +155,41 @@ def _closed(row: ledger.Row) -> dict:
     return {"id": row.id, "headline": row.headline, "verdict": verdict}
 
 
+def differing(now: dict, then: dict) -> list[tuple[dict, dict, int]]:
+    """Tiles of a page of now and of the one of the period before that tell one period differently: (tile of now, tile
+    of then, where in the series of now the period is)."""
+    found = []
+    for tile in now.get("tiles", []):
+        old = next((one for one in then.get("tiles", []) if one.get("key") and one["key"] == tile.get("key")), None)
+        if old is None or not old.get("at") or old["at"][-1] not in tile["at"]:
+            continue
+        at = tile["at"].index(old["at"][-1])
+        if abs(tile["series"][at] - old["series"][-1]) > 1e-9 * max(abs(old["series"][-1]), 1):
+            found.append((tile, old, at))
+    return found
+
+
+def _restated(pages, was, retold, language: str) -> list[dict]:
+    """Figures of the period before that are told differently now, and what made the difference."""
+    rows = []
+    for stem, page in pages.items():
+        if page["lang"] != language or _part(page) or stem not in was:
+            continue
+        again = retold.get(stem, {}).get("texts", {})
+        for tile, old, at in differing(page, was[stem]):
+            then, now, by_now = old["texts"][-1], tile["texts"][at], again.get(tile["key"])
+            if now == then:  # no difference that can be seen in what is told
+                continue
+            why = _("not known") if by_now is None else _("later data")
+            if by_now is not None and by_now != then:
+                why = (
+                    _("definitions or the playbook") if by_now == now else _("definitions or the playbook; later data")
+                )
+            rows.append({"name": tile["name"], "period": lang.period(periods.parse(old["at"][-1])), "then": then,
+                         "again": by_now or lang.NONE, "now": now, "why": why, "page": page["page"]})  # fmt: skip
+    return rows
+
+
 def _earlier(folder: Path) -> list[tuple[str, str]]:
     """Names and addresses of the front pages of earlier periods, the latest first."""
     found = []
@@ -177,6 +219,9 @@ def _words() -> dict[str, str]:
         "asks_about": _("Who decides what by when"),
         "what": _("What"), "owner": _("Owner"), "due": _("Due"), "state": _("State"), "about": _("About"),
         "closed": _("Not found any more"),
+        "restated": _("Told differently now"), "restated_about": _("Figures of the period before"),
+        "told": _("Told then"), "again": _("By the playbook of now"),
+        "now": _("Known now"), "why": _("What made it"), "metric": _("Metric"), "period": _("Period"),
         "pages": _("Pages"),
         "none": _("Not made"),
         "earlier": _("Earlier"),

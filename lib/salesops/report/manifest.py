@@ -27,12 +27,13 @@ class Folder:
     ----------
     pages : stem -> record of a page that was made.
     not_made : stem -> on (day), reason, ending, notebook of a page that could not be made or renewed.
+    retold : stem -> what its page of the period before would tell as of then with the playbook of now; see `followup`.
     """
 
     def __init__(self, path: Path, *, asks: Sequence[Ask] = ()):
         self.path = path
         self.asks = asks
-        self.pages, self.not_made = _read(path / NAME)
+        self.pages, self.not_made, self.retold = _read(path / NAME)
         self._before = [ledger.read(one) for one in ledger.earlier(path)]
         self._verdicts = {(row.id, row.lang): row.verdict for row in ledger.read(path) if row.state == ledger.CLOSED}
         self._changed = False
@@ -96,7 +97,8 @@ class Folder:
             return
         began = time.monotonic()
         content = {"pages": dict(sorted(self.pages.items())), "not_made": dict(sorted(self.not_made.items()))}
-        files.write(self.path / NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        kept = content | ({"retold": dict(sorted(self.retold.items()))} if self.retold else {})
+        files.write(self.path / NAME, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         self._write_front(**content)
         self._changed = False
         self._next_write = time.monotonic() + PAUSES * (time.monotonic() - began)
@@ -115,6 +117,17 @@ class Folder:
         self._verdicts |= verdicts
         self._changed = True
 
+    def retell(self, stem: str, told: dict) -> None:
+        """Note what the page of the period before would tell now."""
+        self.retold[stem] = told
+        self._changed = True
+
+    @property
+    def period_before(self) -> dict[str, dict]:
+        """The pages of the period before, by stem; none where it was not run."""
+        earlier = ledger.earlier(self.path)
+        return _read(earlier[0] / NAME)[0] if earlier else {}
+
     def _languages(self) -> list[str]:
         return sorted({page["lang"] for page in self.pages.values()})  # English first
 
@@ -125,7 +138,8 @@ class Folder:
             others = [one for one in languages if one != language]
             other = (others[0], _front_name(others[0])) if others else None
             page = front.render(pages, not_made, language=language, folder=self.path, rows=rows, before=self._before,
-                                asks=self.asks, other=other)  # fmt: skip
+                                asks=self.asks, other=other, was=self.period_before,
+                                retold=self.retold)  # fmt: skip
             files.write(self.path / _front_name(language), page)
             if language == languages[0] and language != "en":
                 files.write(self.path / "index.html", page)
@@ -143,15 +157,16 @@ def _front_name(language: str) -> str:
     return "index.html" if language == "en" else f"index.{language}.html"
 
 
-def _read(path: Path) -> tuple[dict, dict]:
-    """Pages and failures; records that are not whole are left out."""
+def _read(path: Path) -> tuple[dict, dict, dict]:
+    """Pages, failures and what was told again; records that are not whole are left out."""
     try:
         content = json.loads(path.read_text("utf-8"))
         pages = {stem: page for stem, page in content["pages"].items() if _is_whole(page)}
         failures = {stem: failure for stem, failure in content.get("not_made", {}).items() if _is_failure(failure)}
+        retold = {stem: one for stem, one in content.get("retold", {}).items() if isinstance(one, dict)}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}, {}
-    return pages, failures
+        return {}, {}, {}
+    return pages, failures, retold
 
 
 def _is_whole(page: object) -> bool:

@@ -100,7 +100,9 @@ def run(
         executor = executor or held.enter_context(ThreadPoolExecutor(at_once))
         try:
             _make(jobs, folders, do, executor, at_once, limits, force, result, tell)
-            followup.judge(jobs, folders, partial(outcomes, do=do, executor=executor, at_once=at_once, limits=limits))
+            again = partial(outcomes, do=do, executor=executor, at_once=at_once, limits=limits)
+            followup.judge(jobs, folders, again)
+            followup.retell(jobs, folders, again)
         except BaseException:
             stop()
             raise

@@ -65,7 +65,7 @@ def _one(found: Restated, row) -> Finding:
     parts = [f"{cause_name(cause)} {amount(getattr(row, cause), row.figure, found, signed=True)}" for cause in CAUSES
              if getattr(row, cause)]  # fmt: skip
     detail = "; ".join(parts) + "."
-    large = row.then and abs(change / row.then) >= TELLING
+    large = row.figure == MONEY and row.then and abs(change / row.then) >= TELLING
     key = f"{row.figure}/{row.month_on:%Y-%m}" if large else ""
     money = abs(change) / found.minor_units if row.figure == MONEY else None
     return Finding("warn" if large else "plain", head, detail[0].upper() + detail[1:], key=key, money=money)

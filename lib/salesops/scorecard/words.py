@@ -16,6 +16,7 @@ LEVEL_NAMES = ("region", "team")
 # What a change of these does to a month's bookings, in proportion.
 DRIVES = ("bookings", "win_rate", "deal_size_won", "stage_conversion", "velocity", "pipeline_yield")
 MOST_SIGNALS = 4
+SHOWN = 24  # points of a sparkline
 SPREAD = 0.01  # p from which on reps are said to differ
 
 
@@ -291,8 +292,10 @@ def _tile(found: Scorecard, key: str) -> Tile:
     tone = status(found, key)
     if tone == "plain":
         tone = _moved(found, key)
+    told = rows[rows["value"].notna()].tail(SHOWN)
     return Tile(metric.called, amount(now.value, metric, found), f"{change} {against}".strip(), "", note, tone,
-                [round(float(one), 6) for one in rows["value"].dropna().tail(24)])  # fmt: skip
+                [round(float(one), 9) for one in told["value"]], [short(one) for one in told["period"]],
+                [amount(one, metric, found) for one in told["value"]], key)  # fmt: skip
 
 
 def _moved(found: Scorecard, key: str) -> Tone:
