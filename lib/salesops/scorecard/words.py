@@ -99,6 +99,7 @@ def _plan(found: Scorecard) -> list[Finding]:
     head = _("{period} came to {share} of quota: {booked} of {quota}").format(
         period=names, share=lang.percent(share), booked=money(plan.booked), quota=money(plan.quota)
     )
+    head = head[0].upper() + head[1:]
     n, n_at = int(plan.parts["n"].sum()), int(plan.parts["n_at"].sum())
     detail = ngettext(
         "{at} of {n} rep booked the quota or more.", "{at} of {n} reps booked their quota or more.", n
@@ -111,8 +112,9 @@ def _plan(found: Scorecard) -> list[Finding]:
     if plan.running:
         name, quota, booked, over = plan.running
         text = _("{period} so far: {booked} of {quota}, with {over} of its days over.")
+        span_ = when(name)
         detail += " " + text.format(
-            period=when(name), booked=money(booked), quota=money(quota), over=lang.percent(over)
+            period=span_[0].upper() + span_[1:], booked=money(booked), quota=money(quota), over=lang.percent(over)
         )
     if plan.unsold:
         text = _(

@@ -1,0 +1,293 @@
+"""The month's front page: what comes onto it and in which order, ids that last, what closed, what is told
+differently."""
+
+import json
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+from salesops import findings, periods
+from salesops.problems import BadInput
+from salesops.report import asks, front, ledger, spark
+from salesops.report.manifest import Folder
+
+NASTY = "<b onclick=x>R&D</b>"
+
+
+class Page(HTMLParser):
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.text = [], []
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    @property
+    def said(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def record(stem="funnel", said=(), tiles=(), *, lang="en", region="", month="2026-10") -> dict:
+    period = periods.parse(month)
+    return {
+        "page": f"{stem}.html", "analysis": stem.split(".")[0], "params_file": f"params/{stem.split('.')[0]}.yml",
+        "lang": lang, "title": stem, "company": "Northwind", "currency": "USD", "period": f"{period.first_on:%B %Y}",
+        "as_of": str(period.last_on), "headline": said[0].headline if said else stem, "deck": "", "seconds": {},
+        "hashes": {"page": f"{stem}{month}"}, "versions": {}, "tiles": [one._asdict() for one in tiles],
+        "parameters": {"region": region, "team": "", "period": month, "lang": lang},
+        "findings": [one._asdict() for one in said],
+    }  # fmt: skip
+
+
+def finding(key, *, money=None, p=None, family="", cause="", tone="bad", status=False, headline=None):
+    return findings.Finding(tone, headline or f"About {key}", "And more.", key, cause, money, p, family, status)
+
+
+def folder(path, *records, **options) -> Folder:
+    made = Folder(path, **options)
+    path.mkdir(parents=True, exist_ok=True)
+    for one in records:
+        made.made(one["page"].removesuffix(".html"), "<html>", one)
+    made.write()
+    return made
+
+
+# --- which findings, in which order ---
+
+
+def keys(pages, language="en"):
+    return [row.key for row in ledger.candidates(pages, language, "2026-10")]
+
+
+def test_money_times_surprise_ranks_and_one_cause_comes_once():
+    pages = {
+        "a": record("a", [finding("small", money=10), finding("large", money=1000), finding("unknown"),
+                          finding("doubled", money=500, cause="x"), finding("", money=10**9)]),
+        "b": record("b", [finding("twin", money=400, cause="x"), finding("plan", money=10**9, status=True)]),
+        "ru": record("c", [finding("foreign", money=10**9)], lang="ru"),
+    }  # fmt: skip
+    assert keys(pages) == ["large", "doubled", "unknown", "small"]  # of 10, 400, 500, 1000 the lower quartile is 400
+    assert keys(pages, "ru") == ["foreign"]
+    sure = {"a": record("a", [finding("sure", money=100, p=1e-9), finding("counted", money=300)])}
+    assert keys(sure) == ["sure", "counted"] and ledger.surprise(1e-9) == 10 and ledger.surprise(0.25) == 2
+
+
+def test_claims_of_all_pages_are_held_to_one_rate():
+    """Of ten families, two are chosen at 0.1: within them the level is 0.02 (Benjamini, Bogomolov 2014)."""
+    quiet = {f"q{k}": record(f"q{k}", [finding("", p=0.6 + k / 100, family="f", tone="plain")]) for k in range(8)}
+    loud = {"a": record("a", [finding("one", p=0.001, family="f"), finding("two", p=0.03, family="f")]),
+            "b": record("b", [finding("three", p=0.015, family="f"), finding("counted")])}  # fmt: skip
+    assert set(keys(loud | quiet)) == {"one", "three", "counted"}
+    assert set(keys(loud)) == {"one", "two", "three", "counted"}  # two of two: the level stays 0.1
+    alone = {"a": record("a", [finding("weak", p=0.03, family="f")])}
+    assert keys(alone) == ["weak"] and keys(alone | quiet) == []
+
+
+def test_ids_last_and_tell_regions_apart():
+    one = ledger.identify("params/funnel.yml", "", "", "stale")
+    assert one == ledger.identify("params/funnel.yml", "", "", "stale") and len(one) == 8
+    others = [("params/funnel.yml", "EMEA", "", "stale"), ("params/funnel.yml", "", "EMEA", "stale"),
+              ("params/funnel.x.yml", "", "", "stale"), ("params/funnel.yml", "", "", "old")]  # fmt: skip
+    assert len({one, *(ledger.identify(*other) for other in others)}) == 5
+    english, russian = (record("a", [finding("stale")], lang=lang) for lang in ("en", "ru"))
+    ids = {
+        row.id for lang, page in (("en", english), ("ru", russian)) for row in ledger.candidates({"a": page}, lang, "x")
+    }
+    assert len(ids) == 1
+
+
+# --- from month to month ---
+
+
+def test_findings_are_open_for_months_closed_and_found_again(tmp_path):
+    months = {"2026-07": ["a", "b"], "2026-08": ["a"], "2026-09": ["a", "b"], "2026-10": ["b"]}
+    for month, said in months.items():
+        money = {"a": 1e6 * int(month[-2:]), "b": 5e6}
+        page = record("funnel", [finding(key, money=money[key]) for key in said], month=month)
+        folder(tmp_path / month, page)
+    told = {month: Page(tmp_path / month / "index.html").said for month in months}
+    assert "new" not in told["2026-07"] and "open for" not in told["2026-07"]
+    assert "open for 2 months, $1M more than before" in told["2026-08"]
+    assert "Not found any more – About b. Not looked at again." in told["2026-08"]
+    assert "open for 3 months" in told["2026-09"] and "again; first found in July 2026" in told["2026-09"]
+    assert "open for 2 months" in told["2026-10"] and "September 2026 August 2026 July 2026" in told["2026-10"]
+    rows = ledger.read(tmp_path / "2026-10")
+    assert [(row.key, row.state, row.rank) for row in rows] == [("b", "open", 1), ("a", "closed", 0)]
+    shutil.rmtree(tmp_path / "2026-09")  # a month that was not run breaks the chain
+    folder(tmp_path / "2026-10", record("funnel", [finding("b")]))
+    assert "open for" not in Page(tmp_path / "2026-10" / "index.html").said
+
+
+def test_a_verdict_is_kept_and_said(tmp_path):
+    folder(tmp_path / "2026-09", record("funnel", [finding("a"), finding("b")], month="2026-09"))
+    now = folder(tmp_path / "2026-10", record("funnel", [finding("c")]))
+    ids = {row.key: row.id for row in now.findings()}
+    now.judge({(ids["a"], "en"): ledger.HELD, (ids["b"], "en"): ledger.GONE})
+    now.write()
+    again = Folder(tmp_path / "2026-10")
+    assert {row.key: row.verdict for row in again.findings()} == {"a": "held", "b": "gone", "c": ""}
+    said = Page(tmp_path / "2026-10" / "index.html").said
+    assert "About a. It was true" in said and "About b. It is not found of its month any more" in said
+
+
+def test_periods_of_every_kind_follow_on_each_other(tmp_path):
+    for names in (
+        ("2026-12", "2027-01"),
+        ("2025-Q4", "2026-Q1"),
+        ("2025", "2026"),
+        ("2025-05..2025-10", "2025-11..2026-04"),
+    ):
+        before, here = (tmp_path / name for name in names)
+        folder(before, record("funnel", [finding("a")]))
+        assert ledger.earlier(here) == [before], names
+    assert ledger.earlier(tmp_path / "notes") == []
+
+
+def test_a_broken_ledger_is_none(tmp_path):
+    (tmp_path / ledger.NAME).write_bytes(b"PAR1 not")
+    assert ledger.read(tmp_path) == []
+
+
+def tile(*series, key="win_rate", name="Win rate"):
+    at = [f"2026-{k:02}" for k in range(11 - len(series), 11)]
+    return findings.Tile(name, f"{series[-1]:.0%}", series=series, at=at, texts=[f"{x:.0%}" for x in series], key=key)
+
+
+def test_what_is_told_differently_is_split_into_playbook_and_data(tmp_path):
+    then = [findings.Tile("Win rate", "30%", series=[0.2, 0.3], at=["2026-08", "2026-09"], texts=["20%", "30%"],
+    key="w"),
+            findings.Tile("Same", "5%", series=[0.05], at=["2026-09"], texts=["5%"], key="s")]  # fmt: skip
+    now = [findings.Tile("Win rate", "40%", series=[0.34, 0.4], at=["2026-09", "2026-10"], texts=["34%", "40%"],
+    key="w"),
+           findings.Tile("Same", "6%", series=[0.05, 0.06], at=["2026-09", "2026-10"], texts=["5%", "6%"],
+           key="s")]  # fmt: skip
+    folder(tmp_path / "2026-09", record("scorecard", [finding("a")], then, month="2026-09"))
+    made = folder(tmp_path / "2026-10", record("scorecard", [finding("a")], now))
+    assert [(new["name"], at) for new, _old, at in front.differing(made.pages["scorecard"],
+    made.period_before["scorecard"])] == [
+        ("Win rate", 0)
+    ]  # fmt: skip
+    for by_now, why in ((None, "not known"), ("30%", "later data"), ("34%", "definitions or the playbook"),
+                        ("32%", "definitions or the playbook; later data")):  # fmt: skip
+        if by_now:
+            made.retell("scorecard", {"of": [], "texts": {"w": by_now}})
+        made.write()
+        said = Page(tmp_path / "2026-10" / "index.html").said
+        assert f"Win rate September 2026 30% {by_now or '—'} 34% {why}" in said
+        if by_now:
+            assert Folder(tmp_path / "2026-10").retold["scorecard"]["texts"] == {"w": by_now}
+
+
+# --- the page ---
+
+
+def test_the_page_answers_plan_change_and_decision_first(tmp_path):
+    ask = asks.Ask(what={"en": f"Decide {NASTY}", "ru": "Решить"}, owner=NASTY, due="2026-10-15", since="2026-09",
+                   about=ledger.identify("params/funnel.yml", "", "", "k1"))  # fmt: skip
+    said = [finding("plan", status=True, headline="On plan", tone="good"),
+            *(finding(f"k{k}", money=10.0**k, headline=f"{NASTY} {k}") for k in range(9))]  # fmt: skip
+    region = record("funnel.emea", [finding("plan", status=True, headline="EMEA is short")], region="EMEA")
+    made = folder(tmp_path / "2026-10", record("funnel", said, [tile(0.2, 0.3)]), region, asks=[ask])
+    made.failed("leads", language="en", ending="cell_error", reason=f"no {NASTY}", notebook=None)
+    made.write()
+    page = Page(tmp_path / "2026-10" / "index.html")
+    text = (tmp_path / "2026-10" / "index.html").read_text("utf-8")
+    assert "onclick=x>R" not in text.replace("&lt;", "<_")
+    order = ["Are we on plan?", "What matters", "What is asked", "Also found", "Not made", "Pages"]
+    assert sorted(order, key=page.said.index) == order
+    heads = [one for one in page.text if one.startswith(f"{NASTY} ")]
+    assert [one[-2] if one.endswith(".") else one[-1] for one in heads] == list("876543210")
+    status = page.said[page.said.index("Are we on plan?") : page.said.index("What matters")]
+    assert "EMEA is short" not in status and "30%" in status  # a region's plan is not the company's
+    assert "overdue" in page.said and page.said.count("at stake ·") == front.MOST
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    ids = [attributes["id"] for _tag, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids)) and all(link[1:] in ids for link in links if link.startswith("#"))
+    assert {link for link in links if not link.startswith("#")} == {"funnel.html", "funnel.emea.html"}
+
+
+def test_a_page_of_nothing_says_so(tmp_path):
+    folder(tmp_path / "2026-10", record("funnel", [findings.Finding("plain", "All quiet")]))
+    said = Page(tmp_path / "2026-10" / "index.html").said
+    assert "Nothing was found that chance could not explain" in said and "What is asked" not in said
+    (row,) = [*ledger.read(tmp_path / "2026-10"), None]
+    assert row is None and not (tmp_path / "2026-10" / ledger.NAME).exists()
+
+
+def test_each_language_has_its_page_and_they_know_each_other(tmp_path):
+    folder(tmp_path / "2026-10", record("funnel", [finding("a")]), record("funnel.ru", [finding("a")], lang="ru"))
+    english, russian = (Page(tmp_path / "2026-10" / name) for name in ("index.html", "index.ru.html"))
+    assert ("a", "index.ru.html") in [(tag, one.get("href")) for tag, one in english.tags]
+    assert "Что важно" in russian.said and "What matters" not in russian.said
+    only = folder(tmp_path / "b" / "2026-10", record("funnel.ru", [finding("a")], lang="ru"))
+    assert "Что важно" in Page(only.path / "index.html").said
+
+
+def test_a_sparkline_is_a_line_with_its_last_point():
+    assert spark.line([1]) == "" and spark.line([float("nan"), 2]) == ""
+    assert spark.line([0, 1, 0.5]).count(",") == 3 and "nan" not in spark.line([3, 3, 3])
+
+
+# --- asks ---
+
+
+def write_asks(root, *entries):
+    (root / "params").mkdir(exist_ok=True)
+    (root / "params" / "asks.yml").write_text(yaml.safe_dump({"asks": list(entries)}, allow_unicode=True))
+
+
+GOOD = {"what": {"en": "Decide", "ru": "Решить"}, "owner": "Head of sales", "due": "2026-11-13", "since": "2026-09"}
+
+
+def test_asks_are_shown_from_their_first_month_until_done(tmp_path):
+    write_asks(tmp_path, GOOD | {"done": "2026-10"})
+    (ask,) = asks.read(tmp_path)
+    stands = [month for month in ("2026-08", "2026-09", "2026-10", "2026-11") if ask.stands_in(periods.parse(month))]
+    assert stands == ["2026-09", "2026-10"] and not ask.is_late(periods.parse("2026-12").last_on)
+    assert asks.read(tmp_path / "params") == []
+
+
+def test_asks_are_refused_all_problems_at_once_before_anything_runs(project_copy, salesops):
+    write_asks(
+        project_copy, GOOD | {"due": "soon", "about": "F-1"}, GOOD | {"what": {"en": "x"}, "colour": "red"}, "no"
+    )
+    with pytest.raises(BadInput) as refused:
+        asks.read(project_copy)
+    said = "\n".join(refused.value.problems)
+    assert all(part in said for part in ("ask 1: due", "ask 1: about", "ask 2: what", "ask 2: colour", "ask 3"))
+    done = salesops("report", "params/restated.yml", "--out", "out", cwd=project_copy)
+    assert done.returncode == 2 and "ask 1: due" in done.stderr and not (project_copy / "out").exists()
+
+
+# --- the real thing ---
+
+
+@pytest.mark.slow
+def test_two_real_months_follow_up_what_was_told(salesops, tmp_path):
+    """Pages of two months: findings that stay and close, looked at again; figures told differently since."""
+    wanted = ["params/scorecard.yml", "params/forecast.yml", "params/restated.yml"]
+    for month in ("2026-08", "2026-09"):
+        done = salesops("report", *wanted, "--out", tmp_path, "--period", month)
+        assert done.returncode == 0, done.stderr
+    here = tmp_path / "2026-09"
+    rows = ledger.read(here)
+    closed = [row for row in rows if row.state == ledger.CLOSED]
+    assert closed and {row.verdict for row in closed} <= {ledger.HELD, ledger.GONE}
+    manifest = json.loads((here / "manifest.json").read_text())
+    assert manifest["retold"]["scorecard"]["texts"]["win_rate"]
+    pages = {
+        month: json.loads((tmp_path / month / "manifest.json").read_text())["pages"] for month in ("2026-08", "2026-09")
+    }
+    then = {one["key"]: one for one in pages["2026-08"]["scorecard"]["tiles"]}
+    assert manifest["retold"]["scorecard"]["texts"] == {
+        key: one["texts"][-1] for key, one in then.items()
+    }  # same playbook
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    again = salesops("report", *wanted, "--out", tmp_path, "--period", "2026-09")
+    assert again.returncode == 0 and "running" not in again.stdout
+    assert {path.name: path.read_bytes() for path in here.iterdir()} == before
