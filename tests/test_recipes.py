@@ -23,8 +23,8 @@ COMMAND = ".venv/bin/salesops report params/monthly.yml --period last-month --lo
 
 @pytest.fixture
 def place(project_copy) -> Path:
-    """A project where the recipes expect one, with quickly made pages, and this environment as its own. Its pack has each
-    question in one language; `make reports` makes the whole one."""
+    """A project where the recipes expect one, with quickly made pages, and this environment as its own. Its pack has
+    each question in one language; `make reports` makes the whole one."""
     make_small(project_copy)
     pack = project_copy / "params" / "monthly.yml"
     questions = dict.fromkeys(run["run"] for run in yaml.safe_load(pack.read_text())["runs"])

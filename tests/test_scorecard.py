@@ -62,6 +62,8 @@ def test_metrics_of_closed_deals_equal_a_loop(found, rows, region):
     listed = sum(deal["list_amount_minor"] for deal in won)
     assert value(found, "bookings", *where) == pytest.approx(sum(amounts) / 100, abs=1e-9)
     assert value(found, "win_rate", *where) == len(won) / len(here)
+    closed_amount = sum(deal["amount_minor"] or 0 for deal in here)
+    assert value(found, "win_rate_by_value", *where) == pytest.approx(sum(amounts) / closed_amount)
     assert value(found, "deal_size_won", *where) == pytest.approx(sum(amounts) / 100 / len(won))
     assert value(found, "cycle_mean", *where) == pytest.approx(sum(days) / len(days))
     assert value(found, "discount", *where) == pytest.approx(1 - sum(amounts) / listed)
@@ -167,6 +169,8 @@ def test_attainment_equals_a_loop(found, rows):
     assert value(found, "quota_achievement") == sum(share >= 1 for share in shares.values()) / len(quotas)
     assert value(found, "quota_achievement_ramped") == sum(shares[rep] >= 1 for rep in ramped) / len(ramped)
     assert value(found, "attainment_median") == pytest.approx(median(shares.values()))
+    quartiles = np.quantile(list(shares.values()), (0.25, 0.75))
+    assert [value(found, f"attainment_{name}") for name in ("p25", "p75")] == pytest.approx(quartiles)
     called: dict = {}
     for call in sorted(rows["forecast_calls"], key=lambda call: call["called_at"]):
         if call["period"] == "2026-Q3" and call["called_at"] < dt.datetime(2026, 9, 3):
@@ -175,6 +179,16 @@ def test_attainment_equals_a_loop(found, rows):
     actual, off = sum(booked[rep] for rep in both), sum(abs(called[rep] - booked[rep]) for rep in both)
     assert value(found, "forecast_accuracy") == pytest.approx(1 - off / actual)
     assert value(found, "forecast_bias") == pytest.approx(sum(called[rep] for rep in both) / actual - 1)
+
+
+def test_reps_equal_a_loop(found, rows):
+    rep = found.reps.iloc[0]
+    mine = [deal for back in range(12) for deal in closed(rows, MONTH - back, rep_id=rep["rep_id"])]
+    won = [deal for deal in mine if deal["status"] == "won"]
+    assert (rep["n_won"], rep["n_lost"]) == (len(won), len(mine) - len(won))
+    assert rep["won"] == sum(deal["amount_minor"] for deal in won) and rep["deal_size"] == rep["won"] / len(won)
+    days = [(deal["closed_at"] - deal["created_at"]).total_seconds() // 86_400 for deal in won]
+    assert rep["cycle"] == pytest.approx(sum(days) / len(days)) and rep["meetings"] > 0
 
 
 def test_retention_equals_a_loop_and_the_page_of_cohorts(found, rows, book):

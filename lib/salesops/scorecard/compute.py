@@ -79,7 +79,8 @@ def measure(book: crm.Book, params: Params) -> Scorecard:
         window.values(metrics, book, params, months),
     ], ignore_index=True)  # fmt: skip
     limits = _behaviours(metrics, found, months)
-    table, spread_p = _reps(book, cells, known, params, months)
+    of_reps = cells.merge(here.drop(columns=["region", "team"]), on=["month", "rep_id"], how="left")
+    table, spread_p = _reps(book, of_reps, known, params, months)
     by = "team" if params.region else "region"
     partial = None
     if months.whole < months.last:
@@ -163,8 +164,15 @@ def _reps(book: crm.Book, cells: pd.DataFrame, known: pd.DataFrame, params: Para
     """Reps who closed a deal in the window, drawn together; and how likely it is that all win alike."""
     first = max(months.first, months.last - params.window + 1)
     rows = cells[(cells["month"] >= first) & (cells["rep_id"] != crm.NOT_KNOWN)]
-    columns = [name for name in ("n_won", "n_lost", "won", "n_first") if name in rows]
+    wanted = ("n_won", "n_lost", "won", "n_priced", "cycle_days", "n_cycled", "n_first")
+    columns = [name for name in wanted if name in rows]
     sums = rows.groupby("rep_id")[columns].sum()
+    days = rows.drop_duplicates(["month", "rep_id"]).groupby("rep_id")["work_days"].sum()
+    for name, top, under in (("deal_size", "won", "n_priced"), ("cycle", "cycle_days", "n_cycled")):
+        if {top, under} <= set(sums):
+            sums[name] = sums[top] / sums[under].where(sums[under] > 0)
+    if "n_first" in sums:
+        sums["meetings"] = sums["n_first"] / days.where(days > 0)
     sums = sums[(sums["n_won"] + sums["n_lost"]) > 0].reset_index()
     names = book.reps.select("rep_id", "name", "team").execute().drop_duplicates("rep_id")
     sums = sums.merge(names, on="rep_id", how="left")

@@ -57,8 +57,8 @@ def span(book: crm.Book, params: Params) -> Span:
 def read(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     """month, region, team, rep_id (`crm.NOT_KNOWN` where not told) and what is counted; NaN where a table is not there.
 
-    n_won, n_lost, won (amount), n_priced (won, with an amount), cycle_days, n_cycled, net, listed, n_listed (won, with
-    a list price), won_new, won_again : of deals closed in the month. n_created. n_open, open, n_open_priced, weighted,
+    n_won, n_lost, won, lost_amount (amounts), n_priced (won, with an amount), cycle_days, n_cycled, net, listed,
+    n_listed (won, with a list price), won_new, won_again : of deals closed in the month. n_created. n_open, open, n_open_priced, weighted,
     n_weighted : at its end. n_moved, n_left : stays in stages that ended, and ended forward. sold_seconds, n_meetings,
     n_absent, n_first (first meetings held with a deal). n_answered (in time), n_late : leads that came in. lost, asked
     :
@@ -113,7 +113,9 @@ def _closings(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame:
     won = rows.status == "won"
     sums = {"n_won": won.sum(), "n_lost": (rows.status == "lost").sum()}
     if "amount_minor" in book.about["filled"]["deals"]:
-        sums |= {"won": rows.amount_minor.sum(where=won).fill_null(0), "n_priced": rows.amount_minor.count(where=won)}
+        lost_amount = rows.amount_minor.sum(where=rows.status == "lost").fill_null(0)
+        sums |= {"won": rows.amount_minor.sum(where=won).fill_null(0), "lost_amount": lost_amount,
+                 "n_priced": rows.amount_minor.count(where=won)}  # fmt: skip
     if "created_at" in book.about["filled"]["deals"]:
         dated = won & (rows.days >= 0)
         sums |= {"cycle_days": rows.days.sum(where=dated).fill_null(0), "n_cycled": dated.sum()}

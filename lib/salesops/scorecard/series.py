@@ -187,5 +187,5 @@ def _attained(own: pd.DataFrame) -> dict[str, tuple[float, float]]:
     "n_ramped": ramped.sum(),
              "booked": own["booked"].sum(), "quota": own["quota"].sum(), "one": 1.0}  # fmt: skip
     if n:
-        found["median"] = float(shares.median())
+        found |= {name: float(shares.quantile(part)) for name, part in (("p25", 0.25), ("median", 0.5), ("p75", 0.75))}
     return {name: (float(value), float(n)) for name, value in found.items()}

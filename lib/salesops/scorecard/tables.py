@@ -73,21 +73,22 @@ def rep_table(found: Scorecard) -> Table | None:
         return None
     rows = []
     for rep in found.reps.head(MOST_REPS).itertuples():
-        booked = (
-            lang.money(rep.won / found.minor_units, found.currency, compact=True) if hasattr(rep, "won") else lang.NONE
-        )
-        raw = lang.percent(rep.n_won / (rep.n_won + rep.n_lost))
-        rows.append([rep.name or rep.rep_id, rep.team or lang.NONE, lang.count(rep.n_won + rep.n_lost), raw,
-                     lang.estimate(rep.win_rate), lang.percent(rep.above), lang.percent(rep.best),
-                     booked, lang.percent(rep.attained)])  # fmt: skip
+        money = [getattr(rep, name, float("nan")) / found.minor_units for name in ("won", "deal_size")]
+        rows.append([rep.name or rep.rep_id, rep.team or lang.NONE, lang.count(rep.n_won + rep.n_lost),
+                     lang.percent(rep.n_won / (rep.n_won + rep.n_lost)), lang.estimate(rep.win_rate),
+                     lang.percent(rep.above), lang.percent(rep.best),
+                     *(lang.money(one, found.currency, compact=True) for one in money),
+                     lang.days(getattr(rep, "cycle", None)), lang.decimal(getattr(rep, "meetings", None), 2),
+                     lang.percent(rep.attained)])  # fmt: skip
     columns = [_("Rep"), _("Team"), _("Closed"), _("Won"), _("Drawn to the common rate"), _("Above it with"),
-               _("Best with"), _("Bookings"), _("Of quota")]  # fmt: skip
+               _("Best with"), _("Bookings"), _("Deal size"), _("Cycle, days"), _("First meetings a day"),
+               _("Of quota")]  # fmt: skip
     notes = [_("Rates of few deals are drawn to that of all, by as much as the spread between reps says "
                "(beta-binomial); "
                "the limits are credible ones. Above and best: the probability of that.")]  # fmt: skip
     if len(found.reps) > MOST_REPS:
         notes.append(_("The first {n} of {all}.").format(n=lang.count(MOST_REPS), all=lang.count(len(found.reps))))
-    return Table(_("Reps"), columns, rows, [False, False, True, True, True, True, True, True, True], notes=notes)
+    return Table(_("Reps"), columns, rows, [False, False] + [True] * 10, notes=notes)
 
 
 def plan_table(found: Scorecard) -> Table | None:
