@@ -9,6 +9,7 @@ this process and ranked as `salesops report` does. Writes its part of benchmarks
 
 import argparse
 import importlib
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -77,7 +78,8 @@ def main() -> None:
     jobs = [(asked.first + k, 0, "2026-10") for k in range(asked.null)]
     jobs += [(asked.first + k, 1, "2026-10") for k in range(asked.seeds)]
     rows = []
-    with ProcessPoolExecutor(2) as pool:
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=fresh, max_tasks_per_child=10) as pool:
         for row in pool.map(look, jobs):
             rows.append(row)
             print(row["seed"], row["planted"], row["claims"], flush=True)

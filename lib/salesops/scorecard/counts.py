@@ -58,12 +58,12 @@ def read(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     """month, region, team, rep_id (`crm.NOT_KNOWN` where not told) and what is counted; NaN where a table is not there.
 
     n_won, n_lost, won, lost_amount (amounts), n_priced (won, with an amount), cycle_days, n_cycled, net, listed,
-    n_listed (won, with a list price), won_new, won_again : of deals closed in the month. n_created. n_open, open, n_open_priced, weighted,
-    n_weighted : at its end. n_moved, n_left : stays in stages that ended, and ended forward. sold_seconds, n_meetings,
-    n_absent, n_first (first meetings held with a deal). n_answered (in time), n_late : leads that came in. lost, asked
-    :
-    weight of rules. then, now, kept : recurring revenue a year before, of the same customers now, and of that no more
-    than then. opening, new, expansion, contraction, churn : recurring revenue. Amounts in minor units.
+    n_listed (won, with a list price), won_new, won_again : of deals closed in the month. n_created. n_open, open,
+    n_open_priced, weighted, n_weighted : at its end. n_moved, n_left : stays in stages that ended, and ended
+    forward. sold_seconds, n_meetings, n_absent, n_first (first meetings held with a deal). n_answered (in time),
+    n_late : leads that came in. lost, asked : weight of rules. then, now, kept : recurring revenue a year before,
+    of the same customers now, and of that no more than then. opening, new, expansion, contraction, churn :
+    recurring revenue. Amounts in minor units.
     """
     whole = book.whole
     deals = _placed(whole)
