@@ -14,7 +14,7 @@ from salesops import periods
 from salesops.report import files
 
 NAME = "findings.parquet"
-FALSE_DISCOVERIES = 0.1  # share of claims of a change on a front page that may be due to chance
+FALSE_DISCOVERIES = 0.05  # share of claims of a change on a front page that may be due to chance
 MOST_BITS = 10.0  # of surprise; more is as sure as it gets
 COUNTED_BITS = 3.0  # of what is counted and not inferred
 LONGEST = 24  # periods that are looked back
