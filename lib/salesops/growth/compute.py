@@ -50,7 +50,7 @@ class Growth(NamedTuple):
     now and before. stalled : what has stopped growing; tried : of how many groups; smallest : the smallest corrected
     p. monthly : month, then a column for each group: deals created. held : holder -> (now, before) concentration of
     what was won; open_deals, open_customers : of what is open. largest : name of the largest customer, its share,
-    growth with and without it."""
+    growth with and without it. begins : the first day of the record."""
 
     spans: counts.Spans
     now: int
@@ -70,6 +70,7 @@ class Growth(NamedTuple):
     largest: tuple[str, float, float | None, float | None] | None
     most_of_one: float
     min_deals: int
+    begins: dt.date
     currency: str
     minor_units: int
     as_of: dt.date
@@ -97,7 +98,7 @@ def measure(book: crm.Book, params: Params) -> Growth:
     known = [one for one in counts.SPLITS if one in crm.known_dimensions(book)]
     parts = {one: counts.by_group(book, won, one) for one in known}
     if "account_id" in book.about["filled"]["deals"]:
-        parts["customer"] = counts.by_age(book, won, spans)
+        parts["customer"] = counts.by_age(book, won, spans, begins)
     whole = next(iter(parts.values()), pd.DataFrame({"now": [0], "before": [0], "n_now": [0], "n_before": [0]})).sum()
     if not whole["now"] or not whole["before"]:
         raise ValueError("nothing was won in the months compared: no growth to tell")
@@ -113,7 +114,8 @@ def measure(book: crm.Book, params: Params) -> Growth:
         _home(parts, params), stalled, tried, smallest, monthly, params.recent_months,
         {one: tuple(map(concentration, counts.holders(book, won, one))) for one in counts.HOLDERS},
         concentration(counts.open_amounts(book, "deal")), concentration(counts.open_amounts(book, "customer")),
-        _largest(book, won, whole), params.most_of_one, params.min_deals, book.currency, book.minor_units, book.as_of,
+        _largest(book, won, whole), params.most_of_one, params.min_deals, begins,
+        book.currency, book.minor_units, book.as_of,
     )  # fmt: skip
 
 

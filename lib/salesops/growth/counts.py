@@ -1,5 +1,6 @@
 """What the engine counts for growth: what was won by group in two spans, by customer, and what is open."""
 
+import datetime as dt
 from typing import NamedTuple
 
 import ibis
@@ -11,6 +12,7 @@ from salesops import crm, periods
 
 SPLITS = ("region", "source", "segment", "product", "deal_type")
 AGES = ("new", "young", "old")  # customers: first won in the span, in the year before it, earlier
+KNOWN = "known"  # the last two together, where the record begins too late to tell them apart
 HOLDERS = ("customer", "source", "region", "product", "rep")
 
 
@@ -51,8 +53,12 @@ def _both(rows: ibis.Table) -> pd.DataFrame:
     return table.order_by("group").execute().fillna({"group": crm.NOT_KNOWN}).set_index("group").astype("int64")
 
 
-def by_age(book: crm.Book, won: ibis.Table, spans: Spans) -> pd.DataFrame:
-    """The same by how long the customer had been one: see `AGES`. Deals without a customer are not known."""
+def by_age(book: crm.Book, won: ibis.Table, spans: Spans, begins: dt.date) -> pd.DataFrame:
+    """The same by how long the customer had been one: see `AGES`. Deals without a customer are not known.
+
+    begins : the first day of the record. Where that is less than two years before the spans, nobody can be told to be
+    older than a year, and those known before are one group.
+    """
     first = (
         book.deals.filter(_.status == "won", _.account_id.notnull()).group_by("account_id").agg(first=_.closed_at.min())
     )
@@ -64,7 +70,10 @@ def by_age(book: crm.Book, won: ibis.Table, spans: Spans) -> pd.DataFrame:
         here = rows.span == name
         ages += [(here & (rows["first"] >= begun), "new"), (here & (rows["first"] >= young), "young"),
                  (here & rows["first"].notnull(), "old")]  # fmt: skip
-    return _both(rows.mutate(group=ibis.cases(*ages)))
+    table = _both(rows.mutate(group=ibis.cases(*ages)))
+    if begins > periods.add_months(spans.before.first_on, -24):
+        table = table.groupby(lambda age: KNOWN if age in AGES[1:] else age, sort=True).sum().rename_axis("group")
+    return table
 
 
 def holders(book: crm.Book, won: ibis.Table, holder: str) -> tuple[list[int], list[int]]:

@@ -45,7 +45,8 @@ def group_name(split: str, group: str) -> str:
     if group == crm.NOT_KNOWN:
         return _("not known")
     if split == "customer":
-        return {"new": _("these months"), "young": _("the year before them"), "old": _("earlier")}[group]
+        return {"new": _("these months"), "young": _("the year before them"), "old": _("earlier"),
+                "known": _("before these months")}[group]  # fmt: skip
     if split == "deal_type":
         return {"new": _("new business"), "expansion": _("expansion"), "renewal": _("renewal")}.get(group, group)
     return group
@@ -181,7 +182,8 @@ def tiles(found: Growth) -> list[Tile]:
     new = found.parts.get("customer")
     if new is not None and "new" in new.index:
         share = [float(new.loc["new", name] / new[name].sum()) for name in ("now", "before")]
-        shown.append(Tile(_("From new customers"), lang.percent(share[0]), lang.percent(share[1]), _("before")))
+        note = _("no deal known since {month}").format(month=lang.month(found.begins))
+        shown.append(Tile(_("From new customers"), lang.percent(share[0]), lang.percent(share[1]), _("before"), note))
     for name, one in ((_("Largest customer"), found.held["customer"][0]), (_("Largest open deal"), found.open_deals)):
         if one is not None:
             note = _("as concentrated as {n} equal ones").format(n=lang.decimal(one.effective, 0))

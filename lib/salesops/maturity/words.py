@@ -62,7 +62,7 @@ def value_text(name: str, value: float, found: Maturity) -> str:
         return lang.money(value, found.currency, compact=True)
     if name == "spread":
         return f"{lang.decimal(value)}×"
-    return lang.percent(value)
+    return lang.percent(value, 1)
 
 
 def shown(one: Evidence, found: Maturity) -> str:

@@ -23,8 +23,10 @@ def metric_table(found: Scorecard) -> Table:
         own = found.values[(found.values["metric"] == key) & (found.values["level"] == "company")]
         if metric.of.by == "month":
             own = own[own["period"] <= found.months.whole]
-        rows.append([metric.called, words.short(own["period"].iloc[-1]), words.with_limits(one, metric, found),
-                     lang.count(one.n), change or lang.NONE, against, _usual(found, key),
+        rows.append([metric.called, words.short(own["period"].iloc[-1]).replace("-", "\N{NON-BREAKING HYPHEN}"),
+        words.with_limits(one, metric, found),
+                     lang.count(one.n), change or lang.NONE,
+                     against.replace(" ", "\N{NO-BREAK SPACE}"), _usual(found, key),
                      f"{mark} {target}".strip()])  # fmt: skip
         hot.append(key in set(signals["metric"]))
     columns = [_("Metric"), _("Period"), _("Value"), _("n"), _("Change"), "", _("Usual range"), _("Target")]
