@@ -231,6 +231,7 @@ def _words() -> dict[str, str]:
         "how": _(
             "Ranked by the money at stake times surprise; of one cause only the largest. Claims that something changed "
             "or differs are held to one false-discovery rate over all pages, a twentieth; what is counted is not. "
-            "Findings without an amount count as the lower quartile of the others. Each leads to the page it comes from."
+            "Findings without an amount count as the lower quartile of the others. Each leads to the page it comes "
+            "from."
         ),
     }  # fmt: skip
