@@ -21,6 +21,7 @@ from salesops import crm, yamlfile
 from salesops.report import front, ledger
 
 ROOT = Path(__file__).resolve().parents[1]
+BATCH = 20
 CLAIM = ("scorecard", "funnel", "growth", "cohort", "leads", "ripening")  # pages that say that something changed
 ALL = (*CLAIM, "process", "forecast", "hygiene", "tenure")
 FACTS = {
@@ -76,13 +77,16 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1000)
     asked = parser.parse_args()
     jobs = [(asked.first + k, 0, "2026-10") for k in range(asked.null)]
-    jobs += [(asked.first + k, 1, "2026-10") for k in range(asked.seeds)]
+    jobs = [(asked.first + k, 1, "2026-10") for k in range(asked.seeds)] + jobs
     rows = []
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=fresh, max_tasks_per_child=10) as pool:
-        for row in pool.map(look, jobs):
-            rows.append(row)
-            print(row["seed"], row["planted"], row["claims"], flush=True)
+    for begin in range(
+        0, len(jobs), BATCH
+    ):  # processes of a few companies each: what a company leaves behind goes with them
+        with ProcessPoolExecutor(2, mp_context=fresh) as pool:
+            for row in pool.map(look, jobs[begin : begin + BATCH]):
+                rows.append(row)
+                print(row["seed"], row["planted"], row["claims"], flush=True)
     readme.write("front", summary(rows))
 
 
