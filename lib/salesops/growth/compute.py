@@ -16,6 +16,10 @@ from salesops.stats import Estimate
 
 STALLED_BY = "region"
 ALPHA = 0.05
+STILL = 0.1  # p of a share not falling within the last months, above which it is no fall that goes on
+BEGUN = 5  # times the least number of deals that a group has to have created before the last months
+LEAST = 20  # deals, of which a growth rate is told
+LEAST_MONTHS = 6
 TOPS = (1, 5, 10)
 
 
@@ -31,14 +35,14 @@ class Concentration(NamedTuple):
 
 
 class Stalled(NamedTuple):
-    """A group whose share of what is created has fallen since. own, others : growth of a year in the last months
-    (Estimates). p, p_adjusted : of its share not having bent. money : what it would have booked more in a year at the
-    others' growth; minor units, None where it has booked nothing."""
+    """A group whose share of what is created has fallen. own, others : growth of a year in the last months (Estimates;
+    None of hardly any deals). p, p_adjusted : of its share not having fallen. money : what it would have booked more in
+    the months compared at the share it had before; minor units, None where that cannot be told."""
 
     group: str
     n: int
-    own: Estimate
-    others: Estimate
+    own: Estimate | None
+    others: Estimate | None
     p: float
     p_adjusted: float
     money: float | None
@@ -166,55 +170,89 @@ def _largest(book: crm.Book, won, whole: pd.Series):
 def _stalled(
     monthly: pd.DataFrame, params: Params, won: pd.DataFrame | None
 ) -> tuple[list[Stalled], int, float | None]:
-    """Groups whose share of what all create has bent down; what is found is set aside before the rest is looked at, so
-    that the others do not seem to have gained by its loss."""
-    groups = [name for name in monthly if monthly[name].sum() >= 10 * params.min_deals]
-    if len(groups) < 2 or len(monthly) < params.recent_months + 6:
+    """Groups whose share of what all create has fallen in the last months, and that do not grow themselves.
+
+    A group that had hardly begun before those months is in no comparison: it takes share from every older one. What is
+    found is set aside before the rest is looked at, as long as at least half of the groups are left to compare with.
+    """
+    earlier = (
+        monthly.iloc[: -params.recent_months]
+        if len(monthly) >= params.recent_months + LEAST_MONTHS
+        else monthly.head(0)
+    )
+    groups = [name for name in monthly if len(earlier) and earlier[name].sum() >= BEGUN * params.min_deals]
+    if len(groups) < 2:
         return [], 0, None
     found, smallest, left = [], None, list(groups)
-    while len(left) > 1:
+    while len(left) > max(1, len(groups) / 2):
         bends = {name: bend(monthly[left], name, params.recent_months) for name in left}
         adjusted = dict(zip(bends, stats.adjust_for_any(list(bends.values())), strict=True))
-        worst = min(adjusted, key=lambda name: (bends[name], name))
-        smallest = adjusted[worst] if smallest is None else smallest
-        if adjusted[worst] >= ALPHA:
+        smallest = min(adjusted.values()) if smallest is None else smallest
+        falling = [name for name in left if adjusted[name] < ALPHA and _stopped(monthly[left], name, params)]
+        if not falling:
             break
-        own, others = (yearly(counts_[-params.recent_months :]) for counts_ in (
-            monthly[worst].to_numpy(), monthly[[one for one in left if one != worst]].sum(axis=1).to_numpy()
-        ))  # fmt: skip
-        booked = float(won.loc[worst, "now"]) if won is not None and worst in won.index else 0.0
-        years = params.recent_months / 12
-        gap = ((1 + others.value) / (1 + own.value)) ** years - 1
+        worst = min(falling, key=lambda name: (bends[name], name))
+        rest = [one for one in left if one != worst]
+        recent = monthly.iloc[-params.recent_months :]
+        own, others = yearly(recent[worst].to_numpy()), yearly(recent[rest].sum(axis=1).to_numpy())
         found.append(Stalled(worst, int(monthly[worst].sum()), own, others, bends[worst], float(adjusted[worst]),
-                             booked * gap if booked else None))  # fmt: skip
+                             _missed(monthly[left], worst, params, won)))  # fmt: skip
         left.remove(worst)
     return found, len(groups), None if smallest is None else float(smallest)
 
 
-def bend(monthly: pd.DataFrame, group: str, recent: int) -> float:
-    """One-sided p of a group's share of all not having bent downwards in the last `recent` months.
+def _stopped(monthly: pd.DataFrame, name: str, params: Params) -> bool:
+    """Whether a group's share went on falling within the last months, and its own number does not surely grow."""
+    recent = monthly.iloc[-params.recent_months :]
+    own = yearly(recent[name].to_numpy())
+    return bend(recent, name, len(recent)) < STILL and (own is None or own.low <= 0)
 
-    A logistic regression of its share on a line that is flat up to then; season and growth that all have in common
-    cancel out. Months that scatter more than counts do widen it (quasi-likelihood).
+
+def _missed(monthly: pd.DataFrame, name: str, params: Params, won: pd.DataFrame | None) -> float | None:
+    """What the group would have booked more in the months compared at the share that it had before: the deals it created
+    fewer, at what a deal created brought it; minor units."""
+    earlier, last = monthly.iloc[: -params.recent_months], monthly.iloc[-params.months :]
+    before, others = earlier[name].sum(), earlier.drop(columns=name).sum(axis=1).sum()
+    expected = before / others * last.drop(columns=name).sum(axis=1).sum() if others else 0.0
+    short = expected - last[name].sum()
+    if won is None or name not in won.index or short <= 0:
+        return None
+    now, then = last[name].sum(), monthly.iloc[-2 * params.months : -params.months][name].sum()
+    worth = (
+        won.loc[name, "now"] / now if now and won.loc[name, "now"] else won.loc[name, "before"] / then if then else 0.0
+    )
+    return float(short * worth) or None
+
+
+def bend(monthly: pd.DataFrame, group: str, recent: int) -> float:
+    """One-sided p of a group's share of all not having fallen in the last `recent` months: a score test of the logit
+    being flat against a line that is flat up to then and falls. Season and growth that all have in common cancel out;
+    months that scatter more than counts do widen it (quasi-likelihood).
 
     References
     ----------
-    McCullagh, Nelder (1989), Generalized Linear Models, 2nd ed., sections 4.5 and 9.2.
+    McCullagh, Nelder (1989), Generalized Linear Models, 2nd ed., sections 4.5 and 9.2; Rao (1948).
     """
-    n, own = monthly.sum(axis=1).to_numpy(), monthly[group].to_numpy()
+    n, own = monthly.sum(axis=1).to_numpy("float64"), monthly[group].to_numpy("float64")
+    x = np.clip(np.arange(len(n)) - (len(n) - recent) + 1, 0, None).astype(float)
     there = n > 0
-    after = np.clip(np.arange(len(n)) - (len(n) - recent) + 1, 0, None).astype(float)
-    design = sm.add_constant(after[there])
-    model = sm.GLM(np.column_stack([own, n - own])[there], design, family=sm.families.Binomial())
-    fitted = model.fit()
-    freedom = there.sum() - 2
-    scale = max(float(fitted.pearson_chi2) / freedom, 1.0)
-    return float(student.cdf(fitted.params[1] / (fitted.bse[1] * np.sqrt(scale)), freedom))
+    n, own, x = n[there], own[there], x[there]
+    p = own.sum() / n.sum() if n.sum() else 0.0
+    spread = p * (1 - p) * ((n * x**2).sum() - (n * x).sum() ** 2 / max(n.sum(), 1))
+    if spread <= 0 or len(n) < 4:
+        return 1.0
+    z = float((x * (own - n * p)).sum() / np.sqrt(spread))
+    freedom = len(n) - 2
+    scale = max((float(((own - n * p) ** 2 / (n * p * (1 - p))).sum()) - z**2) / freedom, 1.0)
+    return float(student.cdf(z / np.sqrt(scale), freedom))
 
 
-def yearly(n: np.ndarray) -> Estimate:
-    """Growth of a year by the line through the logarithm of monthly counts, with 95 % limits (quasi-Poisson)."""
+def yearly(n: np.ndarray) -> Estimate | None:
+    """Growth of a year by the line through the logarithm of monthly counts, with 95 % limits (quasi-Poisson); None of
+    hardly any, or of a group that has closed."""
     months = np.arange(len(n), dtype=float)
+    if n.sum() < LEAST or not n[len(n) // 2 :].sum():
+        return None
     fitted = sm.GLM(n, sm.add_constant(months), family=sm.families.Poisson()).fit()
     scale = max(float(fitted.pearson_chi2) / (len(n) - 2), 1.0)
     half = student.ppf(0.975, len(n) - 2) * fitted.bse[1] * np.sqrt(scale)

@@ -1,6 +1,6 @@
 """Growth in sentences: finished numbers in, finished text out, in every language."""
 
-from salesops import crm, lang
+from salesops import crm, lang, periods
 from salesops.findings import Finding, Tile
 from salesops.growth.compute import Concentration, Growth, Stalled
 from salesops.lang import _, ngettext
@@ -109,20 +109,26 @@ def _stalled(found: Growth) -> list[Finding]:
 
 
 def _one_stalled(found: Growth, one: Stalled) -> Finding:
-    words = {"group": one.group, "n": lang.count(found.recent_months), "own": signed_share(one.own.value),
-             "others": signed_share(one.others.value), "low": signed_share(one.own.low),
-             "high": signed_share(one.own.high), "p": lang.p_value(one.p_adjusted)}  # fmt: skip
-    text = _("{group} lags behind: deals created {own} a year, elsewhere {others}")
-    if one.own.high > 0 > one.own.low:
+    words = {"group": one.group, "n": lang.count(found.recent_months), "p": lang.p_value(one.p_adjusted),
+             "others": signed_share(one.others.value if one.others else None)}  # fmt: skip
+    if one.own is None:
+        text, detail = _("{group} creates hardly any deals any more, elsewhere {others} a year"), ""
+    else:
+        words |= {
+            "own": signed_share(one.own.value),
+            "low": signed_share(one.own.low),
+            "high": signed_share(one.own.high),
+        }
         text = _("{group} has stopped growing: deals created {own} a year, elsewhere {others}")
-    detail = _("By the last {n} months; interval {low} to {high}. Its share of all has bent down, p {p} after "
-               "correction.").format(**words)  # fmt: skip
-    if one.money is not None and one.money > 0:
-        detail += " " + _("At the others' growth it would have booked {money} more in these months.").format(
-            money=money(one.money, found)
-        )
-    stake = one.money / found.minor_units if one.money is not None and one.money > 0 else None
-    return Finding("bad", text.format(**words), detail, key=f"stalled/region/{one.group}", money=stake,
+        if one.own.high < 0:
+            text = _("{group} is shrinking: deals created {own} a year, elsewhere {others}")
+        detail = _("Interval {low} to {high}.") + " "
+    detail += _("In the last {n} months its share of all deals created has fallen, p {p} after correction.")
+    if one.money is not None:
+        more = _("At its share of before it would have booked {money} more in the months compared.")
+        detail += " " + more.format(money=money(one.money, found))
+    stake = one.money / found.minor_units if one.money is not None else None
+    return Finding("bad", text.format(**words), detail.format(**words), key=f"stalled/region/{one.group}", money=stake,
                    p=one.p_adjusted, family="stalled")  # fmt: skip
 
 
@@ -180,7 +186,7 @@ def tiles(found: Growth) -> list[Tile]:
         shown.append(Tile(_("Outside of {home}").format(home=home), lang.percent(1 - now), lang.percent(1 - before),
                           _("before")))  # fmt: skip
     new = found.parts.get("customer")
-    if new is not None and "new" in new.index:
+    if new is not None and "new" in new.index and found.begins <= periods.add_months(found.spans.before.first_on, -12):
         share = [float(new.loc["new", name] / new[name].sum()) for name in ("now", "before")]
         note = _("no deal known since {month}").format(month=lang.month(found.begins))
         shown.append(Tile(_("From new customers"), lang.percent(share[0]), lang.percent(share[1]), _("before"), note))
