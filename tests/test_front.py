@@ -291,3 +291,19 @@ def test_two_real_months_follow_up_what_was_told(salesops, tmp_path):
     again = salesops("report", *wanted, "--out", tmp_path, "--period", "2026-09")
     assert again.returncode == 0 and "running" not in again.stdout
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+
+
+def test_a_region_is_no_double_of_the_company_and_regions_are_none_of_each_other():
+    def signal(where):
+        return finding(f"signal/win_rate/down/{where}", cause=f"win_rate/{where}", money=9)
+
+    emea, apac = (
+        record(f"a.{name}", [signal("all"), finding("stale", money=2)], region=name) for name in ("EMEA", "APAC")
+    )
+    whole = record("a", [signal("region=EMEA"), finding("stale", money=5)])
+    assert keys({"a": whole, "a.emea": emea, "a.apac": apac}) == [
+        "signal/win_rate/down/region=EMEA",
+        "signal/win_rate/down/all",
+        "stale",
+    ]  # fmt: skip  APAC's own, and not EMEA's twice
+    assert keys({"a.emea": emea, "a.apac": apac}).count("stale") == 2

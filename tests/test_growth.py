@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 from matplotlib.figure import Figure
 from salesops import crm, growth, lang
-from salesops.growth import charts, tables, words
+from salesops.growth import (
+    charts,
+    compute,  # noqa: F401
+    tables,
+    words,
+)
 from salesops.growth.compute import bend, concentration, yearly
 
 from tests.conftest import bare_book, checked
@@ -85,6 +90,25 @@ def test_p_of_a_bend_is_as_rare_as_it_says():
     assert 0.03 < (p < 0.05).mean() < 0.065
     assert bend(pd.DataFrame({"a": [30] * 18 + [30 - k for k in range(18)], "b": [90] * 36}), "a", 18) < 1e-6
     assert yearly(np.round(1000 * 1.02 ** np.arange(24)).astype(int)).value == pytest.approx(1.02**12 - 1, abs=0.002)
+
+
+def stalled(groups, **changed):
+    return growth.compute._stalled(pd.DataFrame(groups), checked("growth", **changed), None)
+
+
+def test_regions_that_open_or_close_are_told_for_what_they_are():
+    rng = np.random.default_rng(4)
+    old = {name: rng.poisson(60, 36) for name in "abc"}
+    opened = old | {"new": np.r_[np.zeros(24, dtype=int), rng.poisson(300, 12)]}
+    assert stalled(opened)[0] == [] and stalled(opened)[1] == 3  # who takes share from all makes none of them stop
+    for months in (18, 17, 12):
+        closed = old | {"d": np.r_[rng.poisson(60, 36 - months), np.zeros(months, dtype=int)]}
+        found, _tried, _p = stalled(closed)
+        assert [one.group for one in found] == ["d"] and found[0].own is None
+    growing = old | {"d": rng.poisson(40 * 1.03 ** np.arange(36)), "e": rng.poisson(20 * 1.09 ** np.arange(36))}
+    assert not [one.group for one in stalled(growing)[0] if one.group == "d"]  # slower than another is no stop
+    step = old | {"d": np.r_[rng.poisson(80, 8), rng.poisson(60, 28)]}
+    assert "d" not in [one.group for one in stalled(step)[0]]
 
 
 def test_concentration_by_hand():

@@ -29,7 +29,7 @@ def test_evidence_equals_a_loop(found, book):
     assert value["discipline"].value == (~here["deal_id"].isin(off)).mean()
     top = won.groupby("account_id")["amount_minor"].sum().sort_values(ascending=False)
     assert value["concentration"].value == pytest.approx(top.head(10).sum() / top.sum())
-    assert value["volume"].value == won["amount_minor"].sum() / 100
+    assert value["volume"].value == won["amount_minor"].sum() / 100  # of 365 days known
     sold = won.groupby("product")["amount_minor"].sum() / won["amount_minor"].sum()
     plan = {"Sensors": 0.40, "Analytics": 0.35, "Platform": 0.25}
     assert value["mix"].value == pytest.approx(sum(min(sold[name], share) for name, share in plan.items()))

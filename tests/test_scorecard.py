@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from salesops import crm, periods, scorecard, stats, yamlfile
 from salesops.problems import BadInput
-from salesops.scorecard import bridges, registry, words
+from salesops.scorecard import bridges, counts, registry, words
 from salesops.scorecard.compute import value_of
 from salesops.scorecard.registry import FORMULAS
 
@@ -429,6 +429,57 @@ def test_a_begun_month_is_compared_with_nothing():
         (deals["status"] != "open") & (deals["closed_at"] >= "2026-09-01") & (deals["closed_at"] < "2026-10-01")
     ]
     assert value(found, "win_rate") == (ended["status"] == "won").mean()
+
+
+def test_what_came_after_the_period_is_no_part_of_it():
+    """The same month told with more known: no later deal, meeting or lead is put into it."""
+    told, again = checked("scorecard", period="2026-08"), checked("scorecard", period="2026-08", as_of="2026-10-31")
+    then, now = (scorecard.measure(crm.open(**one.book), one) for one in (told, again))
+    for key in ("bookings", "n_created", "meetings", "time_selling", "discount", "capacity", "attainment"):
+        assert value(now, key) == pytest.approx(value(then, key)), key
+    assert value(now, "win_rate") == pytest.approx(value(then, "win_rate"), abs=0.02)  # lost deals came back since
+    assert now.plan.running[1:] == then.plan.running[1:] and now.reps["won"].sum() == then.reps["won"].sum()
+    assert value(now, "cycle_median") == value(then, "cycle_median") and value(now, "deal_size_open_median") is None
+
+
+def test_a_team_and_the_first_months_of_a_record_can_be_told():
+    team = checked("scorecard", team="EMEA 1")
+    found = scorecard.measure(crm.open(**team.book), team)
+    assert value(found, "lead_response_median") is not None and words.findings(found)
+    early = checked("scorecard", period="2023-12")
+    found = scorecard.measure(crm.open(**early.book), early)
+    assert found.plan is None and value(found, "attainment") is None  # October of that quarter is not in the record
+
+
+def test_amounts_that_are_not_known_are_no_zeros(tmp_path):
+    at = pd.date_range("2025-01-02", "2026-10-30", freq="D")
+    known = at < "2026-09-01"
+    deals = pd.DataFrame({"deal_id": [f"D{k}" for k in range(len(at))], "stage": "Open", "pipeline": "",
+    "created_at": at,
+                          "amount_minor": pd.array(np.where(known, 100, 0), dtype="Int64")})  # fmt: skip
+    deals.loc[~known, "amount_minor"] = pd.NA
+    stages = pd.DataFrame({"pipeline": "", "stage": ["Open", "Won"], "position": [1, 2], "kind": ["open", "won"]})
+    book = bare_book(tmp_path, exported_on="2026-10-31", deals=deals, stages=stages)
+    found = scorecard.measure(book, checked("scorecard"))
+    created = found.values[(found.values["metric"] == "pipeline_created") & (found.values["level"] == "company")]
+    assert created.set_index("period")["value"].isna().tail(3).tolist() == [False, True, True]
+    assert value(found, "n_created") == 30 and value(found, "pipeline_weighted") is None
+    assert not found.signals["metric"].str.startswith("pipeline").any()
+
+
+def test_shares_of_few_cases_at_their_end_are_no_signals():
+    """Twenty cases a month of which 99 in a hundred are a yes: a no is no wonder."""
+    from salesops.scorecard import compute
+
+    rng, low = np.random.default_rng(2), 0
+    metric = registry.read(ROOT / "params" / "metrics.yml")["meetings_held"]
+    for _draw in range(400):
+        n = pd.DataFrame({"value": rng.binomial(20, 0.99, 24) / 20, "n": 20.0, "period": range(24)})
+        made = compute._behaviours(
+            {"m": metric}, n.assign(metric="m", level="company", group=""), counts.Span(0, 23, 23)
+        )
+        low += made["m", "company", ""][0].p < 0.001
+    assert low <= 4
 
 
 def test_a_target_is_judged_by_distance_and_scatter(found):

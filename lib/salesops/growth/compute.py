@@ -205,12 +205,12 @@ def _stopped(monthly: pd.DataFrame, name: str, params: Params) -> bool:
     """Whether a group's share went on falling within the last months, and its own number does not surely grow."""
     recent = monthly.iloc[-params.recent_months :]
     own = yearly(recent[name].to_numpy())
-    return bend(recent, name, len(recent)) < STILL and (own is None or own.low <= 0)
+    return own is None or (own.low <= 0 and bend(recent, name, len(recent)) < STILL)
 
 
 def _missed(monthly: pd.DataFrame, name: str, params: Params, won: pd.DataFrame | None) -> float | None:
-    """What the group would have booked more in the months compared at the share that it had before: the deals it created
-    fewer, at what a deal created brought it; minor units."""
+    """What the group would have booked more in the months compared at the share that it had before: the deals it
+    created fewer, at what a deal created brought it; minor units."""
     earlier, last = monthly.iloc[: -params.recent_months], monthly.iloc[-params.months :]
     before, others = earlier[name].sum(), earlier.drop(columns=name).sum(axis=1).sum()
     expected = before / others * last.drop(columns=name).sum(axis=1).sum() if others else 0.0

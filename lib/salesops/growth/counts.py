@@ -71,7 +71,7 @@ def by_age(book: crm.Book, won: ibis.Table, spans: Spans, begins: dt.date) -> pd
         ages += [(here & (rows["first"] >= begun), "new"), (here & (rows["first"] >= young), "young"),
                  (here & rows["first"].notnull(), "old")]  # fmt: skip
     table = _both(rows.mutate(group=ibis.cases(*ages)))
-    if begins > periods.add_months(spans.before.first_on, -24):
+    if begins.replace(day=1) > periods.add_months(spans.before.first_on, -24):
         table = table.groupby(lambda age: KNOWN if age in AGES[1:] else age, sort=True).sum().rename_axis("group")
     return table
 

@@ -186,7 +186,11 @@ def tiles(found: Growth) -> list[Tile]:
         shown.append(Tile(_("Outside of {home}").format(home=home), lang.percent(1 - now), lang.percent(1 - before),
                           _("before")))  # fmt: skip
     new = found.parts.get("customer")
-    if new is not None and "new" in new.index and found.begins <= periods.add_months(found.spans.before.first_on, -12):
+    if (
+        new is not None
+        and "new" in new.index
+        and found.begins.replace(day=1) <= periods.add_months(found.spans.before.first_on, -12)
+    ):
         share = [float(new.loc["new", name] / new[name].sum()) for name in ("now", "before")]
         note = _("no deal known since {month}").format(month=lang.month(found.begins))
         shown.append(Tile(_("From new customers"), lang.percent(share[0]), lang.percent(share[1]), _("before"), note))

@@ -15,6 +15,7 @@ from salesops.maturity.params import Params
 from salesops.maturity.stages import STAGES, Stages
 from salesops.stats import Estimate
 
+YEAR_DAYS, LEAST_DAYS = 365, 180
 WEEKS = 4  # before the end of a quarter, at which its calls are looked at
 TABLES = ("changes", "quotas", "forecast_calls", "leads", "activities", "revenue")  # what is measured at all
 
@@ -181,8 +182,12 @@ def _volume(book: crm.Book, params: Params, months: periods.Period) -> tuple[Est
     n = int(won.count().execute())
     if n < params.min_cases or "amount_minor" not in book.about["filled"]["deals"]:
         return None, "too_few"
+    begins = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
+    known = (min(months.last_on, book.as_of) - max(months.first_on, begins)).days + 1
+    if known < LEAST_DAYS:
+        return None, "too_few"
     whole = float(won.amount_minor.sum().execute()) / book.minor_units
-    return Estimate(whole * 12 / months.n_months, np.nan, np.nan, n), ""
+    return Estimate(whole * YEAR_DAYS / known, np.nan, np.nan, n), ""
 
 
 def _measured(book: crm.Book, params: Params, months: periods.Period) -> tuple[Estimate | None, str]:  # noqa: ARG001

@@ -88,10 +88,25 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
         money = usual if row.money is None else row.money
         return -money * row.surprise, row.stem, row.id
 
-    kept: dict[str, Row] = {}
+    companies = {(pages[row.stem].get("company"), row.cause) for row in rows if not _part(pages[row.stem])}
+    kept: dict[tuple, Row] = {}
     for row in sorted(rows, key=order):
-        kept.setdefault(row.cause, row)
+        company, part = pages[row.stem].get("company"), _part(pages[row.stem])
+        if part and {(company, row.cause), (company, _of_part(row.cause, part))} & companies:
+            continue  # a part of what the company's own page says
+        kept.setdefault((company, row.cause, *part), row)
     return list(kept.values())
+
+
+def _part(page: dict) -> tuple[str, ...]:
+    """The region and team that a page is of; empty of the whole company."""
+    told = (page["parameters"].get("region") or "", page["parameters"].get("team") or "")
+    return told if any(told) else ()
+
+
+def _of_part(cause: str, part: tuple[str, ...]) -> str:
+    """What the company's page would call the cause of a region's own page."""
+    return f"{cause.removesuffix('/all')}/region={part[0]}" if cause.endswith("/all") else cause
 
 
 def _level(pages: Mapping[str, dict]) -> float:

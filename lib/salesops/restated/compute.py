@@ -45,8 +45,8 @@ def measure(book: crm.Book, params: Params) -> Restated:
     """
     if book.about["history"] != "changes":
         raise ValueError("the source keeps no log of changes: what was told of an earlier month is not known")
-    last = periods.trailing(params.reported, 1)
-    months = [periods.trailing(last, k + 1).first_on for k in range(params.months, 0, -1)]
+    last = min(periods.trailing(params.reported, 1).first_on, book.as_of.replace(day=1))
+    months = [periods.add_months(last, -k) for k in range(params.months, 0, -1)]
     begins = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
     known = [periods.parse(f"{first:%Y-%m}") for first in months if first >= begins.replace(day=1)]
     if not known:

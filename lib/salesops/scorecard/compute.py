@@ -119,8 +119,12 @@ def _behaviours(metrics: Mapping[str, Metric], values: pd.DataFrame, months: cou
             scale = "plain"
         if scale == "logit" and not points["value"].between(0, 1).all():
             scale = "log" if (points["value"] > 0).all() else "plain"
+        judged = points["value"]
+        if scale == "logit":  # no share of a few cases is quite none or all
+            n = points["n"].clip(lower=1).fillna(1)
+            judged = (judged * n + 0.5) / (n + 1)
         one = stats.behaviour(
-            points["value"], scale=scale, trend=metric.growing, least=LEAST_POINTS, noise=_noise(points, metric, scale)
+            judged, scale=scale, trend=metric.growing, least=LEAST_POINTS, noise=_noise(points, metric, scale)
         )
         if one is not None:
             found[key, level, group] = (one, points["period"].tolist())

@@ -49,21 +49,27 @@ def span(book: crm.Book, params: Params) -> Span:
         raise ValueError(f"period {params.period}: the source ends on {book.as_of}, before it")
     last = last_on.year * 12 + last_on.month - 1
     whole = last if last_on == Span(last, last, last).last_on(last) else last - 1
-    begins = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
-    first = max(last - params.months + 1, begins.year * 12 + begins.month - 1 + (begins.day > 1))
+    begins = first_watched(book)
+    first = max(last - params.months + 1, begins.year * 12 + begins.month - 1)
     return Span(min(first, last), last, whole)
+
+
+def first_watched(book: crm.Book) -> dt.date:
+    """The first day of the first month that the record holds whole."""
+    begins = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
+    return begins if begins.day == 1 else periods.add_months(begins.replace(day=1), 1)
 
 
 def read(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     """month, region, team, rep_id (`crm.NOT_KNOWN` where not told) and what is counted; NaN where a table is not there.
 
     n_won, n_lost, won, lost_amount (amounts), n_priced (won, with an amount), cycle_days, n_cycled, net, listed,
-    n_listed (won, with a list price), won_new, won_again : of deals closed in the month. n_created. n_open, open,
-    n_open_priced, weighted, n_weighted : at its end. n_moved, n_left : stays in stages that ended, and ended
-    forward. sold_seconds, n_meetings, n_absent, n_first (first meetings held with a deal). n_answered (in time),
-    n_late : leads that came in. lost, asked : weight of rules. then, now, kept : recurring revenue a year before,
-    of the same customers now, and of that no more than then. opening, new, expansion, contraction, churn :
-    recurring revenue. Amounts in minor units.
+    n_listed (won, with a list price), won_new, won_again : of deals closed in the month. n_created,
+    n_created_priced. n_open, open, n_open_priced, weighted, n_weighted : at its end. n_moved, n_left : stays in
+    stages that ended, and ended forward. sold_seconds, n_meetings, n_absent, n_first (first meetings held with a
+    deal). n_answered (in time), n_late : leads that came in. lost, asked : weight of rules. then, now, kept :
+    recurring revenue a year before, of the same customers now, and of that no more than then. opening, new,
+    expansion, contraction, churn : recurring revenue. Amounts in minor units.
     """
     whole = book.whole
     deals = _placed(whole)
@@ -82,6 +88,11 @@ def read(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     table = table[table["month"].between(months.first, months.last)]
     sums = table.groupby(list(KEYS), sort=True).sum(min_count=1).reset_index()
     return only(sums, params)
+
+
+def until(book: crm.Book, months: Span) -> ibis.Scalar:
+    """The first moment after the last month looked at, or not known."""
+    return ibis.literal(pd.Timestamp(min(book.cut, periods.end_of(months.last_on(months.last), book.time_zone))))
 
 
 def only(rows: pd.DataFrame, params: Params) -> pd.DataFrame:
@@ -106,7 +117,7 @@ def _summed(rows: ibis.Table, **sums) -> pd.DataFrame:
 
 
 def _closings(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame:
-    closed = deals.filter(_.status != "open", _.closed_at.notnull())
+    closed = deals.filter(_.status != "open", _.closed_at < until(book, months))
     month = crm.month_number(closed.closed_at, book.time_zone, months.last_on(months.last))
     days = (closed.closed_at.epoch_seconds() - closed.created_at.epoch_seconds()) // DAY
     rows = closed.mutate(month=month, days=days).filter(_.month >= months.first)
@@ -134,10 +145,11 @@ def _closings(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame:
 def _creations(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | None:
     if "created_at" not in book.about["filled"]["deals"]:
         return None
-    rows = deals.filter(_.created_at.notnull())
+    rows = deals.filter(_.created_at < until(book, months))
     month = crm.month_number(rows.created_at, book.time_zone, months.last_on(months.last))
     rows = rows.mutate(month=month).filter(_.month >= months.first)
-    return _summed(rows, n_created=rows.count(), created=rows.amount_minor.sum().fill_null(0))
+    return _summed(rows, n_created=rows.count(), created=rows.amount_minor.sum().fill_null(0),
+                   n_created_priced=rows.amount_minor.count())  # fmt: skip
 
 
 def _ends(book: crm.Book, months: Span) -> ibis.Table:
@@ -156,7 +168,7 @@ def _open(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | Non
         rows = rows.filter(begun, rows.left_at.isnull() | (rows.left_at >= rows.cut))
         where = deals.select("deal_id", "region", "team", "pipeline")
         rows = rows.join(where, "deal_id")
-    elif "amount_minor" in book.about["filled"]["deals"]:
+    elif "amount_minor" in book.about["filled"]["deals"] and book.as_of <= months.last_on(months.last):
         rows = deals.filter(_.status == "open").mutate(month=ibis.literal(months.last))
     else:
         return None
@@ -174,7 +186,7 @@ def _stays(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | No
         return None
     by_deal = ibis.window(group_by="deal_id", order_by="seq")
     visits = book.visits.mutate(next_kind=_.kind.lead().over(by_deal), next_at=_.position.lead().over(by_deal))
-    rows = visits.filter(_.kind == "open", _.left_at.notnull(), _.next_kind.notnull())
+    rows = visits.filter(_.kind == "open", _.left_at < until(book, months), _.next_kind.notnull())
     month = crm.month_number(rows.left_at, book.time_zone, months.last_on(months.last))
     onward = (rows.next_kind == "won") | ((rows.next_kind == "open") & (rows.next_at > rows.position))
     rows = rows.mutate(month=month, onward=onward).filter(_.month >= months.first)
@@ -185,7 +197,7 @@ def _stays(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | No
 def _activities(book: crm.Book, months: Span) -> pd.DataFrame:
     """Meetings and time with customers, by who did it; a deal's first meeting that was held counts once."""
     people = book.reps.select("rep_id", "region", "team")
-    done = book.activities
+    done = book.activities.filter(_.started_at < until(book, months))
     held = (done.kind == MEETING) & (done.outcome.isnull() | (done.outcome != NO_SHOW))
     month = crm.month_number(done.started_at, book.time_zone, months.last_on(months.last))
     done = done.mutate(month=month, held=held, absent=(done.kind == MEETING) & (done.outcome == NO_SHOW))
@@ -200,11 +212,11 @@ def _activities(book: crm.Book, months: Span) -> pd.DataFrame:
 def _leads(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     """Leads by the month they came in: answered in time or not. One that still waits and is not late yet is neither."""
     end = int(pd.Timestamp(book.cut).timestamp())
-    leads = book.leads
+    leads = book.leads.filter(_.created_at < until(book, months))
     month = crm.month_number(leads.created_at, book.time_zone, months.last_on(months.last))
     came = leads.created_at.epoch_seconds()
-    until = ibis.greatest(leads.first_response_at.epoch_seconds().fill_null(end), came)
-    rows = leads.mutate(month=month, came=came, until=until).filter(_.month >= months.first)
+    answer = ibis.greatest(leads.first_response_at.epoch_seconds().fill_null(end), came)
+    rows = leads.mutate(month=month, came=came, until=answer).filter(_.month >= months.first)
     team = book.reps.select("rep_id", "team")
     rows = rows.left_join(team, "rep_id").drop("rep_id_right")
     hours = Hours(params.work_from, params.work_to, params.calendar)

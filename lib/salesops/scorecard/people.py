@@ -9,7 +9,7 @@ from ibis import _
 
 from salesops import crm, periods
 from salesops.crm.worktime import Hours
-from salesops.scorecard.counts import Span, only
+from salesops.scorecard.counts import Span, first_watched, only
 from salesops.scorecard.params import Params
 
 MONTH = 30.4375  # days of a month of tenure
@@ -56,6 +56,7 @@ def quotas(book: crm.Book, params: Params) -> pd.DataFrame:
     columns = ["rep_id", "region", "team", "period", "first_on", "last_on", "quota", "booked", "ramped"]
     if not book.has("quotas"):
         return pd.DataFrame(columns=columns)
+    begins = first_watched(book)
     rows = book.quotas.filter(_.kind.isnull() | (_.kind == "bookings"))
     if not rows.count().execute():  # a source that sets them for revenue alone books what it invoices
         rows = book.quotas
@@ -63,9 +64,12 @@ def quotas(book: crm.Book, params: Params) -> pd.DataFrame:
     spans = {name: periods.parse(name) for name in table["period"].unique()}
     table["n_months"] = [spans[name].n_months for name in table["period"]]
     table = table[table["n_months"] == table["n_months"].mode().max()]
+    table = table[[spans[name].first_on >= begins for name in table["period"]]]  # what is told in part is not told
+    if table.empty:
+        return pd.DataFrame(columns=columns)
     table["first_on"] = [spans[name].first_on for name in table["period"]]
     table["last_on"] = [spans[name].last_on for name in table["period"]]
-    booked = _booked(book)
+    booked = _booked(book, min(book.as_of, params.reported.last_on))
     reps = book.reps.select("rep_id", "region", "team", "hired_on").execute()
     table = table.merge(reps, on="rep_id", how="left").fillna({"region": crm.NOT_KNOWN, "team": crm.NOT_KNOWN})
     number = lambda day: day.year * 12 + day.month - 1  # noqa: E731
@@ -87,9 +91,10 @@ def _named(first: dt.date, n_months: int) -> str:
     return {1: f"{first:%Y-%m}", 3: f"{first.year}-Q{first.month // 3 + 1}", 12: f"{first.year}"}[n_months]
 
 
-def _booked(book: crm.Book) -> pd.DataFrame:
-    """rep_id, month, won (minor units): by the owner of each deal that was won."""
-    won = book.deals.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
+def _booked(book: crm.Book, last_on: dt.date) -> pd.DataFrame:
+    """rep_id, month, won (minor units) up to a day: by the owner of each deal that was won."""
+    end = ibis.literal(pd.Timestamp(periods.end_of(last_on, book.time_zone)))
+    won = book.deals.filter(_.status == "won", _.closed_at < end, _.rep_id.notnull())
     month = crm.month_number(won.closed_at, book.time_zone, book.as_of)
     return won.mutate(month=month).group_by("rep_id", "month").agg(won=_.amount_minor.sum().fill_null(0)).execute()
 

@@ -15,13 +15,15 @@ Unit = Literal["share", "money", "count", "days", "hours", "times"]
 class Formula(NamedTuple):
     """A sum of columns of `counts.read`, over another where there is one; `rate` where both are counts of cases, so
     that the share has an interval. `by`: month, or quota (periods that quotas are set for), or window (all its months
-    together). additive : the groups' values add up to the company's."""
+    together). known : how many of the cases have what is summed, and how many there are; a sum of too few of them is
+    absent. additive : the groups' values add up to the company's."""
 
     unit: Unit
     over: tuple[str, ...]
     under: tuple[str, ...] = ()
     rate: bool = False
     by: Literal["month", "quota", "window"] = "month"
+    known: tuple[str, str] | None = None
 
     @property
     def additive(self) -> bool:
@@ -29,19 +31,19 @@ class Formula(NamedTuple):
 
 
 FORMULAS: dict[str, Formula] = {
-    "bookings": Formula("money", ("won",)),
+    "bookings": Formula("money", ("won",), known=("n_priced", "n_won")),
     "n_won": Formula("count", ("n_won",)),
     "win_rate": Formula("share", ("n_won",), ("n_won", "n_lost"), rate=True),
     "win_rate_by_value": Formula("share", ("won",), ("won", "lost_amount")),
     "cycle_mean": Formula("days", ("cycle_days",), ("n_cycled",)),
-    "deal_size_won": Formula("money", ("won",), ("n_priced",)),
-    "deal_size_open": Formula("money", ("open",), ("n_open_priced",)),
-    "pipeline_open": Formula("money", ("open",)),
-    "pipeline_weighted": Formula("money", ("weighted",)),
-    "pipeline_created": Formula("money", ("created",)),
+    "deal_size_won": Formula("money", ("won",), ("n_priced",), known=("n_priced", "n_won")),
+    "deal_size_open": Formula("money", ("open",), ("n_open_priced",), known=("n_open_priced", "n_open")),
+    "pipeline_open": Formula("money", ("open",), known=("n_open_priced", "n_open")),
+    "pipeline_weighted": Formula("money", ("weighted",), known=("n_weighted", "n_open")),
+    "pipeline_created": Formula("money", ("created",), known=("n_created_priced", "n_created")),
     "n_created": Formula("count", ("n_created",)),
-    "pipeline_yield": Formula("share", ("won",), ("open_before", "created")),
-    "coverage": Formula("times", ("open",), ("to_book",)),
+    "pipeline_yield": Formula("share", ("won",), ("open_before", "created"), known=("n_created_priced", "n_created")),
+    "coverage": Formula("times", ("open",), ("to_book",), known=("n_open_priced", "n_open")),
     "velocity": Formula("money", ("velocity",), ("one",)),
     "stage_conversion": Formula("share", ("n_moved",), ("n_left",), rate=True),
     "time_selling": Formula("share", ("sold_seconds",), ("work_seconds",)),

@@ -15,6 +15,7 @@ LEVELS = ("company", "region", "team")
 COLUMNS = ("metric", "level", "group", "period", "value", "low", "high", "n")
 AT_END = ("n_open", "open", "n_open_priced", "weighted", "n_weighted")  # not a flow: a month without is not known
 YEAR = 12
+COVERED = 0.9  # share of the cases that have an amount, below which their sum is not told
 
 
 def monthly(
@@ -110,6 +111,9 @@ def values(
             if formula.under:
                 under = table[list(formula.under)].sum(axis=1, min_count=len(formula.under))
                 rows["value"] = rows["value"] / under.where(under > 0)
+            if formula.known and set(formula.known) <= set(table):
+                told, all_ = (table[name] for name in formula.known)
+                rows["value"] = rows["value"].where((told >= COVERED * all_) & ((all_ > 0) | (rows["value"] == 0)))
             rows["n"] = _cases(table, formula)
             rows = rows.reset_index().rename(columns={"month": "period"})
             if formula.under:

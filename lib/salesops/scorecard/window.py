@@ -9,7 +9,7 @@ from ibis import _
 
 from salesops import crm, stats
 from salesops.crm.worktime import Hours, with_worked
-from salesops.scorecard.counts import DAY, MINUTE, Span
+from salesops.scorecard.counts import DAY, MINUTE, Span, until
 from salesops.scorecard.params import Params
 from salesops.scorecard.registry import Metric
 from salesops.scorecard.series import COLUMNS
@@ -24,13 +24,14 @@ def values(metrics: Mapping[str, Metric], book: crm.Book, params: Params, months
     filled, found = book.about["filled"]["deals"], {}
     first = max(months.first, months.whole - params.window + 1)
     if {"cycle_median", "cycle_censored"} & wanted and "created_at" in filled:
-        ages = _ages(book, months.first_on(first))
+        ages = _ages(book, months.first_on(first), until(book, months))
         found["cycle_median"] = _median_of_won(ages["closed"])
         found["cycle_censored"] = _median_of_all(ages["created"], params.min_cases)
-    if "deal_size_open_median" in wanted and "amount_minor" in filled:
+    here = book.as_of <= months.last_on(months.last)  # what is open is told of the last day known alone
+    if "deal_size_open_median" in wanted and "amount_minor" in filled and here:
         found["deal_size_open_median"] = _open_median(book)
     if "first_response_at" in book.about["filled"]["leads"]:
-        waits = _waits(book, params, months.first_on(first))
+        waits = _waits(book, params, months.first_on(first), until(book, months))
         found["lead_response_median"] = _quantile(waits, 0.5)
         found["lead_response_p95"] = _quantile(waits, 0.95)
     rows = []
@@ -42,16 +43,20 @@ def values(metrics: Mapping[str, Metric], book: crm.Book, params: Params, months
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _ages(book: crm.Book, since) -> dict[str, pd.DataFrame]:
-    """closed : age (days), n, of deals won since a day. created : age, outcome, n, of deals created since then."""
+def _ages(book: crm.Book, since, before) -> dict[str, pd.DataFrame]:
+    """closed : age (days), n, of deals won since a day and before a moment. created : age, outcome, n, of deals created
+    then; they are watched up to the last day known."""
     begin = ibis.literal(pd.Timestamp(since))
     deals = book.deals.filter(_.created_at.notnull())
     end = int(pd.Timestamp(book.cut).timestamp())
     age = (deals.closed_at.epoch_seconds().fill_null(end) - deals.created_at.epoch_seconds()) // DAY
     rows = deals.mutate(age=age, outcome=deals.status).filter(_.age >= 0)
-    won = rows.filter(_.status == "won", _.closed_at >= begin)
+    won = rows.filter(_.status == "won", _.closed_at >= begin, _.closed_at < before)
     counted = lambda table, *by: table.group_by(*by).agg(n=_.count()).order_by(*by).execute()  # noqa: E731
-    return {"closed": counted(won, "age"), "created": counted(rows.filter(_.created_at >= begin), "age", "outcome")}
+    return {
+        "closed": counted(won, "age"),
+        "created": counted(rows.filter(_.created_at >= begin, _.created_at < before), "age", "outcome"),
+    }
 
 
 def _median_of_won(counts: pd.DataFrame) -> Estimate | None:
@@ -101,17 +106,17 @@ def _open_median(book: crm.Book) -> Estimate | None:
     return Estimate(*(float(np.mean([amounts[rank] for rank in some])) / book.minor_units for some in ranks), n)
 
 
-def _waits(book: crm.Book, params: Params, since) -> pd.DataFrame:
+def _waits(book: crm.Book, params: Params, since, before) -> pd.DataFrame:
     """age (tenths of a working hour), n_ended (answered), n_open (still waiting) of leads that came in since a day."""
     end = int(pd.Timestamp(book.cut).timestamp())
-    leads = book.leads.filter(_.created_at >= ibis.literal(pd.Timestamp(since)))
+    leads = book.leads.filter(_.created_at >= ibis.literal(pd.Timestamp(since)), _.created_at < before)
     if params.region:
         leads = leads.filter(_.region == params.region)
     if params.team:
         leads = leads.semi_join(book.reps.filter(_.team == params.team).select("rep_id"), "rep_id")
     came = leads.created_at.epoch_seconds()
-    until = ibis.greatest(leads.first_response_at.epoch_seconds().fill_null(end), came)
-    rows = leads.select(came=came, until=until, answered=leads.first_response_at.notnull())
+    answer = ibis.greatest(leads.first_response_at.epoch_seconds().fill_null(end), came)
+    rows = leads.select(came=came, until=answer, answered=leads.first_response_at.notnull()).cache()
     hours = Hours(params.work_from, params.work_to, params.calendar)
     worked = with_worked(book, rows, ("came", "until"), hours, since)
     tenth = MINUTE * 60 // TENTHS

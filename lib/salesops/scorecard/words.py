@@ -171,10 +171,12 @@ def status(found: Scorecard, key: str) -> Tone:
 def _signals(found: Scorecard) -> list[Finding]:
     """One finding for each metric with a signal: its clearest, and where else it shows."""
     table, n = found.signals, len(found.signals)
+    n_series = len(table[["metric", "level", "group"]].drop_duplicates())
     said = []
-    for key, rows in table[table["said"]].groupby("metric", sort=False):
+    for (key, up), rows in (
+        table[table["said"]].assign(up=table["value"] > table["usual"]).groupby(["metric", "up"], sort=False)
+    ):
         first, metric = rows.iloc[0], found.metrics[key]
-        up = first["value"] > first["usual"]
         who = first["group"]
         when_ = _last_of(found, metric)
         text = {
@@ -187,7 +189,7 @@ def _signals(found: Scorecard) -> list[Finding]:
         }[first["kind"], crm.ALL if who == crm.ALL else None]
         head = text.format(metric=metric.called, value=amount(first["value"], metric, found), when=when_, group=who,
                            usual=amount(first["usual"], metric, found), n=lang.count(RECENT))  # fmt: skip
-        detail = _("p {p}, corrected for {n} series watched {corrected}.").format(
+        detail = _("p {p}, corrected for {n} comparisons {corrected}.").format(
             p=lang.p_value(first["p"]), n=lang.count(n), corrected=lang.p_value(first["p_adjusted"])
         )
         others = [group_name(group) for group in dict.fromkeys(rows["group"]) if group != who]
@@ -200,7 +202,7 @@ def _signals(found: Scorecard) -> list[Finding]:
     if said or not n:
         return said[:MOST_SIGNALS]
     text = ngettext("No series moved beyond its usual scatter, of {n} watched",
-                    "No series moved beyond its usual scatter, of {n} watched", n)  # fmt: skip
+                    "No series moved beyond its usual scatter, of {n} watched", n_series)  # fmt: skip
     detail = _("After correction for all of them; chance alone could explain every move, which does not mean that "
                "there is none.")  # fmt: skip
     return [
@@ -344,8 +346,8 @@ def note(found: Scorecard) -> str:
     first, last = month(found.months.first), month(found.months.whole)
     text = _(
         "Series run from {first} to {last}. Their usual range is told by all months but those judged: the mean and "
-        "2.66 "
-        "mean moving ranges (process behaviour chart); a single share has the 95% limits of Wilson."
+        "2.66 mean moving ranges (process behaviour chart); a single share has the 95% limits of Wilson. Season is not "
+        "taken off: it widens the range."
     ).format(first=first, last=last)
     if found.partial:
         text += " " + _("{month} is not over, and is compared with nothing.").format(month=month(found.months.last))
