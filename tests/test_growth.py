@@ -16,7 +16,7 @@ from salesops.growth import (
     tables,
     words,
 )
-from salesops.growth.compute import bend, concentration, yearly
+from salesops.growth.compute import _stalled, bend, concentration, yearly
 
 from tests.conftest import bare_book, checked
 
@@ -93,7 +93,7 @@ def test_p_of_a_bend_is_as_rare_as_it_says():
 
 
 def stalled(groups, **changed):
-    return growth.compute._stalled(pd.DataFrame(groups), checked("growth", **changed), None)
+    return _stalled(pd.DataFrame(groups), checked("growth", **changed), None)
 
 
 def test_regions_that_open_or_close_are_told_for_what_they_are():

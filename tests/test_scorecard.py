@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from salesops import crm, periods, scorecard, stats, yamlfile
 from salesops.problems import BadInput
-from salesops.scorecard import bridges, counts, registry, words
+from salesops.scorecard import bridges, months, registry, words
 from salesops.scorecard.compute import value_of
 from salesops.scorecard.registry import FORMULAS
 
@@ -476,7 +476,7 @@ def test_shares_of_few_cases_at_their_end_are_no_signals():
     for _draw in range(400):
         n = pd.DataFrame({"value": rng.binomial(20, 0.99, 24) / 20, "n": 20.0, "period": range(24)})
         made = compute._behaviours(
-            {"m": metric}, n.assign(metric="m", level="company", group=""), counts.Span(0, 23, 23)
+            {"m": metric}, n.assign(metric="m", level="company", group=""), months.Span(0, 23, 23)
         )
         low += made["m", "company", ""][0].p < 0.001
     assert low <= 4

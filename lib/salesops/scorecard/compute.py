@@ -9,6 +9,7 @@ import pandas as pd
 
 from salesops import crm, periods, stats
 from salesops.scorecard import bridges, counts, people, registry, series, window
+from salesops.scorecard.months import Span, span
 from salesops.scorecard.params import Params
 from salesops.scorecard.registry import Metric
 from salesops.stats import Estimate
@@ -30,7 +31,7 @@ class Scorecard(NamedTuple):
     reps : rep_id, name, n_won, n_lost, win_rate (Estimate drawn to the common one), above, best (probabilities),
     booked,
     attained (None without a quota), n_held. spread_p : of all reps winning alike. plan, sales : see `bridges`.
-    called : see `people.calls`. months : see `counts.Span`. partial : days known and days of the last month, where it
+    called : see `people.calls`. months : see `months.Span`. partial : days known and days of the last month, where it
     has
     not ended.
     """
@@ -44,7 +45,7 @@ class Scorecard(NamedTuple):
     plan: bridges.Plan | None
     sales: bridges.Sales | None
     called: pd.DataFrame
-    months: counts.Span
+    months: Span
     partial: tuple[int, int] | None
     q: float
     near: float
@@ -64,7 +65,7 @@ def measure(book: crm.Book, params: Params) -> Scorecard:
         If nothing of the period is known.
     """
     metrics = registry.read(params.file("metrics"))
-    months = counts.span(book, params)
+    months = span(book, params)
     cells = counts.read(book, params, months)
     here = people.presence(book.whole, params, months)
     carried = people.quotas(book.whole, params)
@@ -105,7 +106,7 @@ def _sales(book: crm.Book, params: Params) -> bridges.Sales | None:
     return bridges.sales(book, now, before) if before.first_on >= begins else None
 
 
-def _behaviours(metrics: Mapping[str, Metric], values: pd.DataFrame, months: counts.Span) -> dict:
+def _behaviours(metrics: Mapping[str, Metric], values: pd.DataFrame, months: Span) -> dict:
     found = {}
     for (key, level, group), rows in values.groupby(["metric", "level", "group"], sort=True):
         metric = metrics[key]
@@ -164,7 +165,7 @@ def _signals(limits: dict, values: pd.DataFrame, q: float) -> pd.DataFrame:
     return table.sort_values(["p", "metric", "level", "group", "kind"], ignore_index=True)
 
 
-def _reps(book: crm.Book, cells: pd.DataFrame, known: pd.DataFrame, params: Params, months: counts.Span):
+def _reps(book: crm.Book, cells: pd.DataFrame, known: pd.DataFrame, params: Params, months: Span):
     """Reps who closed a deal in the window, drawn together; and how likely it is that all win alike."""
     first = max(months.first, months.last - params.window + 1)
     rows = cells[(cells["month"] >= first) & (cells["rep_id"] != crm.NOT_KNOWN)]

@@ -9,7 +9,8 @@ from ibis import _
 
 from salesops import crm, periods
 from salesops.crm.worktime import Hours
-from salesops.scorecard.counts import Span, first_watched, only
+from salesops.scorecard.counts import only
+from salesops.scorecard.months import Span, first_watched
 from salesops.scorecard.params import Params
 
 MONTH = 30.4375  # days of a month of tenure

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import crm, stats
-from salesops.scorecard.counts import Span
+from salesops.scorecard.months import Span
 from salesops.scorecard.params import Params
 from salesops.scorecard.registry import Metric
 

@@ -9,7 +9,9 @@ from ibis import _
 
 from salesops import crm, stats
 from salesops.crm.worktime import Hours, with_worked
-from salesops.scorecard.counts import DAY, MINUTE, Span, until
+from salesops.scorecard.around import MINUTE
+from salesops.scorecard.counts import DAY
+from salesops.scorecard.months import Span, until
 from salesops.scorecard.params import Params
 from salesops.scorecard.registry import Metric
 from salesops.scorecard.series import COLUMNS

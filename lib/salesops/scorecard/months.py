@@ -1,0 +1,64 @@
+"""The months that the scorecard looks at, and sums by month, region, team and rep."""
+
+import datetime as dt
+from typing import NamedTuple
+
+import ibis
+import pandas as pd
+
+from salesops import crm, periods
+from salesops.scorecard.params import Params
+
+KEYS = ("month", "region", "team", "rep_id")
+
+
+class Span(NamedTuple):
+    """The months looked at (numbers since year 0), and the last of them that the data hold whole."""
+
+    first: int
+    last: int
+    whole: int
+
+    def first_on(self, month: int) -> dt.date:
+        return dt.date(month // 12, month % 12 + 1, 1)
+
+    def last_on(self, month: int) -> dt.date:
+        return periods.days_after(self.first_on(month + 1), -1)
+
+    @property
+    def all(self) -> range:
+        return range(self.first, self.last + 1)
+
+
+def span(book: crm.Book, params: Params) -> Span:
+    """The months that end with the period, as far as they are known.
+
+    Raises
+    ------
+    ValueError
+        If nothing of the period is known.
+    """
+    last_on = min(params.reported.last_on, book.as_of)
+    if last_on < params.reported.first_on:
+        raise ValueError(f"period {params.period}: the source ends on {book.as_of}, before it")
+    last = last_on.year * 12 + last_on.month - 1
+    whole = last if last_on == Span(last, last, last).last_on(last) else last - 1
+    begins = first_watched(book)
+    first = max(last - params.months + 1, begins.year * 12 + begins.month - 1)
+    return Span(min(first, last), last, whole)
+
+
+def first_watched(book: crm.Book) -> dt.date:
+    """The first day of the first month that the record holds whole."""
+    begins = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
+    return begins if begins.day == 1 else periods.add_months(begins.replace(day=1), 1)
+
+
+def until(book: crm.Book, months: Span) -> ibis.Scalar:
+    """The first moment after the last month looked at, or not known."""
+    return ibis.literal(pd.Timestamp(min(book.cut, periods.end_of(months.last_on(months.last), book.time_zone))))
+
+
+def summed(rows: ibis.Table, **sums) -> pd.DataFrame:
+    """Sums of rows by what they have of `KEYS`."""
+    return rows.group_by(*(key for key in KEYS if key in rows.columns)).agg(**sums).execute()
