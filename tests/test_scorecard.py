@@ -357,6 +357,11 @@ def test_eleven_months_of_sales_are_not_compared_with_twelve_of_targets(data):
     assert found.plan.booked == 33_139_748_07
     said = words.findings(found)[0]
     assert "The quotas of June 2020" in said.detail and "left out" in said.detail
+    assert "4 of them booked nothing" in said.detail or "booked nothing at all" in said.detail  # managers
+    assert found.spread_p is None and value_of(found, "win_rate") is None  # all orders are won
+    selling = checked("scorecard", source=params.source, period=params.period, window=12, role="Sales Representative")
+    plan = scorecard.measure(crm.open(**selling.book), selling).plan
+    assert int(plan.parts["n"].sum()) == 14 and plan.quota < found.plan.quota and plan.booked < found.plan.booked + 1
     own = found.reps.set_index("name")["attained"]
     assert f"{own['Lynn Tsoflias']:.1%}" == "155.0%"  # of eleven months; of all twelve targets it would be 137.5 %
     assert found.sales is None  # eleven months against twelve
@@ -379,6 +384,7 @@ def test_public_companies_have_their_checked_figures(data):
     raw = (reps["n_won"] / (reps["n_won"] + reps["n_lost"])).map("{:.1%}".format)
     assert (raw["Hayden Neloms"], raw["Lajuana Vencill"]) == ("70.4%", "55.0%")
     assert value_of(found, "cycle_median").value == 57 and found.plan is None
+    assert value_of(found, "win_rate_by_value") is None  # lost deals have an amount of zero there
 
     params = checked(
         "scorecard", source=f"pbi:{data}/pbi_regional_sales/extracted", period="2021", window=36, months=60

@@ -17,7 +17,8 @@ class Plan(NamedTuple):
     n_at
     (of them at the quota or above). running : the period that has begun and not ended, with quota, booked so far, and
     the share of its days that is over; None where there is none. unsold : periods in the report with a quota that the
-    data do not hold in full, and what these quotas are."""
+    data do not hold in full, and what these quotas are. n_idle, idle_quota : who have a quota and booked nothing, and
+    what these quotas are."""
 
     periods: list[str]
     quota: int
@@ -26,6 +27,8 @@ class Plan(NamedTuple):
     running: tuple[str, int, int, float] | None
     unsold: list[str]
     unsold_quota: int
+    n_idle: int
+    idle_quota: int
 
 
 class Sales(NamedTuple):
@@ -78,6 +81,7 @@ def plan(carried: pd.DataFrame, reported: periods.Period, as_of: dt.date, by: st
     return Plan(
         sorted(told["period"].unique()), int(told["quota"].sum()), int(told["booked"].sum()),
         parts.loc[order].reset_index(drop=True), running, sorted(unsold["period"].unique()), int(unsold["quota"].sum()),
+        int((own["booked"] == 0).sum()), int(own.loc[own["booked"] == 0, "quota"].sum()),
     )  # fmt: skip
 
 

@@ -185,7 +185,7 @@ def _reps(book: crm.Book, cells: pd.DataFrame, known: pd.DataFrame, params: Para
     attained = (own["booked"] / own["quota"].where(own["quota"] > 0)).reindex(sums["rep_id"]).to_numpy()
     table = sums.assign(attained=attained, win_rate=None, above=np.nan, best=np.nan)
     spread_p = None
-    if len(table) > 1:
+    if len(table) > 1 and table["n_lost"].sum():  # of won deals alone no rate is told
         pooled = stats.pool_rates(table["n_won"].to_numpy(), (table["n_won"] + table["n_lost"]).to_numpy())
         table["win_rate"], table["above"], table["best"] = pooled.rates, pooled.above, pooled.best
         spread_p = pooled.p

@@ -16,6 +16,7 @@ class Params(settings.Params):
 
     metrics: str = option("the metrics that are shown, a file of params", pattern=r"^[a-z0-9_.]+$")
     rules: str = option("the hygiene page's file, whose rules give the hygiene score", pattern=r"^[a-z0-9_.]+$")
+    role: str = option("only quotas of reps of this role; blank is all")
     months: int = option("months of each series, the last of them in the period", unit="months", ge=6, le=60)
     window: int = option(
         "months that reps are compared over, the last of them in the period", unit="months", ge=1, le=36

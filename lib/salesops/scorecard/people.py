@@ -53,6 +53,11 @@ def quotas(book: crm.Book, params: Params) -> pd.DataFrame:
 
     One row per rep and period that quotas are set for: the longest kind of period that most quotas have. A rep's quota
     counts whole whenever the rep was hired: the source sets it.
+
+    Raises
+    ------
+    ValueError
+        If no rep has the role asked for.
     """
     columns = ["rep_id", "region", "team", "period", "first_on", "last_on", "quota", "booked", "ramped"]
     if not book.has("quotas"):
@@ -71,7 +76,12 @@ def quotas(book: crm.Book, params: Params) -> pd.DataFrame:
     table["first_on"] = [spans[name].first_on for name in table["period"]]
     table["last_on"] = [spans[name].last_on for name in table["period"]]
     booked = _booked(book, min(book.as_of, params.reported.last_on))
-    reps = book.reps.select("rep_id", "region", "team", "hired_on").execute()
+    reps = book.reps.select("rep_id", "region", "team", "hired_on", "role").execute()
+    if params.role:
+        if params.role not in set(reps["role"].dropna()):
+            known = ", ".join(sorted(set(reps["role"].dropna()))) or "none"
+            raise ValueError(f"role {params.role!r} is not in the source; it has: {known}")
+        table = table[table["rep_id"].isin(reps.loc[reps["role"] == params.role, "rep_id"])]
     table = table.merge(reps, on="rep_id", how="left").fillna({"region": crm.NOT_KNOWN, "team": crm.NOT_KNOWN})
     number = lambda day: day.year * 12 + day.month - 1  # noqa: E731
     parts = []

@@ -107,6 +107,9 @@ def values(
             if not set(formula.over + formula.under) <= set(table):
                 continue
             top = table[list(formula.over)].sum(axis=1, min_count=len(formula.over))
+            lost = set(formula.under) & {"n_lost", "lost_amount"}
+            if lost and not tables["company"][list(lost)].sum().all():
+                continue  # a source of won deals, or of their amounts, alone tells no rate
             rows = pd.DataFrame({"value": top / (minor if metric.unit == "money" else 1)})
             if formula.under:
                 under = table[list(formula.under)].sum(axis=1, min_count=len(formula.under))

@@ -77,7 +77,8 @@ def rep_table(found: Scorecard) -> Table | None:
     for rep in found.reps.head(MOST_REPS).itertuples():
         money = [getattr(rep, name, float("nan")) / found.minor_units for name in ("won", "deal_size")]
         rows.append([rep.name or rep.rep_id, rep.team or lang.NONE, lang.count(rep.n_won + rep.n_lost),
-                     lang.percent(rep.n_won / (rep.n_won + rep.n_lost)), lang.estimate(rep.win_rate),
+                     lang.percent(rep.n_won / (rep.n_won + rep.n_lost)) if found.spread_p is not None else lang.NONE,
+                     lang.estimate(rep.win_rate),
                      lang.percent(rep.above), lang.percent(rep.best),
                      *(lang.money(one, found.currency, compact=True) for one in money),
                      lang.days(getattr(rep, "cycle", None)), lang.decimal(getattr(rep, "meetings", None), 2),

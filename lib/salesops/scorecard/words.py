@@ -95,7 +95,7 @@ def _plan(found: Scorecard) -> list[Finding]:
         return []
     share = plan.booked / plan.quota
     money = lambda minor: lang.money(minor / found.minor_units, found.currency, compact=True)  # noqa: E731
-    names = when(plan.periods[0]) if len(plan.periods) == 1 else span(plan.periods)
+    names = span(plan.periods)
     head = _("{period} came to {share} of quota: {booked} of {quota}").format(
         period=names, share=lang.percent(share), booked=money(plan.booked), quota=money(plan.quota)
     )
@@ -104,6 +104,11 @@ def _plan(found: Scorecard) -> list[Finding]:
     detail = ngettext(
         "{at} of {n} rep booked the quota or more.", "{at} of {n} reps booked their quota or more.", n
     ).format(at=lang.count(n_at), n=lang.count(n))
+    if plan.n_idle:
+        text = ngettext("{n} of them booked nothing at all, with {quota} of quota; a manager's quota counts twice.",
+                        "{n} of them booked nothing at all, with {quota} of quota; managers' quotas count twice.",
+                        plan.n_idle)  # fmt: skip
+        detail += " " + text.format(n=lang.count(plan.n_idle), quota=money(plan.idle_quota))
     worst = plan.parts.iloc[0]
     if len(plan.parts) > 1 and worst["booked"] < worst["quota"]:
         text = _("{group} is the furthest short: {gap}, at {share} of its quota.")
@@ -130,7 +135,9 @@ def _plan(found: Scorecard) -> list[Finding]:
 
 
 def span(names: list[str]) -> str:
-    return when(names[0]) if len(names) == 1 else f"{when(names[0])} – {when(names[-1])}"
+    """Periods that follow on each other as one."""
+    first, last = periods.parse(names[0]).first_on, periods.parse(names[-1]).last_on
+    return lang.period(periods.parse(f"{first:%Y-%m}..{last:%Y-%m}"))
 
 
 def _targets(found: Scorecard) -> list[Finding]:
