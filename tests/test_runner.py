@@ -675,7 +675,7 @@ def test_warm_cold_and_parallel_pages_have_the_same_bytes(salesops, project_copy
         done = salesops("report", pack, "--out", out, *mode, cwd=project_copy)
         assert done.returncode == 0, done.stderr
     first = {path.name: path.read_bytes() for path in (project_copy / "a" / "2026-10").glob("*.html")}
-    assert len(first) == 5
+    assert len(first) == 6  # four pages, and a front page in each language
     for out in ("b", "c"):
         assert {p.name: p.read_bytes() for p in (project_copy / out / "2026-10").glob("*.html")} == first
 

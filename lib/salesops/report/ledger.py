@@ -80,7 +80,7 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
             id_ = identify(page.get("params_file", ""), told.get("region", ""), told.get("team", ""), key)
             rows.append(Row(id_, period, OPEN, 0, page.get("analysis", ""), stem, language, key,
                             found.get("cause") or key, found["tone"], found["headline"], found["detail"],
-                            found.get("money"), p, surprise(p)))  # fmt: skip
+                            *_rounded(found.get("money"), p, surprise(p))))  # fmt: skip
     amounts = sorted(row.money for row in rows if row.money is not None)
     usual = amounts[len(amounts) // 4] if amounts else 1.0
 
@@ -96,6 +96,11 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
             continue  # a part of what the company's own page says
         kept.setdefault((company, row.cause, *part), row)
     return list(kept.values())
+
+
+def _rounded(money: float | None, p: float | None, bits: float) -> tuple[float | None, float | None, float]:
+    """To the cent and to nine digits: the order in which an engine adds up is no news."""
+    return None if money is None else round(money, 2), None if p is None else float(f"{p:.9g}"), round(bits, 6)
 
 
 def _part(page: dict) -> tuple[str, ...]:

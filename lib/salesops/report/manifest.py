@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from salesops.periods import is_day
@@ -34,10 +35,17 @@ class Folder:
         self.path = path
         self.asks = asks
         self.pages, self.not_made, self.retold = _read(path / NAME)
-        self._before = [ledger.read(one) for one in ledger.earlier(path)]
-        self._verdicts = {(row.id, row.lang): row.verdict for row in ledger.read(path) if row.state == ledger.CLOSED}
         self._changed = False
         self._next_write = 0.0
+
+    @cached_property
+    def _before(self) -> list[list[ledger.Row]]:
+        """The findings of the periods before, the nearest first; read where a front page is made, and not before."""
+        return [ledger.read(one) for one in ledger.earlier(self.path)]
+
+    @cached_property
+    def _verdicts(self) -> dict[tuple[str, str], str]:
+        return {(row.id, row.lang): row.verdict for row in ledger.read(self.path) if row.state == ledger.CLOSED}
 
     def made(self, stem: str, page: str, record: dict) -> None:
         """Publish a page; an earlier one is replaced whole."""
