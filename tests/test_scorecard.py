@@ -348,6 +348,7 @@ def test_bridges_of_the_sample_close(found, rows):
 # --- public data with checked figures ---
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_eleven_months_of_sales_are_not_compared_with_twelve_of_targets(data):
     params = checked("scorecard", source=f"aw:{data}/aw_sales_targets", period="2019-07..2020-06", window=12)
@@ -371,6 +372,7 @@ def test_eleven_months_of_sales_are_not_compared_with_twelve_of_targets(data):
     assert sum(sales.parts.values()) == sales.amount_now - sales.amount_before
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_public_companies_have_their_checked_figures(data):
     params = checked("scorecard", source=f"maven:{data}/maven_crm", period="2017", window=10)
@@ -437,6 +439,7 @@ def test_a_begun_month_is_compared_with_nothing():
     assert value(found, "win_rate") == (ended["status"] == "won").mean()
 
 
+@pytest.mark.slow
 def test_what_came_after_the_period_is_no_part_of_it():
     """The same month told with more known: no later deal, meeting or lead is put into it."""
     told, again = checked("scorecard", period="2026-08"), checked("scorecard", period="2026-08", as_of="2026-10-31")
@@ -448,6 +451,7 @@ def test_what_came_after_the_period_is_no_part_of_it():
     assert value(now, "cycle_median") == value(then, "cycle_median") and value(now, "deal_size_open_median") is None
 
 
+@pytest.mark.slow
 def test_a_team_and_the_first_months_of_a_record_can_be_told():
     team = checked("scorecard", team="EMEA 1")
     found = scorecard.measure(crm.open(**team.book), team)
