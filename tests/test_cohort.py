@@ -156,14 +156,14 @@ def stands_out(made):
 
 @pytest.mark.slow
 def test_the_price_rise_is_found_and_nothing_else(deals):
-    """A hundred fates of the sample's customers with the planted rise, a hundred without: it is found in each (at least
-    99), and something else, or anything where nothing is planted, in 9 at most (5 and two standard deviations)."""
+    """Fifty fates of the sample's customers with the planted rise, fifty without: it is found in each (at least 49), and
+    something else, or anything where nothing is planted, in 6 at most (2.5 and two standard deviations)."""
     rise, found, others, false = dt.date(2025, 1, 1), 0, 0, 0
-    for seed in range(100):
+    for seed in range(50):
         names = stands_out(again_with(deals, seed, truth.Plan()))
         found, others = found + (rise in names), others + bool(names - {rise})
         false += bool(stands_out(again_with(deals, seed, truth.NOTHING)))
-    assert found >= 99 and others <= 9 and false <= 9, (found, others, false)
+    assert found >= 49 and others <= 6 and false <= 6, (found, others, false)
 
 
 def test_the_sample_page_names_the_cohort_its_age_size_and_money(found):
@@ -417,11 +417,10 @@ def test_the_method_is_the_one_that_missed_least_where_customers_are_of_two_kind
 
 @pytest.mark.slow
 def test_intervals_of_revenue_hold_what_comes(deals):
-    """Thirty fates, known up to a year before the end: 80 % intervals of the revenue of those customers a year later
-    hold
-    18 to 29 of 30 (80 % and 2.7 standard deviations, and a little on the safe side)."""
+    """Twenty fates, known up to a year before the end: 80 % intervals of the revenue of those customers a year later
+    hold 11 to 19 of 20 (80 % and 2.7 standard deviations, and a little on the safe side)."""
     inside = {"customers": 0, "revenue": 0}
-    for seed in range(30):
+    for seed in range(20):
         made = projection.table(retention.read_cube(again_with(deals, seed, truth.NOTHING)))
         n = len(made.unbroken)
         then, m = made.until(12), n - 12
@@ -430,7 +429,7 @@ def test_intervals_of_revenue_hold_what_comes(deals):
             came = sum(actual[k, m - 1 - k + 12] for k in range(m))
             low, high = np.quantile(got.draws[value][:, -1], (0.1, 0.9))
             inside[value] += low <= came <= high
-    assert all(18 <= one <= 29 for one in inside.values()), inside
+    assert all(11 <= one <= 19 for one in inside.values()), inside
 
 
 def test_the_value_of_a_customer_is_the_sum_of_what_is_paid():

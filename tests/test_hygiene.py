@@ -261,7 +261,7 @@ def test_duplicates_do_not_depend_on_the_order_of_rows(tmp_path_factory, pairs):
 
 
 @pytest.mark.slow
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_the_truth_lies_within_the_range_whatever_is_hidden(tmp_path_factory, data):
     """Clean deals; some lose their amount, their closing day or their day of creation, some are left open."""

@@ -580,7 +580,7 @@ def slow_run(small):
 def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number, code, mode):
     process, mark = slow_run(mode, "--jobs=3")
     page = small / "out" / "2026-10" / "funnel.ok.html"
-    wait_until(page.exists)
+    wait_until((small / "out" / "2026-10" / "manifest.json").exists)  # written just after the first page
     process.send_signal(number)
     time.sleep(0.05)  # two that come in one moment have no order
     process.send_signal(signal.SIGTERM)  # as supervisors do; what came first counts
@@ -787,7 +787,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
-def test_five_hundred_pages_leak_nothing(small, monkeypatch):
+def test_two_hundred_pages_leak_nothing(small, monkeypatch):
     """Of this process: no memory beyond 20 %, no descriptor, no thread; of the machine: no process, file or port."""
     import tempfile
     import threading
@@ -802,7 +802,7 @@ def test_five_hundred_pages_leak_nothing(small, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = notebook.cells[:-1]
     nbformat.write(notebook, path)
-    pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": list(range(5, 505))}})
+    pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": list(range(5, 205))}})
     wanted = jobs.prepare([pack], overrides={"pipeline": "ok"}, out=small / "out")
     me, seen, n_threads = psutil.Process(), [], threading.active_count()
     connections = me.net_connections("inet")
@@ -814,7 +814,7 @@ def test_five_hundred_pages_leak_nothing(small, monkeypatch):
     with workers.Workers() as made_by:
         result = run.run(wanted, made_by.do, at_once=2, tell=look)
         inside = me.num_fds()
-    assert len(result.made) == 500 and result.good
+    assert len(result.made) == 200 and result.good
     memory, descriptors = zip(*seen, strict=True)
     assert max(memory[50:]) <= 1.2 * memory[20], (memory[20], max(memory))
     assert max(descriptors) - min(descriptors[20:]) <= 12 and inside <= max(descriptors)
