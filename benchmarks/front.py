@@ -35,6 +35,13 @@ FACTS = {
     "dirty records": lambda key: key == "doubtful",
 }
 
+BEGAN = {  # facts that begin on a day, with the months in which we look for them; the last is everybody's
+    "the stage that half as many pass since July 2026": ("2026-07", "2026-08", "2026-09", "2026-10"),
+    "the cohort whose prices rose": ("2026-01", "2026-02", "2026-03", "2026-04", "2026-10"),
+    "the region that stopped growing in May 2025": ("2025-11", "2026-02", "2026-04", "2026-07", "2026-10"),
+}
+LAST = "2026-10"
+
 
 def pages(source: str, names: tuple[str, ...], period: str) -> dict[str, dict]:
     """Records of pages as the manifest keeps them, as far as the front page looks at them."""
@@ -64,7 +71,7 @@ def look(job: tuple[int, int, str]) -> dict:
         shutil.rmtree(cache, ignore_errors=True)
     keys = [row.key for row in rows]
     return {
-        "seed": seed, "planted": planted, "claims": [row.key for row in rows if row.p is not None],
+        "seed": seed, "planted": planted, "period": period, "claims": [row.key for row in rows if row.p is not None],
         "first": {fact: any(is_it(key) for key in keys[: front.MOST]) for fact, is_it in FACTS.items()},
         "found": {fact: any(map(is_it, keys)) for fact, is_it in FACTS.items()},
     }  # fmt: skip
@@ -76,8 +83,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=1000)
     asked = parser.parse_args()
-    jobs = [(asked.first + k, 0, "2026-10") for k in range(asked.null)]
-    jobs = [(asked.first + k, 1, "2026-10") for k in range(asked.seeds)] + jobs
+    months = sorted({month for looked in BEGAN.values() for month in looked})
+    jobs = [(asked.first + k, 1, month) for k in range(asked.seeds) for month in months]
+    jobs = [(asked.first + k, 0, LAST) for k in range(asked.null)] + jobs
     rows = []
     fresh = multiprocessing.get_context("spawn")
     for begin in range(
@@ -86,25 +94,29 @@ def main() -> None:
         with ProcessPoolExecutor(2, mp_context=fresh) as pool:
             for row in pool.map(look, jobs[begin : begin + BATCH]):
                 rows.append(row)
-                print(row["seed"], row["planted"], row["claims"], flush=True)
+                print(row["seed"], row["planted"], row["period"], row["claims"], flush=True)
     readme.write("front", summary(rows))
 
 
 def summary(rows: list[dict]) -> list[str]:
     """The lines of benchmarks/README.md."""
-    nulls, planted = ([row for row in rows if row["planted"] == which] for which in (0, 1))
+    nulls = [row for row in rows if not row["planted"]]
+    planted = [row for row in rows if row["planted"]]
     lines = []
     if nulls:
         wrong = [row for row in nulls if row["claims"]]
         kinds = sorted({claim.split("/")[0] for row in wrong for claim in row["claims"]})
         lines += [f"Of {len(nulls)} companies in which nothing happens, the front page claims a change or a difference in "
                   f"{len(wrong)} ({len(wrong) / len(nulls):.1%}){': ' + ', '.join(kinds) if kinds else ''}.", ""]  # fmt: skip
-    if planted:
-        lines += ["| planted | on the front page | among its first seven |", "|---|---|---|"]
-        n = len(planted)
+    if last := [row for row in planted if row["period"] == LAST]:
+        lines += [f"| planted, seen in {LAST} | on the front page | among its first seven |", "|---|---|---|"]
         for fact in FACTS:
-            found, first = (sum(row[which][fact] for row in planted) for which in ("found", "first"))
-            lines.append(f"| {fact} | {found} of {n} | {first} of {n} |")
+            found, first = (sum(row[which][fact] for row in last) for which in ("found", "first"))
+            lines.append(f"| {fact} | {found} of {len(last)} | {first} of {len(last)} |")
+        lines += ["", "| planted | on the front page of |", "|---|---|"]
+        for fact, months in BEGAN.items():
+            of = {month: [row["found"][fact] for row in planted if row["period"] == month] for month in months}
+            lines.append(f"| {fact} | {', '.join(f'{month}: {sum(got)} of {len(got)}' for month, got in of.items())} |")
     return lines
 
 

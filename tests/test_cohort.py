@@ -156,8 +156,8 @@ def stands_out(made):
 
 @pytest.mark.slow
 def test_the_price_rise_is_found_and_nothing_else(deals):
-    """Fifty fates of the sample's customers with the planted rise, fifty without: it is found in each (at least 49), and
-    something else, or anything where nothing is planted, in 6 at most (2.5 and two standard deviations)."""
+    """Fifty fates of the sample's customers with the planted rise, fifty without: it is found in each (at least 49);
+    something else, or anything where nothing is planted, in 6 at most: 2.5 and two standard deviations."""
     rise, found, others, false = dt.date(2025, 1, 1), 0, 0, 0
     for seed in range(50):
         names = stands_out(again_with(deals, seed, truth.Plan()))

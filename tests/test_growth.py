@@ -16,7 +16,8 @@ from salesops.growth import (
     tables,
     words,
 )
-from salesops.growth.compute import _stalled, bend, concentration, yearly
+from salesops.growth.compute import _stalled, bend, yearly
+from salesops.growth.concentrated import concentration
 
 from tests.conftest import bare_book, checked
 
@@ -109,6 +110,25 @@ def test_regions_that_open_or_close_are_told_for_what_they_are():
     assert not [one.group for one in stalled(growing)[0] if one.group == "d"]  # slower than another is no stop
     step = old | {"d": np.r_[rng.poisson(80, 8), rng.poisson(60, 28)]}
     assert "d" not in [one.group for one in stalled(step)[0]]
+
+
+def test_the_weighted_pipeline_without_its_largest_customer(found, book):
+    """Deal by deal in plain Python; deals without a customer count for the whole and are nobody's."""
+    chance = {(row.pipeline, row.stage): row.probability for row in book.stages.execute().itertuples()}
+    held = {}
+    for row in book.deals.execute().itertuples():
+        if row.status == "open" and row.amount_minor > 0:
+            own = row.account_id if isinstance(row.account_id, str) else None
+            held[own] = held.get(own, 0) + round(row.amount_minor * chance[row.pipeline, row.stage])
+    most = max(value for own, value in held.items() if own)
+    assert found.largest_weighted[1] == pytest.approx(most, abs=2)
+    assert found.largest_weighted[2] == pytest.approx(sum(held.values()), abs=len(held))
+    assert found.weighted_customers.n == len(held) - (None in held)
+    said = words.findings(found)[-1]
+    assert said.headline.startswith("Without its largest customer the weighted pipeline is $") and not said.key
+    much = found._replace(most_of_one=0.0001)
+    assert words.findings(much)[-1].key == "largest_weighted"
+    assert growth.compute._largest_weighted(book, pd.DataFrame({"account_id": [np.nan], "weighted": [5]})) is None
 
 
 def test_concentration_by_hand():

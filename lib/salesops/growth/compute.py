@@ -1,7 +1,6 @@
 """The numbers of growth: exact contributions, what has stopped growing, concentration."""
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.stats import t as student
 
 from salesops import crm, periods, stats
 from salesops.growth import counts
+from salesops.growth.concentrated import Concentration, concentration
 from salesops.growth.params import Params
 from salesops.stats import Estimate
 
@@ -20,18 +20,6 @@ STILL = 0.1  # p of a share not falling within the last months, above which it i
 BEGUN = 5  # times the least number of deals that a group has to have created before the last months
 LEAST = 20  # deals, of which a growth rate is told
 LEAST_MONTHS = 6
-TOPS = (1, 5, 10)
-
-
-class Concentration(NamedTuple):
-    """n : of those that brought anything. tops : share of the largest 1, 5, 10. hhi : sum of squared shares.
-    effective : how many equal ones would be as concentrated (1 / hhi). gini : 0 where all are equal."""
-
-    n: int
-    tops: tuple[float, ...]
-    hhi: float
-    effective: float
-    gini: float
 
 
 class Stalled(NamedTuple):
@@ -53,8 +41,10 @@ class Growth(NamedTuple):
     group, now, before, n_now, n_before (minor units; they sum to the whole). home : the home region, and its share of
     now and before. stalled : what has stopped growing; tried : of how many groups; smallest : the smallest corrected
     p. monthly : month, then a column for each group: deals created. held : holder -> (now, before) concentration of
-    what was won; open_deals, open_customers : of what is open. largest : name of the largest customer, its share,
-    growth with and without it. begins : the first day of the record."""
+    what was won; open_deals, open_customers : of what is open; weighted_customers : of that by the chances of its
+    stages.
+    largest : name of the largest customer, its share, growth with and without it; largest_weighted : of the largest in
+    the weighted pipeline, its weight and that of all, minor units. begins : the first day of the record."""
 
     spans: counts.Spans
     now: int
@@ -71,7 +61,9 @@ class Growth(NamedTuple):
     held: dict[str, tuple[Concentration | None, Concentration | None]]
     open_deals: Concentration | None
     open_customers: Concentration | None
+    weighted_customers: Concentration | None
     largest: tuple[str, float, float | None, float | None] | None
+    largest_weighted: tuple[str, int, int] | None
     most_of_one: float
     min_deals: int
     begins: dt.date
@@ -112,32 +104,17 @@ def measure(book: crm.Book, params: Params) -> Growth:
             params.watched_months, periods.months_between(begins, params.reported.last_on) + (begins.day == 1)
         )
         monthly = counts.created_by_month(book, STALLED_BY, params.reported, n_months)
+    weighted = counts.weighted_customers(book)
     stalled, tried, smallest = _stalled(monthly, params, parts.get(STALLED_BY))
     return Growth(
         spans, int(whole["now"]), int(whole["before"]), int(whole["n_now"]), int(whole["n_before"]), parts,
         _home(parts, params), stalled, tried, smallest, monthly, params.recent_months,
         {one: tuple(map(concentration, counts.holders(book, won, one))) for one in counts.HOLDERS},
         concentration(counts.open_amounts(book, "deal")), concentration(counts.open_amounts(book, "customer")),
-        _largest(book, won, whole), params.most_of_one, params.min_deals, begins,
+        concentration(weighted.dropna()["weighted"].tolist()), _largest(book, won, whole), _largest_weighted(book,
+        weighted), params.most_of_one, params.min_deals, begins,
         book.currency, book.minor_units, book.as_of,
     )  # fmt: skip
-
-
-def concentration(amounts: Sequence[int]) -> Concentration | None:
-    """How concentrated amounts above zero are; None of none.
-
-    References
-    ----------
-    Herfindahl (1950), Hirschman (1945); effective number: Laakso, Taagepera (1979), Comparative Political Studies 12,
-    3-27. Gini (1912).
-    """
-    values = np.sort(np.asarray([x for x in amounts if x > 0], dtype=float))[::-1]
-    if not len(values):
-        return None
-    share = values / values.sum()
-    hhi, n = float((share**2).sum()), len(values)
-    gini = float((share[::-1] * (2 * np.arange(1, n + 1) - n - 1)).sum() / n)
-    return Concentration(n, tuple(float(share[:k].sum()) for k in TOPS), hhi, 1 / hhi, gini)
 
 
 def _home(parts: dict[str, pd.DataFrame], params: Params) -> tuple[str, float, float] | None:
@@ -165,6 +142,16 @@ def _largest(book: crm.Book, won, whole: pd.Series):
     with_, left = whole["now"] / whole["before"] - 1, whole["before"] - before
     without = (whole["now"] - now) / left - 1 if left else None
     return name, float(now / whole["now"]), float(with_), None if without is None else float(without)
+
+
+def _largest_weighted(book: crm.Book, weighted: pd.DataFrame) -> tuple[str, int, int] | None:
+    """Name, weight and the weight of the whole pipeline, deals without a customer in it too; None where none is
+    told."""
+    told = weighted[weighted["account_id"].notna() & (weighted["weighted"] > 0)]
+    if told.empty:
+        return None
+    first = told.iloc[0]
+    return counts.name_of(book, first["account_id"]), int(first["weighted"]), int(weighted["weighted"].sum())
 
 
 def _stalled(

@@ -96,6 +96,16 @@ def open_amounts(book: crm.Book, of: str) -> list[int]:
     return sums.order_by(_.amount.desc()).execute()["amount"].astype("int64").tolist()
 
 
+def weighted_customers(book: crm.Book) -> pd.DataFrame:
+    """account_id (NaN of deals without one), weighted: open amounts by the chance of their stage, minor units, the
+    largest first. Empty where no stage has a chance."""
+    chances = book.stages.select("pipeline", "stage", chance=_.probability)
+    rows = book.deals.filter(_.status == "open", _.amount_minor > 0).left_join(chances, ["pipeline", "stage"])
+    weight = (rows.amount_minor * rows.chance).round().cast("int64")
+    table = rows.mutate(weight=weight).filter(_.weight > 0).group_by("account_id").agg(weighted=_.weight.sum())
+    return table.order_by(_.weighted.desc(), "account_id").execute().astype({"weighted": "int64"})
+
+
 def largest_customer(book: crm.Book, won: ibis.Table) -> tuple[str, str, int, int] | None:
     """Id, name, and what the largest customer of now brought now and before; None where customers are not told."""
     rows = won.filter(_.account_id.notnull())
@@ -104,9 +114,13 @@ def largest_customer(book: crm.Book, won: ibis.Table) -> tuple[str, str, int, in
     if table.empty:
         return None
     first = table.sort_values("now", ascending=False, kind="stable").iloc[0]
-    known = book.accounts.filter(_.account_id == first.name).select("name").limit(1).execute()["name"]
-    name = known.iloc[0] if len(known) and isinstance(known.iloc[0], str) else first.name
-    return str(first.name), name, int(first["now"]), int(first["before"])
+    return str(first.name), name_of(book, first.name), int(first["now"]), int(first["before"])
+
+
+def name_of(book: crm.Book, account: str) -> str:
+    """A customer's name, or its id where the record has none."""
+    known = book.accounts.filter(_.account_id == account).select("name").limit(1).execute()["name"]
+    return known.iloc[0] if len(known) and isinstance(known.iloc[0], str) else str(account)
 
 
 def created_by_month(book: crm.Book, dimension: str, last: periods.Period, n_months: int) -> pd.DataFrame:

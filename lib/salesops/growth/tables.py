@@ -38,7 +38,8 @@ def held_table(found: Growth) -> Table:
             was = lang.decimal(before.effective) if before is not None else lang.NONE
             rows.append([_("Bookings by {holders}").format(holders=words.holder_name(holder)), *_cells(now), was])
     for name, one in ((_("Open pipeline by deal"), found.open_deals),
-                      (_("Open pipeline by customer"), found.open_customers)):  # fmt: skip
+                      (_("Open pipeline by customer"), found.open_customers),
+                      (_("Weighted pipeline by customer"), found.weighted_customers)):  # fmt: skip
         if one is not None:
             rows.append([name, *_cells(one), lang.NONE])
     columns = [_("Of"), _("n"), _("Largest"), _("Five largest"), _("Ten largest"), _("Herfindahl"), _("Gini"),

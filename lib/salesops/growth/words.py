@@ -2,7 +2,8 @@
 
 from salesops import crm, lang, periods
 from salesops.findings import Finding, Tile
-from salesops.growth.compute import Concentration, Growth, Stalled
+from salesops.growth.compute import Growth, Stalled
+from salesops.growth.concentrated import Concentration
 from salesops.lang import _, ngettext
 
 TRAPPED = 0.75  # share of growth from home, from which on it is said
@@ -59,7 +60,7 @@ def holder_name(holder: str) -> str:
 
 def findings(found: Growth) -> list[Finding]:
     """What the reader should know first."""
-    return [_whole(found), *_home(found), *_stalled(found), *_held(found), *_largest(found)]
+    return [_whole(found), *_home(found), *_stalled(found), *_held(found), *_largest(found), *_largest_weighted(found)]
 
 
 def _whole(found: Growth) -> Finding:
@@ -150,8 +151,7 @@ def _held(found: Growth) -> list[Finding]:
     if one is not None and one.tops[0] >= found.most_of_one:
         text = _("{share} of the open pipeline is one deal of {n}")
         said.append(Finding("warn", text.format(share=lang.percent(one.tops[0]), n=lang.count(one.n)),
-        _concentrated(one),
-                            key="largest/open"))  # fmt: skip
+                            _concentrated(one), key="largest/open", cause="concentration/pipeline"))  # fmt: skip
     return said
 
 
@@ -175,6 +175,20 @@ def _largest(found: Growth) -> list[Finding]:
     return [Finding("warn" if turned else "plain", text.format(without=signed_share(without, 1),
             with_=signed_share(with_, 1)), detail, key="largest_customer" if turned else "",
             cause="concentration/customers")]  # fmt: skip
+
+
+def _largest_weighted(found: Growth) -> list[Finding]:
+    if found.largest_weighted is None:
+        return []
+    name, own, whole = found.largest_weighted
+    text = _("Without its largest customer the weighted pipeline is {without}, with it {whole}")
+    detail = _("{name} holds {share} of it; open deals by the chance of their stage.")
+    much = own >= found.most_of_one * whole
+    words = {"without": money(whole - own, found), "whole": money(whole, found), "name": name,
+             "share": lang.percent(own / whole, 1)}  # fmt: skip
+    return [Finding("warn" if much else "plain", text.format(**words), detail.format(**words),
+                    key="largest_weighted" if much else "", cause="concentration/pipeline",
+                    money=own / found.minor_units if much else None)]  # fmt: skip
 
 
 def tiles(found: Growth) -> list[Tile]:
