@@ -86,6 +86,8 @@ def test_claims_of_all_pages_are_held_to_one_rate():
     assert set(keys(loud)) == {"one", "two", "three", "counted"}  # two of two: the level stays 0.05
     alone = {"a": record("a", [finding("weak", p=0.03, family="f")])}
     assert keys(alone) == ["weak"] and keys(alone | quiet) == []
+    tried = {"q": record("q", [finding("", family="tried", tone="plain"), finding("", tone="plain")])}
+    assert keys(alone | tried) == []  # of two families one has found nothing: the level is 0.025
 
 
 def test_ids_last_and_tell_regions_apart():

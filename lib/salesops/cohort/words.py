@@ -107,7 +107,7 @@ def _differences(found: Found) -> list[Finding]:
                         "No cohort stands out at equal age, of {n} comparisons", found.n_compared)  # fmt: skip
         said.append(Finding("plain", text.format(n=lang.count(found.n_compared)), _(
             "One correction for all of them; what seems to differ in the triangles is what chance makes.",
-        )))  # fmt: skip
+        ), family="cohorts"))  # fmt: skip
     elif not found.n_compared:
         said.append(Finding("plain", _("Too few customers to compare cohorts at equal age"), _(
             "Cohorts of {n} customers or more are compared.").format(n=lang.count(found.min_customers))))  # fmt: skip
@@ -168,7 +168,7 @@ def _event(found: Found) -> list[Finding]:
                             cause=cause, p=float(one.p_adjusted), family="event"))  # fmt: skip
     if found.event and not said:
         said.append(Finding("plain", _("Nothing changed with the event by more than chance"), _(
-            "Leaving, growing and shrinking before and after it, at equal age.")))  # fmt: skip
+            "Leaving, growing and shrinking before and after it, at equal age."), family="event"))  # fmt: skip
     return said
 
 

@@ -76,6 +76,9 @@ def _piles(found: Found) -> list[Finding]:
                 "95% interval {low} to {high}; deals may be held back or pulled in.").format(
                 low=lang.decimal(one.low, 1), high=lang.decimal(one.high, 1)),
                 key=f"pile/{key}", p=min(1.0, 2 * float(one.p)), family="piles"))  # fmt: skip
+    if not said and (found.pull.at_quota is not None or found.pull.at_the_end is not None):
+        text = _("Neither the quota nor the end of a quarter gathers more than chance does")
+        said.append(Finding("plain", text, family="piles"))
     return said
 
 

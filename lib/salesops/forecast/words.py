@@ -228,6 +228,10 @@ def _callers(found: Forecast) -> list[Finding]:
         said.append(Finding("warn", text.format(names=names), detail.format(n=lang.count(n), m=lang.count(len(known))),
                             key=f"calls/{'under' if low else 'over'}/{who}", money=sum(off) if off else None,
                             p=float(mine["p"].min()), family="callers"))  # fmt: skip
+    if not said and len(known):
+        text = ngettext("Nobody's calls are off by more than chance, of {n} caller",
+                        "Nobody's calls are off by more than chance, of {n} callers", len(known))  # fmt: skip
+        said.append(Finding("plain", text.format(n=lang.count(len(known))), family="callers"))
     return said
 
 

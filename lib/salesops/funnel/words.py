@@ -273,6 +273,10 @@ def _differs(funnel: Funnel) -> list[Finding]:
             "why: groups overlap."
         ).format(named=named, n=int(table["p_pace"].notna().sum()))
         found.append(Finding("plain", headline, detail))
+    elif n := int(table["p_pace"].notna().sum()):
+        text = ngettext("No group passes stages quicker or slower by more than chance, of {n}",
+                        "No group passes stages quicker or slower by more than chance, of {n}", n)  # fmt: skip
+        found.append(Finding("plain", text.format(n=lang.count(n)), family="pace"))
     won = table[table["p_won"] < SIGNIFICANT]
     order = won.assign(size=[abs(one.value) for one in won["change"]]).sort_values(
         "size", ascending=False, kind="stable"

@@ -91,6 +91,8 @@ def _changed(found: Leads) -> list[Finding]:
         made.append(Finding("bad" if fell else "good", headline, detail,
                             key=f"step/{found.steps[row.step]}/{'fell' if fell else 'rose'}", p=float(row.p_adjusted),
                             family="steps"))  # fmt: skip
+    if not made and table["p_adjusted"].notna().any():
+        made.append(Finding("plain", _("No step changed beyond what chance explains"), family="steps"))
     return made
 
 

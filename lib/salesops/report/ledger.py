@@ -119,9 +119,9 @@ def _level(pages: Mapping[str, dict]) -> float:
     families: dict[tuple[str, str], float] = {}
     for stem, page in pages.items():
         for found in page["findings"]:
-            if (p := found.get("p")) is not None:
-                family = (stem, found.get("family") or found.get("key") or "")
-                families[family] = min(families.get(family, 1.0), p)
+            p, family = found.get("p"), found.get("family") or found.get("key") or ""
+            if p is not None or found.get("family"):  # one that was tried and has found nothing counts too
+                families[stem, family] = min(families.get((stem, family), 1.0), 1.0 if p is None else p)
     smallest = sorted(families.values())
     m = len(smallest)
     chosen = max((k for k, p in enumerate(smallest, 1) if p <= k * FALSE_DISCOVERIES / m), default=0)

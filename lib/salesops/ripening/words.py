@@ -97,7 +97,7 @@ def _differences(found: Found) -> list[Finding]:
         text = ngettext("No cohort differs at equal age, of {n} comparison", "No cohort differs at equal age, of {n} "
                                                                              "comparisons",
                         found.n_compared)  # fmt: skip
-        said.append(Finding("plain", text.format(n=lang.count(found.n_compared))))
+        said.append(Finding("plain", text.format(n=lang.count(found.n_compared)), family="cohorts"))
     elif not found.n_compared:
         said.append(Finding("plain", _("Too few of equal age to compare cohorts")))
     return said
