@@ -450,7 +450,7 @@ def test_the_value_of_a_customer_is_the_sum_of_what_is_paid():
 def test_bad_parameters_are_refused_at_once():
     for changed, says in (
         ({"ages": "3, x"}, "write months from 1 to 240"), ({"event": "2026"}, "write a month"),
-        ({"event": "", "event_for": "2025"}, "there is no event"), ({"region": "EMEA"}, "belongs to accounts"),
+        ({"event": "", "event_for": "2025"}, "there is no event"), ({"team": "EMEA 1"}, "belongs to accounts"),
         ({"cohorts": "week"}, "cohorts"), ({"discount": 2}, "discount"),
     ):  # fmt: skip
         with pytest.raises(BadInput, match=says):
@@ -463,6 +463,26 @@ def test_an_event_of_which_nothing_is_known_says_so(book, event, event_for, why)
     made = cohort.measure(book, checked("cohort", event=event, event_for=event_for, n_draws=200, split_by="none"))
     assert made.no_event == why and tables.event_table(made) is None
     assert any(one.tone == "warn" for one in words.findings(made))
+
+
+def test_regions_are_those_of_accounts_and_sum_to_the_company(book, found):
+    """Movements of each region, month by month, to the cent; a customer of a region may have been won elsewhere."""
+    whole, names = (
+        found.months.set_index("month_on"),
+        sorted(book.accounts.select("region").distinct().execute()["region"]),
+    )
+    parts, sources = [], []
+    for name in names:
+        asked = checked("cohort", region=name, split_by="source", n_draws=200)
+        part = cohort.measure(crm.open(**asked.book), asked)
+        parts.append(part.months.set_index("month_on").reindex(whole.index).fillna(0))
+        sources.append(part.cube.rows.groupby("group", dropna=False)["n"].sum())
+    assert len(names) == 4 and (sum(parts) == whole).all(axis=None)
+    assert sum(sources).equals(retention.read_cube(book, "source").rows.groupby("group", dropna=False)["n"].sum())
+    bare = crm.open("sample")
+    bare._accounts = bare.accounts.filter(bare.accounts.region == "nowhere").select("account_id")
+    with pytest.raises(ValueError, match="region 'EMEA': no account of it has revenue"):
+        cohort.measure(bare, checked("cohort", region="EMEA"))
 
 
 def test_a_split_by_what_is_not_known_is_refused(book):

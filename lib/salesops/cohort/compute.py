@@ -70,9 +70,11 @@ def measure(book: crm.Book, params: Params) -> Found:
     Raises
     ------
     ValueError
-        If the source has no recurring revenue in a month that has ended, no value of the split, or no terms of
-        contracts where these are asked for.
+        If the source (or the region) has no recurring revenue in a month that has ended, no value of the split, or no
+        terms of contracts where these are asked for.
     """
+    if params.region and not book.revenue.limit(1).count().execute():
+        raise ValueError(f"region {params.region!r}: no account of it has revenue, or no account has a region")
     cube = retention.read_cube(book, params.split_by)
     made = retention.triangle(cube, params.cohorts)
     units = [made.cells.assign(kind="cohort", name=made.cells["cohort"])]

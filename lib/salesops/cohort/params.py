@@ -54,8 +54,8 @@ class Params(settings.Params):
 
     @model_validator(mode="after")
     def _is_of_whole_customers(self):
-        if self.region or self.team:
-            raise ValueError("region, team: revenue belongs to accounts, not to deals; leave both blank, use split_by")
+        if self.team:
+            raise ValueError("team: revenue belongs to accounts, not to reps; leave it blank")
         if self.event_for and not self.event:
             raise ValueError("event_for: there is no event")
         return self

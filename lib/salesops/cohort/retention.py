@@ -141,7 +141,8 @@ def _groups(book: crm.Book, by: str) -> ibis.Table | None:
         rows = book.subscriptions.filter(_.account_id.notnull()).mutate(place=ibis.row_number().over(first))
         groups = rows.filter(_.place == 0).select("account_id", group=_.plan)
     elif by in OF_FIRST_DEAL:
-        won = book.deals.filter(_.status == "won", _.account_id.notnull())
+        # Of all deals: a region's customer may have been won elsewhere.
+        won = book.whole.deals.filter(_.status == "won", _.account_id.notnull())
         first = ibis.window(group_by="account_id", order_by=["closed_at", "deal_id"])
         rows = won.mutate(place=ibis.row_number().over(first), group=won[by])
         groups = rows.filter(_.place == 0).select("account_id", "group")

@@ -24,6 +24,7 @@ from salesops.crm.tables import AS_GIVEN, TABLES
 from salesops.problems import BadInput
 
 OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
+OF_ACCOUNTS = {"revenue", "subscriptions", "cancellations", "purchases"}  # rows that belong to an account
 # Facts that later data change, or that tell the same data apart by how they came.
 OF_THE_WHOLE = ("n_rows", "filled", "first_moment", "last_moment", "exported_on", "written")
 
@@ -53,6 +54,7 @@ class Book:
         self._tables: dict[str, ibis.Table] = {}  # as read
         self._views: dict[str, ibis.Table] = {}  # as known
         self._ids: ibis.Table | None = None  # of the deals that are looked at; None is all
+        self._accounts: ibis.Table | None = None  # of the accounts whose revenue is looked at; None is all
         self.whole = self  # the book that this one is a part of
         self._prices = vat_.Prices.of(self.about["vat"], vat, self.time_zone)
         # Contents are told by what was read, not by how it is shown.
@@ -99,10 +101,13 @@ class Book:
         table = self._stored(name)
         if self._prices is not None:
             table = self._prices.show(name, table, lambda: self._stored("deals"))
+        if self._accounts is not None and name in OF_ACCOUNTS:
+            return table.semi_join(self._accounts, "account_id")
         return table.semi_join(self._ids, "deal_id") if self._ids is not None and name in OF_DEALS else table
 
     def only(self, *, region: str = "", team: str = "") -> "Book":
-        """The book of the deals of one region or team, as known on `as_of`; of all where both are blank.
+        """The book of the deals of one region or team, as known on `as_of`; of all where both are blank. Revenue,
+        contracts and purchases of a region are those of its accounts; of a team they are all.
 
         Raises
         ------
@@ -122,6 +127,8 @@ class Book:
                 narrowed = copy.copy(narrowed)
                 narrowed._ids = part.select("deal_id")
                 narrowed._views = {"deals": part}
+                if dimension == "region":
+                    narrowed._accounts = self.accounts.filter(_.region == wanted).select("account_id")
                 narrowed.n_known = {"deals": n_deals}
         return narrowed
 
