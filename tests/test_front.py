@@ -235,6 +235,36 @@ def test_a_sparkline_is_a_line_with_its_last_point():
     assert spark.line([0, 1, 0.5]).count(",") == 3 and "nan" not in spark.line([3, 3, 3])
 
 
+def test_a_front_page_is_written_again_where_what_it_rests_on_changed_and_only_then(tmp_path):
+    """What is asked, and the findings of the period before, though no page was made again."""
+    october = tmp_path / "2026-10"
+    folder(october, record("funnel", [finding("stale", money=5e6)]))
+    index = october / "index.html"
+    before = index.stat().st_mtime_ns, index.read_text("utf-8")
+    Folder(october).write()
+    assert index.stat().st_mtime_ns == before[0]
+    ask = asks.Ask(
+        what={"en": "Decide", "ru": "Решить"}, owner="Head", due="2026-11-15", since="2026-10", about="F-000000"
+    )
+    Folder(october, asks=[ask]).write()
+    asked = index.read_text("utf-8")
+    assert "Decide" in asked and "F-000000, not found now" in asked and "Decide" not in before[1]
+    folder(tmp_path / "2026-09", record("funnel", [finding("stale", money=4e6)], month="2026-09"))
+    Folder(october, asks=[ask]).write()
+    assert "open for 2 months" in index.read_text("utf-8") and "open for 2 months" not in asked
+    before = index.stat().st_mtime_ns
+    Folder(october, asks=[ask]).write()
+    assert index.stat().st_mtime_ns == before
+
+
+def test_months_of_one_run_are_written_in_their_order(tmp_path):
+    """The later one had been begun before the earlier one was whole."""
+    later = folder(tmp_path / "2026-10", record("funnel", [finding("stale", money=5e6)]))
+    folder(tmp_path / "2026-09", record("funnel", [finding("stale", money=4e6)], month="2026-09"))
+    later.write()
+    assert "open for 2 months" in (tmp_path / "2026-10" / "index.html").read_text("utf-8")
+
+
 # --- asks ---
 
 

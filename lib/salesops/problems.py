@@ -37,6 +37,16 @@ class BadInput(ValueError):
         super().__init__("\n".join([f"{what}:", *shown]))
 
 
+def explain(error: dict) -> str:
+    """What pydantic found wrong with one entry: where it is, what came; what came in place of a missing one is none."""
+    place = ".".join(map(str, error["loc"]))
+    said = {"missing": "missing", "extra_forbidden": "unknown"}.get(error["type"])
+    if said is None:
+        told = error["msg"].removeprefix("Value error, ")
+        said = f"{told[0].lower()}{told[1:]}, got {printable(error['input'])!r}"
+    return f"{place}: {said}" if place else said
+
+
 def printable(value: object, most: int = WIDEST) -> str:
     """Text fit for a terminal or a log: one line, no control characters, at most `most` long."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))

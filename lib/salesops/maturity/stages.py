@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from salesops import lang, yamlfile
-from salesops.problems import BadInput, printable
+from salesops.problems import BadInput, explain, printable
 
 STAGES = ("early", "efficiency", "scale")
 EVIDENCE = ("forecast_error", "hygiene", "discipline", "concentration", "spread", "mix", "volume", "measured")
@@ -84,9 +84,4 @@ def read(path: Path) -> Stages:
     try:
         return Stages(**yamlfile.load(path))
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}, "
-            f"got {printable(one['input'])!r}"
-            for one in error.errors()
-        ]
-        raise BadInput(f"{path} cannot be used", problems) from None
+        raise BadInput(f"{path} cannot be used", [explain(one) for one in error.errors()]) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from salesops import lang, periods, yamlfile
-from salesops.problems import BadInput, printable
+from salesops.problems import BadInput, explain, printable
 
 FILE = "asks.yml"
 
@@ -78,11 +78,9 @@ def read(root: Path) -> list[Ask]:
             asks.append(Ask(**entry) if isinstance(entry, dict) else Ask())
         except (ValidationError, TypeError) as error:
             found = error.errors() if isinstance(error, ValidationError) else []
-            problems += [
-                f"ask {number}: {'.'.join(map(str, one['loc'])) or 'entry'}: "
-                f"{one['msg'].removeprefix('Value error, ')}, got {printable(one['input'])!r}"
-                for one in found
-            ] or [f"ask {number}: expected lines of the form `name: value`"]
+            problems += [f"ask {number}: {explain(one)}" for one in found] or [
+                f"ask {number}: expected lines of the form `name: value`"
+            ]
     if problems:
         raise BadInput(f"{path} cannot be used", problems)
     return sorted(asks, key=lambda ask: (ask.due, ask.owner))

@@ -143,7 +143,11 @@ def _ask(ask: Ask, language: str, known: Mapping[str, ledger.Row], period: perio
         "state": state or (_("overdue") if late else _("open")),
         "late": late,
         "about": ask.about if about is not None and about.state == ledger.OPEN else "",
-        "was": ask.about if ask.about and (about is None or about.state != ledger.OPEN) else "",
+        "was": ""
+        if about is not None and about.state == ledger.OPEN
+        else _("{id}, not found now").format(id=ask.about)
+        if ask.about
+        else "",
     }
 
 

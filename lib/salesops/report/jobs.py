@@ -18,7 +18,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from salesops import periods, project, settings, yamlfile
-from salesops.problems import BadInput, printable
+from salesops.problems import BadInput, explain, printable
 
 LAST_MONTH = "last-month"
 MOST = 5_000  # pages of one run
@@ -131,10 +131,7 @@ def _pack(pack_file: Path, content: dict, overrides: Mapping, out: Path | None) 
     try:
         pack = Pack.model_validate(content, strict=True)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {printable(e['input'])!r}" for e in error.errors()
-        ]
-        raise BadInput(f"{pack_file} cannot be used", problems) from None
+        raise BadInput(f"{pack_file} cannot be used", [explain(one) for one in error.errors()]) from None
     jobs, problems = [], []
     for number, run in enumerate(pack.runs, 1):
         try:

@@ -34,7 +34,7 @@ class Folder:
     def __init__(self, path: Path, *, asks: Sequence[Ask] = ()):
         self.path = path
         self.asks = asks
-        self.pages, self.not_made, self.retold = _read(path / NAME)
+        self.pages, self.not_made, self.retold, self._rested_on = _read(path / NAME)
         self._changed = False
         self._next_write = 0.0
 
@@ -101,15 +101,27 @@ class Folder:
         kept = self.path / "failed"
         if kept.is_dir() and not any(kept.iterdir()):
             kept.rmdir()
-        if not self._changed and ((self.path / "index.html").is_file() or not self.pages):
+        rests_on = self._rests_on()
+        as_it_was = (self.path / "index.html").is_file() and rests_on == self._rested_on
+        if not self._changed and (as_it_was or not self.pages):
             return
+        if rests_on != self._rested_on:
+            self.__dict__.pop("_before", None)
         began = time.monotonic()
         content = {"pages": dict(sorted(self.pages.items())), "not_made": dict(sorted(self.not_made.items()))}
         kept = content | ({"retold": dict(sorted(self.retold.items()))} if self.retold else {})
+        kept["rests_on"] = self._rested_on = rests_on
         files.write(self.path / NAME, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         self._write_front(**content)
         self._changed = False
         self._next_write = time.monotonic() + PAUSES * (time.monotonic() - began)
+
+    def _rests_on(self) -> str:
+        """The hash of what the front page tells besides its pages: what is asked, and the findings of periods
+        before."""
+        asked = json.dumps([one.model_dump(mode="json") for one in self.asks], sort_keys=True)
+        before = [f"{one.name} {files.sha256((one / ledger.NAME).read_bytes())}" for one in ledger.earlier(self.path)]
+        return files.sha256("\n".join([asked, *before]).encode())
 
     def findings(self) -> list[ledger.Row]:
         """The findings of the period in every language, and those of the period before that are not found any more."""
@@ -165,16 +177,17 @@ def _front_name(language: str) -> str:
     return "index.html" if language == "en" else f"index.{language}.html"
 
 
-def _read(path: Path) -> tuple[dict, dict, dict]:
-    """Pages, failures and what was told again; records that are not whole are left out."""
+def _read(path: Path) -> tuple[dict, dict, dict, str]:
+    """Pages, failures, what was told again, and what the front page rested on; records that are not whole are left
+    out."""
     try:
         content = json.loads(path.read_text("utf-8"))
         pages = {stem: page for stem, page in content["pages"].items() if _is_whole(page)}
         failures = {stem: failure for stem, failure in content.get("not_made", {}).items() if _is_failure(failure)}
         retold = {stem: one for stem, one in content.get("retold", {}).items() if isinstance(one, dict)}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}, {}, {}
-    return pages, failures, retold
+        return {}, {}, {}, ""
+    return pages, failures, retold, str(content.get("rests_on", ""))
 
 
 def _is_whole(page: object) -> bool:

@@ -177,7 +177,9 @@ def _open_folders(jobs: Sequence[Job], asked: dict, held: ExitStack, result: Res
             for job in (job for job in jobs if job.folder == path):
                 result.failed.append(Failure(job, _said(error)))
                 tell("failed", name=job.name, reason=_said(error), page=str(job.page))
-    for folder in folders.values():  # all are ours; of a run that is refused nothing is written
+    # All are ours: of a run that is refused nothing is written. A callback that comes later is called earlier, and a
+    # period's front page rests on the findings of those before it.
+    for _path, folder in sorted(folders.items(), reverse=True):
         held.callback(_write, folder, result)
     return folders
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from salesops import lang, yamlfile
-from salesops.problems import BadInput, printable
+from salesops.problems import BadInput, explain, printable
 
 Unit = Literal["share", "money", "count", "days", "hours", "times"]
 
@@ -130,11 +130,7 @@ def read(path: Path) -> dict[str, Metric]:
         try:
             metric = Metric(**entry) if isinstance(entry, dict) else None
         except ValidationError as error:
-            problems += [
-                f"{printable(key)}: {'.'.join(map(str, one['loc']))}: {one['msg'][0].lower()}{one['msg'][1:]}, "
-                f"got {printable(one['input'])!r}"
-                for one in error.errors()
-            ]
+            problems += [f"{printable(key)}: {explain(one)}" for one in error.errors()]
             continue
         if metric is None:
             problems.append(f"{printable(key)}: expected lines of the form `name: value`")
