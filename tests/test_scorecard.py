@@ -1,6 +1,7 @@
 """The scorecard: each metric against a loop in plain Python, sums, limits, bridges to the cent, and what is refused."""
 
 import datetime as dt
+import importlib
 from collections import defaultdict
 from fractions import Fraction
 from statistics import median
@@ -529,3 +530,12 @@ def test_a_source_with_deals_alone_is_told_what_it_can(tmp_path):
     assert words.findings(found)[0].tone == "plain" and words.tiles(found)
     with pytest.raises(ValueError, match="the source ends on 2026-10-31"):
         scorecard.measure(book, checked("scorecard", period="2026-12"))
+
+
+@pytest.mark.parametrize("stem", ["scorecard", "maturity"])
+@pytest.mark.parametrize(("period", "says"), [("2020-01", "the source begins on 2023-11-01, after it"),
+                                              ("2028-01", "the source ends on 2026-10-31, before it")])  # fmt: skip
+def test_a_period_outside_of_the_record_is_refused(stem, period, says):
+    asked = checked(stem, period=period)
+    with pytest.raises(ValueError, match=says):
+        importlib.import_module(f"salesops.{stem}").measure(crm.open(**asked.book), asked)

@@ -38,12 +38,13 @@ class BadInput(ValueError):
 
 
 def explain(error: dict) -> str:
-    """What pydantic found wrong with one entry: where it is, what came; what came in place of a missing one is none."""
+    """What pydantic found wrong with one entry: where it is, and what came where that is one value."""
     place = ".".join(map(str, error["loc"]))
     said = {"missing": "missing", "extra_forbidden": "unknown"}.get(error["type"])
     if said is None:
         told = error["msg"].removeprefix("Value error, ")
-        said = f"{told[0].lower()}{told[1:]}, got {printable(error['input'])!r}"
+        came = "" if isinstance(error["input"], (dict, list)) else f", got {printable(error['input'])!r}"
+        said = f"{told[0].lower()}{told[1:]}{came}"
     return f"{place}: {said}" if place else said
 
 

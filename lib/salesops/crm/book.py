@@ -88,6 +88,20 @@ class Book:
         moment = pd.Timestamp(self.about["last_moment"]).tz_localize("UTC")
         return moment.tz_convert(self.time_zone).date()
 
+    def check_covers(self, period: periods.Period) -> None:
+        """Refuse a period of which this book can know nothing.
+
+        Raises
+        ------
+        ValueError
+            If the source ends before the period, or begins after it.
+        """
+        if self.as_of < period.first_on:
+            raise ValueError(f"period {period.name}: the source ends on {self.as_of}, before it")
+        first = self.about["first_moment"]
+        if first and period.last_on < (begins := pd.Timestamp(first).date()):
+            raise ValueError(f"period {period.name}: the source begins on {begins}, after it")
+
     def has(self, table: str) -> bool:
         """Whether the source has any row of a table."""
         return self.about["n_rows"].get(table, 0) > 0

@@ -25,9 +25,8 @@ def month_number(at: ibis.Column, time_zone: str, last_on: dt.date, step: int = 
 
 
 def day_number(at: ibis.Column, time_zone: str) -> ibis.Column:
-    """The day (since 1 January 1970) of a moment in a time zone, by the zone's usual distance from UTC, so that within
-    an
-    hour of midnight summer time may move it by one."""
+    """The day (since 1 January 1970) of a moment in a time zone, by the zone's usual distance from UTC, so that summer
+    time may move it by one within an hour of midnight."""
     noon = dt.datetime(2024, 1, 15, 12)
     local = pd.Timestamp(noon, tz="UTC").tz_convert(time_zone).tz_localize(None)
     ahead = int((local - pd.Timestamp(noon)).total_seconds())

@@ -53,7 +53,10 @@ def measure(book: crm.Book, params: Params) -> Maturity:
     ------
     BadInput
         If the stages or the rules of hygiene cannot be used.
+    ValueError
+        If nothing of the period is known.
     """
+    book.check_covers(params.reported)
     asked = stages_.read(params.file("stages"))
     months = periods.trailing(params.reported, params.months)
     found = {

@@ -38,13 +38,12 @@ def span(book: crm.Book, params: Params) -> Span:
     ValueError
         If nothing of the period is known.
     """
+    book.check_covers(params.reported)
     last_on = min(params.reported.last_on, book.as_of)
-    if last_on < params.reported.first_on:
-        raise ValueError(f"period {params.period}: the source ends on {book.as_of}, before it")
     last = last_on.year * 12 + last_on.month - 1
     whole = last if last_on == Span(last, last, last).last_on(last) else last - 1
-    begins = first_watched(book)
-    first = max(last - params.months + 1, begins.year * 12 + begins.month - 1)
+    watched = first_watched(book)
+    first = max(last - params.months + 1, watched.year * 12 + watched.month - 1)
     return Span(min(first, last), last, whole)
 
 
