@@ -1,5 +1,7 @@
 """The funnel: recovers the truth where plain ratios fail, holds its properties, refuses what it cannot answer."""
 
+import collections
+import datetime as dt
 import itertools
 import re
 
@@ -91,6 +93,49 @@ def test_a_company_where_nothing_changes_is_rarely_said_to_change(funnel_params)
         found = measure(book, funnel_params())
         claims += bool((found.changes["p_adjusted"] < words.SIGNIFICANT).any())
     assert claims <= 2  # of 200 companies of 12,000 deals: benchmarks/planted.py
+
+
+def test_a_drop_is_found_in_the_month_after_it_began_and_keeps_its_key(funnel_params):
+    """It began in July 2026: at the end of August the deals created in six months do not show it, those that reached the
+    stage lately do."""
+    days = {"2026-08": dt.date(2026, 8, 31), "2026-10": dt.date(2026, 10, 31)}
+    found = {
+        period: measure(crm.open("sample", as_of=day), funnel_params(period=period)) for period, day in days.items()
+    }
+    said = {period: words.findings(one, "USD") for period, one in found.items()}
+    lately, later = ([one for one in said[period] if one.key == "stage/2/fell"] for period in said)
+    assert [one.family for one in lately] == ["recent"] and [one.family for one in later] == ["stages"]
+    assert lately[0].headline.startswith("Lately Mid-market: Proposal → Negotiation fell 23 points to 37%")
+    assert lately[0].p < 0.01 and lately[0].money > 0
+    assert [one.headline for one in said["2026-08"] if one.family == "stages"] == [
+        "No stage changed beyond what chance explains"
+    ]
+    now = found["2026-10"]._replace(changes=found["2026-08"].changes, recent=None)
+    assert not [one for one in words.findings(now, "USD") if one.family == "recent"]
+
+
+def test_what_reached_a_stage_lately_equals_a_loop(book, funnel_params):
+    """Deals that reached or passed a stage in two months and in the year before, and how many of them went further."""
+    made = measure(book, funnel_params()).recent
+    assert (str(made.now.first_on), str(made.before.first_on), str(made.before.last_on)) == (
+        "2026-09-01", "2025-09-01", "2026-08-31")  # fmt: skip
+    deals = book.deals.execute().set_index("deal_id")
+    kept = deals[(deals["pipeline"] == "New business") & (deals["created_at"] >= "2024-09-01")]
+    n = collections.Counter()
+    for deal, own in book.visits.execute().sort_values("seq").groupby("deal_id"):
+        if deal not in kept.index:
+            continue
+        for step in range(4):
+            past = own[(own["kind"] == "open") & (own["position"] >= step + 1)]
+            won = own[(own["kind"] == "won") & own["left_at"].isna()]
+            at = pd.concat([past["entered_at"], won["kind_since"]]).min()
+            at = min(at, kept.loc[deal, "created_at"]) if step == 0 else at
+            if pd.Timestamp("2026-09-01") <= at < pd.Timestamp("2026-11-01"):
+                n[step, kept.loc[deal, "segment"]] += 1
+    told = made.table[made.table["group"].isin(deals["segment"].unique())]
+    assert {(row.step, row.group): row.n for row in told.itertuples()} == dict(n)
+    whole = made.table[made.table["group"] == crm.ALL].set_index("step")["n"]
+    assert whole.to_dict() == {step: sum(v for (k, _g), v in n.items() if k == step) for step in range(4)}
 
 
 def test_counts_equal_a_loop_over_the_log(book, funnel_params):

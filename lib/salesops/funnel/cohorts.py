@@ -30,6 +30,11 @@ class Rules(NamedTuple):
     sizes: tuple[float, ...] = ()
     reasons_found: tuple[str, ...] = ()  # the reasons of the source that are meant, in its own letters
 
+    @property
+    def once_reached(self) -> bool:
+        """Whether each deal counts once at every stage that it reached or passed."""
+        return self.stage_rule == "reached" and self.count_of == "uniques"
+
 
 class Scope(NamedTuple):
     """What is looked at: a pipeline, its open stages in order from the accepted one, and the cohorts by name."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salesops import crm, stats
-from salesops.funnel import chain, cohorts, counts, losses, parity, reps, shift, splits, times, velocity
+from salesops.funnel import chain, cohorts, counts, losses, parity, recent, reps, shift, splits, times, velocity
 from salesops.funnel.cohorts import LOST, OPEN, WON, Scope
 from salesops.funnel.params import Params
 from salesops.funnel.watching import DAY_HOURS, incidence, watch
@@ -42,6 +42,7 @@ class Funnel(NamedTuple):
     standing: pd.DataFrame
     changes: pd.DataFrame
     shifts: dict[int, shift.Shift]
+    recent: recent.Recent | None
     times: times.Times
     velocity: velocity.Velocity | None
     splits: pd.DataFrame
@@ -91,6 +92,7 @@ def measure(book: crm.Book, params: Params) -> Funnel:
         standing=counts.standing(book, scope),
         changes=changed,
         shifts=shift.shifts(book, params, scope, steps, changed, closed),
+        recent=recent.measure(book, scope, base, steps, closed) if len(changed) else None,
         times=times.measure(book, scope, base, cohort, stay_counts),
         velocity=velocity.measure(closing_counts, scope, book.minor_units),
         splits=splits.measure(every, stay_counts, times.stay_correlations(book, scope, cohort), scope),

@@ -112,7 +112,7 @@ def _shift(book, params, scope, steps, changed, closed, step) -> Shift | None:
         of_group=of_group,
         quarters=quarters.drop(columns="gap"),
         since=since,
-        money=_money(steps, closed, row) if row is not None else None,
+        money=money(steps, closed, row) if row is not None else None,
     )
 
 
@@ -153,7 +153,7 @@ def _leader(parts: pd.DataFrame, own: Estimate) -> tuple[str | None, float | Non
 
 def _quarters(book: crm.Book, params: Params, scope: Scope, step: int, group: str) -> pd.DataFrame:
     """The share by quarter of reaching the stage, each against all the others, corrected for their number."""
-    if scope.rules.stage_rule != "reached" or scope.rules.count_of != "uniques":  # would count otherwise than the page
+    if not scope.rules.once_reached:  # would count otherwise than the page
         return pd.DataFrame(columns=["period", "n", "rate", "gap", "p_adjusted"])
     last = scope.cohorts["now"].last_on
     months = [periods.add_months(last, -3 * k) for k in reversed(range(N_QUARTERS))]
@@ -199,7 +199,7 @@ def _by_quarter(book, scope, segment_by, step, group, spans) -> pd.DataFrame:
     return rows.group_by("quarter", "outcome", "age").agg(n=_.count()).execute()
 
 
-def _money(steps: pd.DataFrame, closed: pd.DataFrame, row) -> Estimate | None:
+def money(steps: pd.DataFrame, closed: pd.DataFrame, row: pd.Series) -> Estimate | None:
     """What the change costs or brings: deals that reached the stage now x change x share of those further that
     were won before x their mean won amount; of the group, or of all where the group has too few."""
     won = closed[(closed["group"] == row["group"])]

@@ -258,6 +258,28 @@ def quarter_table(funnel: Funnel) -> Table | None:
     return None
 
 
+def recent_table(funnel: Funnel) -> Table | None:
+    """Deals that reached each stage lately against those of the year before, by group."""
+    made = funnel.recent
+    if made is None or made.table.empty:
+        return None
+    rows, hot = [], []
+    for row in made.table.itertuples():
+        group = _("All") if row.group == ALL else group_name(funnel.scope, row.group)
+        rows.append([step_name(funnel, row.step), group, lang.count(row.n), lang.days(row.age_days),
+                     *rate_cells(row.rate), lang.percent(row.rate_before.value, 1),
+                     lang.points(row.change.value, signed=True), lang.p_value(row.p_adjusted)])  # fmt: skip
+        hot.append(bool(row.p_adjusted < SIGNIFICANT))
+    columns = [_("Stage"), _("Group"), _("Reached"), _("By day"), _("Share further"), _("95% interval"), _("Before"),
+               _("Points"), _("Adjusted p")]  # fmt: skip
+    caption = _("Deals that reached a stage in {now}, against {before}").format(
+        now=lang.period(made.now), before=lang.period(made.before)
+    )
+    notes = [_("Whenever the deals were created; both at the age that both support. Adjusted p: of no change, of all "
+               "these comparisons (Benjamini–Hochberg).")]  # fmt: skip
+    return Table(caption, columns, rows, [False, False] + [True] * 7, hot, notes)
+
+
 def age_table(funnel: Funnel) -> Table | None:
     """Won, lost and still open at ages up to the horizon: they sum to one at every age."""
     life, curve = life_of(funnel, "now"), funnel.curves["now"]

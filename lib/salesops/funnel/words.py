@@ -38,7 +38,8 @@ def whose(scope: Scope, cohort: str) -> str:
 def findings(funnel: Funnel, currency: str) -> list[Finding]:
     """What the reader should know first: what changed beyond chance, then where things stand and stand still."""
     return [
-        *_changed(funnel, currency), *_reversed(funnel), _won(funnel), *_stale(funnel, currency), *_weakest(funnel),
+        *_changed(funnel, currency), *_recent(funnel, currency), *_reversed(funnel), _won(funnel), *_stale(funnel,
+        currency), *_weakest(funnel),
         *_slowest(funnel), *_velocity(funnel, currency), *_differs(funnel),
     ]  # fmt: skip
 
@@ -103,9 +104,61 @@ def _one_change(funnel: Funnel, row, others: pd.DataFrame, currency: str) -> Fin
     ]
     fell = row.change.value < 0
     money = abs(taken.money.value) if taken is not None and taken.money is not None else None
-    cause = f"stage/{row.step}/{'fell' if fell else 'rose'}"
-    return Finding("bad" if fell else "good", headline, " ".join(parts), key=f"{cause}/{row.group}", cause=cause,
-                   money=money, p=float(row.p_adjusted), family="stages")  # fmt: skip
+    return Finding("bad" if fell else "good", headline, " ".join(parts), key=_key(row), money=money,
+                   p=float(row.p_adjusted), family="stages")  # fmt: skip
+
+
+def _key(row) -> str:
+    """Of a stage that changed, whatever group it is told of: the same next month."""
+    return f"stage/{row.step}/{'fell' if row.change.value < 0 else 'rose'}"
+
+
+def _recent(funnel: Funnel, currency: str) -> list[Finding]:
+    """What changed only lately, of each stage the group in which it is surest; not what all months tell already."""
+    made = funnel.recent
+    if made is None or made.table.empty:
+        return []
+    table, now = made.table, lang.period(made.now)
+    told = funnel.changes[funnel.changes["p_adjusted"] < SIGNIFICANT]
+    told = {_key(row) for row in told.itertuples()}
+    sure = table[table["p_adjusted"] < SIGNIFICANT].sort_values("p", kind="stable").drop_duplicates("step")
+    if sure.empty:
+        text = _("In {now} alone no stage stands out beyond what chance explains").format(now=now)
+        detail = ngettext(
+            "{n} comparison of deals that reached a stage in {now} with those of the months before.",
+            "{n} comparisons of deals that reached a stage in {now} with those of the months before.",
+            len(table),
+        )
+        smallest = float(table["p_adjusted"].min())
+        return [Finding("plain", text, detail.format(n=len(table), now=now), p=smallest, family="recent")]
+    return [_one_recent(funnel, row, currency) for row in sure.itertuples() if _key(row) not in told]
+
+
+def _one_recent(funnel: Funnel, row, currency: str) -> Finding:
+    made, fell = funnel.recent, row.change.value < 0
+    points = abs(round(row.change.value * 100))
+    text = ngettext(
+        "Lately {step} rose {points} point to {share}", "Lately {step} rose {points} points to {share}", points
+    )
+    if fell:
+        text = ngettext(
+            "Lately {step} fell {points} point to {share}", "Lately {step} fell {points} points to {share}", points
+        )
+    step = step_name(funnel, row.step)
+    if row.group != ALL:
+        step = _("{group}: {step}").format(group=group_name(funnel.scope, row.group), step=step)
+    words = {"step": step, "points": points, "share": lang.percent(row.rate.value), "now": lang.period(made.now),
+             "n": lang.count(row.n), "age": lang.days(row.age_days), "was": lang.percent(row.rate_before.value),
+             "before": lang.period(made.before), "low": lang.points(row.change.low, signed=True),
+             "high": lang.points(row.change.high, signed=True), "p": lang.p_value(row.p_adjusted),
+             "m": len(made.table)}  # fmt: skip
+    detail = _("Of {n} deals that reached the stage in {now}, so many went further within {age} days; of those of "
+               "{before} {was}. The 95% interval of the change is {low} to {high} points, adjusted p {p} of {m} "
+               "comparisons. Most of these deals are young yet.")  # fmt: skip
+    parts = [detail.format(**words), *_at_stake(row, currency)]
+    amount = abs(row.money.value) if row.money is not None else None
+    return Finding("bad" if fell else "good", text.format(**words), " ".join(parts), key=_key(row), money=amount,
+                   p=float(row.p_adjusted), family="recent")  # fmt: skip
 
 
 def _since(funnel: Funnel, row, taken: Shift | None) -> list[str]:
@@ -142,7 +195,8 @@ def _explained(funnel: Funnel, taken: Shift | None) -> list[str]:
     return [text.format(group=group, share=lang.percent(taken.share_of_own))]
 
 
-def _at_stake(taken: Shift | None, currency: str) -> list[str]:
+def _at_stake(taken, currency: str) -> list[str]:
+    """What a change costs or brings; `taken` is a `Shift`, or a row of `Recent`."""
     if taken is None or taken.money is None:
         return []
     money = taken.money
