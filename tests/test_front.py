@@ -5,6 +5,8 @@ import json
 import shutil
 from html.parser import HTMLParser
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from salesops import findings, periods
@@ -150,9 +152,92 @@ def test_periods_of_every_kind_follow_on_each_other(tmp_path):
     assert ledger.earlier(tmp_path / "notes") == []
 
 
-def test_a_broken_ledger_is_none(tmp_path):
-    (tmp_path / ledger.NAME).write_bytes(b"PAR1 not")
-    assert ledger.read(tmp_path) == []
+@pytest.mark.parametrize("damage", [b"hello", b"PAR1 not", "money"])
+def test_damaged_findings_of_the_month_before_are_said_and_stop_nothing(tmp_path, damage):
+    """Nothing is called new where what was there before cannot be read."""
+    for month in ("2026-07", "2026-08", "2026-09"):
+        folder(tmp_path / month, record("funnel", [finding("stale", money=4e6)], month=month))
+    path = tmp_path / "2026-09" / ledger.NAME
+    if damage == "money":
+        table = pq.read_table(path)
+        table = table.set_column(table.column_names.index("money"), "money", pa.array(["lots"] * len(table)))
+        pq.write_table(table, path)
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(ValueError, match="not as it was written"):
+        ledger.read(path.parent)
+    folder(tmp_path / "2026-10", record("funnel", [finding("stale", money=5e6)]))
+    page = Page(tmp_path / "2026-10" / "index.html")
+    assert "The findings of September 2026 cannot be read" in page.said
+    assert "new ·" not in page.said and "open for" not in page.said
+    assert [row.key for row in ledger.read(tmp_path / "2026-10")] == ["stale"]
+
+
+def test_what_was_not_looked_at_is_not_closed_and_keeps_its_age(tmp_path):
+    """Growth was not in September's run: its finding is not said to be gone, and is three months old in October."""
+    both = [record("funnel", [finding("stale")]), record("growth", [finding("stalled")])]
+    folder(tmp_path / "2026-08", *(one | {"period": "August 2026"} for one in both))
+    folder(tmp_path / "2026-09", record("funnel", [], month="2026-09"))
+    rows = {row.key: row for row in ledger.read(tmp_path / "2026-09")}
+    assert rows["stale"].state == ledger.CLOSED and rows["stalled"].state == ledger.UNSEEN and rows["stalled"].rank
+    said = Page(tmp_path / "2026-09" / "index.html").said
+    assert said.index("Not found any more") < said.index("About stale") < said.index("Not looked at")
+    assert said.index("Not looked at") < said.index("About stalled") < said.index("Its page was not made")
+    folder(tmp_path / "2026-10", *both)
+    said = Page(tmp_path / "2026-10" / "index.html").said
+    assert "open for 3 months" in said and "again; first found" in said
+    old = folder(tmp_path / "2026-11", record("funnel", [], month="2026-11"), record("growth", [], month="2026-11"))
+    assert {row.state for row in old.findings()} == {ledger.CLOSED}
+
+
+def test_a_closed_finding_whose_page_is_asked_otherwise_says_so(tmp_path):
+    folder(tmp_path / "2026-09", record("funnel", [finding("stale")], month="2026-09"))
+    now = record("funnel", [])
+    now["parameters"] |= {"min_deals": 90}
+    folder(tmp_path / "2026-10", now)
+    assert "Its page is asked otherwise since then: min_deals." in Page(tmp_path / "2026-10" / "index.html").said
+
+
+def test_what_is_of_an_earlier_run_is_marked_where_it_is_read(tmp_path):
+    status = finding("plan", status=True, headline="On plan", tone="good")
+    made = folder(
+        tmp_path / "2026-10", record("scorecard", [status, finding("fell")], [tile(0.2, 0.3)]), record("leads")
+    )
+    made.failed("scorecard", language="en", ending="cell_error", reason="no target", notebook=None)
+    made.failed("growth", language="en", ending="cell_error", reason="no home", notebook=None)
+    made.write()
+    said = Page(tmp_path / "2026-10" / "index.html").said
+    assert said.index("Of an earlier run: scorecard. Not made: growth.") < said.index("Are we on plan?")
+    assert said.count("of an earlier run") == 3  # the status, the tile, the finding
+    assert "Not renewed on" in said and "Not made on" in said
+    nothing = folder(tmp_path / "2026-09")
+    nothing.failed("growth", language="en", ending="cell_error", reason="no home", notebook=None)
+    nothing.write()
+    said = Page(tmp_path / "2026-09" / "index.html").said
+    assert "September 2026" in said and "Nothing was made" in said and "Not renewed" not in said
+
+
+def test_the_page_says_that_there_is_no_plan_and_whose_region_it_is(tmp_path):
+    region = record("scorecard", [finding("fell")], [tile(0.2, 0.3)], region="EMEA")
+    folder(tmp_path / "2026-10", region)
+    said = Page(tmp_path / "2026-10" / "index.html").said
+    assert "No page tells of a quota or a target" in said and "Northwind · EMEA · October 2026" in said
+
+
+def test_details_end_with_a_sentence():
+    long = "It fell to 46.5% in Q3. " + "The others rose by a point. " * 20
+    assert front.shortened(long).endswith("a point.") and 200 < len(front.shortened(long)) <= 260
+    assert front.shortened("One sentence " * 40) == "One sentence " * 40
+    assert front.shortened("At 5 p.m. it was so. Then not.") == "At 5 p.m. it was so. Then not."
+
+
+def test_languages_are_held_to_the_same_rate():
+    """Regions have pages in English only; what is said in Russian is what is said in English of the company."""
+    claim = [finding("weak", p=0.02, family="f")]
+    quiet = [record(f"q{k}", [finding("", p=0.6, family="f", tone="plain")], region=f"R{k}") for k in range(4)]
+    pages = {"a": record("a", claim), "a.ru": record("a", claim, lang="ru"), **{one["page"]: one for one in quiet}}
+    assert keys(pages) == keys(pages, "ru") == []
+    assert keys({"a": pages["a"], "a.ru": pages["a.ru"]}, "ru") == ["weak"]
 
 
 def tile(*series, key="win_rate", name="Win rate"):
@@ -200,7 +285,7 @@ def test_the_page_answers_plan_change_and_decision_first(tmp_path):
     page = Page(tmp_path / "2026-10" / "index.html")
     text = (tmp_path / "2026-10" / "index.html").read_text("utf-8")
     assert "onclick=x>R" not in text.replace("&lt;", "<_")
-    order = ["Are we on plan?", "What matters", "What is asked", "Also found", "Not made", "Pages"]
+    order = ["Are we on plan?", "What matters", "What is asked", "Also found", "Not made on", "Pages"]
     assert sorted(order, key=page.said.index) == order
     heads = [one for one in page.text if one.startswith(f"{NASTY} ")]
     assert [one[-2] if one.endswith(".") else one[-1] for one in heads] == list("876543210")

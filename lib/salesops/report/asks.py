@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from salesops import lang, periods, yamlfile
 from salesops.problems import BadInput, explain, printable
@@ -15,7 +15,9 @@ FILE = "asks.yml"
 
 class Ask(BaseModel):
     """what : in every language. owner : who is to decide or do it. due : the last day. about : a finding's id; blank is
-    none. since : the first month it is shown. done : the month in which it was done; blank while open."""
+    none. since : the first month it is shown. done : the month in which it was done; blank while open. source : shown
+    on front pages of
+    this source only; blank is any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,6 +27,7 @@ class Ask(BaseModel):
     about: str = Field("", pattern=r"^(F-[0-9a-f]{6})?$")
     since: str
     done: str = ""
+    source: str = ""
 
     @field_validator("what")
     @classmethod
@@ -46,6 +49,12 @@ class Ask(BaseModel):
         if value and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", value):
             raise ValueError("write a month as 2026-10")
         return value
+
+    @model_validator(mode="after")
+    def _ends_after_it_began(self):
+        if self.done and self.done < self.since:
+            raise ValueError(f"done {self.done} is before since {self.since}")
+        return self
 
     def stands_in(self, period: periods.Period) -> bool:
         """Whether it is open in a period, or was done in it."""

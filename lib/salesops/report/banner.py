@@ -22,11 +22,12 @@ def without(page: str) -> str:
     return _LINE.sub("", page, count=1)
 
 
-def sentence(language: str, on: dt.date, reason: str) -> str:
-    """Not renewed on which day, and why, in the language of the page."""
+def sentence(language: str, on: dt.date, reason: str, *, earlier: bool = True) -> str:
+    """Not renewed (or, where there is no earlier one, not made) on which day, and why, in the language of the page."""
     before = lang.current()
     lang.use(language)
     try:
-        return _("Not renewed on {day} because: {reason}").format(day=lang.day(on), reason=lang.short(reason, 400))
+        text = _("Not renewed on {day} because: {reason}") if earlier else _("Not made on {day} because: {reason}")
+        return text.format(day=lang.day(on), reason=lang.short(reason, 400))
     finally:
         lang.use(before)

@@ -4,6 +4,7 @@ It knows no analysis: status, tiles and findings are the pages' own data (`sales
 """
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def render(
     other: tuple[str, str] | None,
     was: Mapping[str, dict],
     retold: Mapping[str, dict],
+    damaged: str = "",
 ) -> str:
     """The page of a period in one language.
 
@@ -36,7 +38,8 @@ def render(
     rows : the findings of the period, open and closed; see `ledger`.
     before : those of the periods before, the nearest first.
     other : language and file of the same page in another language.
-    was : the pages of the period before, as they were made then; retold : see `followup.retell`.
+    was : the pages of the period before, as they were made then; retold : see `followup.retell`. damaged : the period
+    whose findings cannot be read.
     """
     import jinja2
 
@@ -45,7 +48,7 @@ def render(
     try:
         environment = jinja2.Environment(loader=jinja2.FileSystemLoader(files.TEMPLATES / "salesops"), autoescape=True)
         return environment.get_template("month.html.j2").render(
-            **_told(pages, not_made, language, folder, rows, before, asks),
+            **_told(pages, not_made, language, folder, rows, before, asks, was, damaged),
             restated=_restated(pages, was, retold, language),
             lang=language,
             other=other,
@@ -55,35 +58,49 @@ def render(
         lang.use(spoken)
 
 
-def _told(pages, not_made, language, folder, rows, before, asks) -> dict:
+def _told(pages, not_made, language, folder, rows, before, asks, was, damaged) -> dict:
     own = {stem: page for stem, page in pages.items() if page["lang"] == language}
     whole = {stem: page for stem, page in own.items() if not _part(page)} or own
-    status = [{**found, "page": page["page"], "of": page["title"]} for page in whole.values()
+    status = [{**found, "page": page["page"], "of": page["title"], "old": stem in not_made} for stem,
+    page in whole.items()
               for found in page["findings"] if found.get("status")]  # fmt: skip
-    tiles = [{**tile, "page": page["page"], "spark": spark.line(tile["series"])} for page in whole.values()
-             for tile in page.get("tiles", [])]  # fmt: skip
+    tiles = [{**tile, "page": page["page"], "spark": spark.line(tile["series"]), "old": stem in not_made}
+             for stem, page in whole.items() for tile in page.get("tiles", [])]  # fmt: skip
     mine = [row for row in rows if row.lang == language]
     ages = ledger.ages([row for row in mine if row.state == ledger.OPEN], [list(one) for one in before])
-    findings = [_finding(row, pages, ages, before) for row in mine if row.state == ledger.OPEN]
-    failed = {stem: _sentence(pages.get(stem, {}).get("lang", language), one) for stem, one in not_made.items()}
-    named = list(dict.fromkeys(page["period"] for page in own.values()))
+    findings = [_finding(row, pages, ages, before) | {"old": row.stem in not_made} for row in mine
+                if row.state == ledger.OPEN]  # fmt: skip
+    failed = {stem: banner.sentence(pages.get(stem, {}).get("lang", language), dt.date.fromisoformat(one["on"]),
+                                    one["reason"], earlier=stem in pages) for stem,
+                                    one in not_made.items()}  # fmt: skip
     period = _period(folder)
-    stands = [ask for ask in asks if period is not None and ask.stands_in(period)]
+    named = list(dict.fromkeys(page["period"] for page in own.values()))
+    named = named or ([lang.period(period)] if period is not None else [])
+    sources = {page["parameters"].get("source") for page in own.values()}
+    known_on = max((page.get("as_of", "") for page in own.values()), default="")
+    stands = [ask for ask in asks if period is not None and ask.stands_in(period)
+              and (not ask.source or ask.source in sources)]  # fmt: skip
+    parts = [] if whole != own else sorted({_part(page) for page in own.values()} - {""})
     known = {row.id: row for row in mine}
     return {
-        "title": ", ".join(named) or _("Nothing was made"),
+        "title": ", ".join(named),
+        "parts": parts,
+        "damaged": _damaged(damaged) if damaged else "",
+        "outdated": _outdated(own, not_made),
         "companies": list(dict.fromkeys(page["company"] for page in own.values())),
-        "headline": _headline(status, findings, named),
+        "headline": _headline(status, findings, named) if own else _("Nothing was made"),
+        "no_plan": bool(tiles) and not status,
         "as_of": list(dict.fromkeys(page.get("as_of", "") for page in own.values())),
         "status": status,
         "tiles": tiles,
         "findings": findings[:MOST],
         "others": findings[MOST:],
-        "asks": [_ask(ask, language, known, period) for ask in stands],
-        "closed": [_closed(row) for row in mine if row.state == ledger.CLOSED],
+        "asks": [_ask(ask, language, known, known_on) for ask in stands],
+        "closed": [_closed(row, pages, was) for row in mine if row.state == ledger.CLOSED],
+        "unseen": [{"id": row.id, "headline": row.headline} for row in mine if row.state == ledger.UNSEEN],
         "pages": [{**page, "failed": failed.get(stem, ""), "part": _part(page)} for stem, page in own.items()],
         "elsewhere": [page for page in pages.values() if page["lang"] != language],
-        "missing": [(stem, sentence) for stem, sentence in failed.items() if stem not in pages],
+        "missing": [(stem, failed[stem]) for stem in not_made if stem not in pages],
         "earlier": _earlier(folder),
         "words": _words(),
     }
@@ -124,7 +141,8 @@ def _finding(row: ledger.Row, pages, ages: dict[str, int], before) -> dict:
             grown = _("{amount} more than before") if row.money > was else _("{amount} less than before")
             since += ", " + grown.format(amount=change) if round(row.money) != round(was) else ""
     money = "" if row.money is None else lang.money(row.money, _currency(page), compact=True)
-    return {**row._asdict(), "page": page["page"], "of": " · ".join(filter(None, (page["title"], _part(page)))),
+    return {**row._asdict(), "detail": shortened(row.detail), "part": _part(page), "page": page["page"],
+    "of": " · ".join(filter(None, (page["title"], _part(page)))),
             "since": since, "is_new": age == 1 and bool(before) and not first, "amount": money}  # fmt: skip
 
 
@@ -132,9 +150,35 @@ def _currency(page: dict) -> str:
     return page.get("currency") or "USD"
 
 
-def _ask(ask: Ask, language: str, known: Mapping[str, ledger.Row], period: periods.Period) -> dict:
+def shortened(detail: str, most: int = 260) -> str:
+    """Whole sentences, as many as fit; the first one always. The page itself tells the rest."""
+    sentences = re.split(r"(?<=[.!?])\s+(?=[^\W\d_a-zа-яё])", detail)
+    kept = sentences[0]
+    for one in sentences[1:]:
+        if len(kept) + 1 + len(one) > most:
+            break
+        kept += " " + one
+    return kept
+
+
+def _damaged(period: str) -> str:
+    text = _("The findings of {period} cannot be read, so that what is new and for how long is not told.")
+    return text.format(period=lang.period(periods.parse(period)))
+
+
+def _outdated(own: Mapping[str, dict], not_made: Mapping[str, dict]) -> str:
+    """Which pages are of an earlier run, or were not made at all."""
+    old = [" ".join(filter(None, (page["title"], _part(page)))) for stem, page in own.items() if stem in not_made]
+    said = [_("Of an earlier run: {pages}.").format(pages=", ".join(old))] if old else []
+    none = [stem for stem in not_made if stem not in own]
+    if none:
+        said.append(_("Not made: {pages}.").format(pages=", ".join(none)))
+    return " ".join(said)
+
+
+def _ask(ask: Ask, language: str, known: Mapping[str, ledger.Row], known_on: str) -> dict:
     about = known.get(ask.about)
-    late = ask.is_late(periods.days_after(period.last_on, 1))
+    late = bool(known_on) and ask.is_late(dt.date.fromisoformat(known_on))
     state = _("done in {month}").format(month=lang.period(periods.parse(ask.done))) if ask.done else ""
     return {
         "what": ask.what[language],
@@ -151,11 +195,16 @@ def _ask(ask: Ask, language: str, known: Mapping[str, ledger.Row], period: perio
     }
 
 
-def _closed(row: ledger.Row) -> dict:
+def _closed(row: ledger.Row, pages, was) -> dict:
+    """A finding that closed, and whether it was true; or why it may have closed."""
     verdict = {
         ledger.HELD: _("It was true: with what is known now it is still found of its month."),
         ledger.GONE: _("It is not found of its month any more, with what is known now."),
     }.get(row.verdict, _("Not looked at again."))
+    asked = [pages.get(row.stem, {}).get("parameters", {}), was.get(row.stem, {}).get("parameters", {})]
+    changed = [name for name in asked[0] if name not in ("period", "as_of") and asked[0][name] != asked[1].get(name)]
+    if changed and asked[1]:
+        verdict += " " + _("Its page is asked otherwise since then: {names}.").format(names=", ".join(changed))
     return {"id": row.id, "headline": row.headline, "verdict": verdict}
 
 
@@ -207,10 +256,6 @@ def _earlier(folder: Path) -> list[tuple[str, str]]:
     return [(name, address) for _on, name, address in sorted(found, reverse=True)][:12]
 
 
-def _sentence(language: str, failure: dict) -> str:
-    return banner.sentence(language, dt.date.fromisoformat(failure["on"]), failure["reason"])
-
-
 def _words() -> dict[str, str]:
     return {
         "skip": _("Skip to the report"),
@@ -223,6 +268,10 @@ def _words() -> dict[str, str]:
         "asks_about": _("Who decides what by when"),
         "what": _("What"), "owner": _("Owner"), "due": _("Due"), "state": _("State"), "about": _("About"),
         "closed": _("Not found any more"),
+        "unseen": _("Not looked at"),
+        "unseen_why": _("Its page was not made."),
+        "old": _("of an earlier run"),
+        "no_plan": _("No page tells of a quota or a target for this period."),
         "restated": _("Told differently now"), "restated_about": _("Figures of the period before"),
         "told": _("Told then"), "again": _("By the playbook of now"),
         "now": _("Known now"), "why": _("What made it"), "metric": _("Metric"), "period": _("Period"),

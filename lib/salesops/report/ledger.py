@@ -5,8 +5,9 @@ before that are not found any more, with what became of them.
 """
 
 import hashlib
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +20,15 @@ MOST_BITS = 10.0  # of surprise; more is as sure as it gets
 COUNTED_BITS = 3.0  # of what is counted and not inferred
 LONGEST = 24  # periods that are looked back
 OPEN, CLOSED = "open", "closed"
+UNSEEN = "unseen"  # stood on the front page of the period before; its page was not made in this one
 HELD, GONE = "held", "gone"  # what became of a closed one: still found of its month with what is known now, or not
 COLUMNS = ("id", "period", "state", "rank", "analysis", "stem", "lang", "key", "cause", "tone", "headline", "detail",
            "money", "p", "surprise", "verdict")  # fmt: skip
 
 
 class Row(NamedTuple):
-    """One finding of one period. rank : from 1 on the front page, 0 for the others. verdict : of a closed one."""
+    """One finding of one period. rank : from 1 on the front page, 0 for the others; of an unseen one, the last it had.
+    verdict : of a closed one."""
 
     id: str
     period: str
@@ -69,7 +72,7 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
     Benjamini, Bogomolov (2014), J. of the Royal Statistical Society B 76, 297-318.
     """
     own = {stem: page for stem, page in pages.items() if page["lang"] == language}
-    level = _level(own)
+    level = _level(pages)
     rows = []
     for stem, page in own.items():
         told = page["parameters"]
@@ -115,9 +118,12 @@ def _of_part(cause: str, part: tuple[str, ...]) -> str:
 
 
 def _level(pages: Mapping[str, dict]) -> float:
-    """The corrected p up to which a claim may be said, after choosing among the families of all pages."""
+    """The corrected p up to which a claim may be said, after choosing among the families of all pages; a page in
+    several languages is one, so that every language says the same."""
     families: dict[tuple[str, str], float] = {}
-    for stem, page in pages.items():
+    for page in pages.values():
+        same = {**page["parameters"], "lang": ""}
+        stem = json.dumps([page.get("analysis"), page.get("params_file"), same], sort_keys=True)
         for found in page["findings"]:
             p, family = found.get("p"), found.get("family") or found.get("key") or ""
             if p is not None or found.get("family"):  # one that was tried and has found nothing counts too
@@ -129,7 +135,13 @@ def _level(pages: Mapping[str, dict]) -> float:
 
 
 def read(folder: Path) -> list[Row]:
-    """The findings of a folder; none where there are none, or their file is not whole."""
+    """The findings of a folder; none where there are none.
+
+    Raises
+    ------
+    ValueError
+        If the file is not whole, or is not as it was written.
+    """
     path = folder / NAME
     if not path.is_file():
         return []
@@ -137,9 +149,17 @@ def read(folder: Path) -> list[Row]:
     import pyarrow.parquet as pq
 
     try:
-        return [Row(**{name: one[name] for name in COLUMNS}) for one in pq.read_table(path).to_pylist()]
-    except (OSError, pa.ArrowException, KeyError):
-        return []
+        rows = pq.read_table(path).cast(_schema()).to_pylist()
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: not as it was written ({type(error).__name__})") from None
+    return [Row(**one) for one in rows]
+
+
+def _schema():
+    import pyarrow as pa
+
+    kinds = {"rank": pa.int64(), "money": pa.float64(), "p": pa.float64(), "surprise": pa.float64()}
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
 
 
 def write(folder: Path, rows: list[Row]) -> None:
@@ -151,9 +171,7 @@ def write(folder: Path, rows: list[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"rank": pa.int64(), "money": pa.float64(), "p": pa.float64(), "surprise": pa.float64()}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
-    table = pa.Table.from_pylist([row._asdict() for row in rows], schema=schema)
+    table = pa.Table.from_pylist([row._asdict() for row in rows], schema=_schema())
     stream = io.BytesIO()
     pq.write_table(table, stream)
     files.write(folder / NAME, stream.getvalue())
@@ -184,8 +202,8 @@ def _before(period: periods.Period) -> periods.Period:
 
 
 def ages(rows: list[Row], before: list[list[Row]]) -> dict[str, int]:
-    """id -> for how many periods in a row, this one included, it has been found."""
-    open_before = [{row.id for row in one if row.state == OPEN} for one in before]
+    """id -> for how many periods in a row, this one included, it has been found, or its page was not made."""
+    open_before = [{row.id for row in one if row.state != CLOSED} for one in before]
     found = {}
     for row in rows:
         n = next((k for k, ids in enumerate(open_before) if row.id not in ids), len(open_before))
@@ -193,9 +211,16 @@ def ages(rows: list[Row], before: list[list[Row]]) -> dict[str, int]:
     return found
 
 
-def closed(rows: list[Row], before: list[list[Row]], period: str, languages: set[str]) -> list[Row]:
-    """Those that stood on the front page of the period before and are not found any more."""
+def gone(rows: list[Row], before: list[list[Row]], period: str, languages: set[str], made: Container[str]) -> list[Row]:
+    """Those that stood on the front page of the period before and do not any more: closed where they are not found,
+    unseen where the page that told them is not among those `made`."""
     here = {(row.id, row.lang) for row in rows}
-    gone = [row for row in (before[0] if before else [])
-            if row.state == OPEN and row.rank and row.lang in languages and (row.id, row.lang) not in here]  # fmt: skip
-    return [row._replace(period=period, state=CLOSED, rank=0, verdict="") for row in gone]
+    left = [row for row in (before[0] if before else [])
+            if row.state != CLOSED and row.rank and row.lang in languages and (row.id,
+            row.lang) not in here]  # fmt: skip
+    return [
+        row._replace(
+            period=period, verdict="", **({"state": CLOSED, "rank": 0} if row.stem in made else {"state": UNSEEN})
+        )
+        for row in left
+    ]

@@ -40,12 +40,25 @@ class Folder:
 
     @cached_property
     def _before(self) -> list[list[ledger.Row]]:
-        """The findings of the periods before, the nearest first; read where a front page is made, and not before."""
-        return [ledger.read(one) for one in ledger.earlier(self.path)]
+        """The findings of the periods before, the nearest first, up to one that cannot be read; read where a front page
+        is made, and not before."""
+        found: list[list[ledger.Row]] = []
+        self._damaged = ""
+        for one in ledger.earlier(self.path):
+            try:
+                found.append(ledger.read(one))
+            except ValueError:
+                self._damaged = one.name
+                break
+        return found
 
     @cached_property
     def _verdicts(self) -> dict[tuple[str, str], str]:
-        return {(row.id, row.lang): row.verdict for row in ledger.read(self.path) if row.state == ledger.CLOSED}
+        try:
+            rows = ledger.read(self.path)
+        except ValueError:  # they are looked at again
+            rows = []
+        return {(row.id, row.lang): row.verdict for row in rows if row.state == ledger.CLOSED}
 
     def made(self, stem: str, page: str, record: dict) -> None:
         """Publish a page; an earlier one is replaced whole."""
@@ -124,12 +137,12 @@ class Folder:
         return files.sha256("\n".join([asked, *before]).encode())
 
     def findings(self) -> list[ledger.Row]:
-        """The findings of the period in every language, and those of the period before that are not found any more."""
+        """The findings of the period in every language, and those of the period before that are not among them."""
         rows = []
         for language in self._languages():
             own = ledger.candidates(self.pages, language, self.path.name)
             rows += [row._replace(rank=k if k <= front.MOST else 0) for k, row in enumerate(own, 1)]
-        gone = ledger.closed(rows, self._before, self.path.name, set(self._languages()))
+        gone = ledger.gone(rows, self._before, self.path.name, set(self._languages()), self.pages)
         return rows + [row._replace(verdict=self._verdicts.get((row.id, row.lang), "")) for row in gone]
 
     def judge(self, verdicts: Mapping[tuple[str, str], str]) -> None:
@@ -159,7 +172,7 @@ class Folder:
             other = (others[0], _front_name(others[0])) if others else None
             page = front.render(pages, not_made, language=language, folder=self.path, rows=rows, before=self._before,
                                 asks=self.asks, other=other, was=self.period_before,
-                                retold=self.retold)  # fmt: skip
+                                retold=self.retold, damaged=self._damaged)  # fmt: skip
             files.write(self.path / _front_name(language), page)
             if language == languages[0] and language != "en":
                 files.write(self.path / "index.html", page)
