@@ -217,6 +217,28 @@ def test_what_is_of_an_earlier_run_is_marked_where_it_is_read(tmp_path):
     assert "September 2026" in said and "Nothing was made" in said and "Not renewed" not in said
 
 
+def test_a_running_month_is_not_judged_as_if_it_were_over(tmp_path):
+    """Due on the 20th: not overdue on the 15th; in Russian, where days are written otherwise, neither."""
+    ask = asks.Ask(
+        what={"en": "Decide", "ru": "Решить"}, owner="Head", due="2026-10-20", since="2026-10", source="sample"
+    )
+    for day, state in (("2026-10-15", ("open", "открыто")), ("2026-10-21", ("overdue", "просрочено"))):
+        pages = [record(stem, [finding("fell")], lang=language) for stem, language in (("a", "en"), ("a.ru", "ru"))]
+        for page in pages:
+            page["parameters"] |= {"as_of": day, "source": "sample"}
+            page["as_of"] = "15 окт. 2026"
+        folder(tmp_path / day / "2026-10", *pages, asks=[ask])
+        for name, word in zip(("index.html", "index.ru.html"), state, strict=True):
+            assert (
+                f"Head {'20 Oct 2026' if name == 'index.html' else '20 окт. 2026'}"
+                in Page(tmp_path / day / "2026-10" / name).said
+            )
+            assert f" {word} " in Page(tmp_path / day / "2026-10" / name).said.lower()
+    pages[0]["parameters"] |= {"source": "another"}
+    folder(tmp_path / "b" / "2026-10", pages[0], asks=[ask])
+    assert "Decide" not in Page(tmp_path / "b" / "2026-10" / "index.html").said  # another source's page
+
+
 def test_the_page_says_that_there_is_no_plan_and_whose_region_it_is(tmp_path):
     region = record("scorecard", [finding("fell")], [tile(0.2, 0.3)], region="EMEA")
     folder(tmp_path / "2026-10", region)

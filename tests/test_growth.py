@@ -1,5 +1,6 @@
 """Growth: exact contributions, what has stopped growing, concentration, each against a loop or a hand-made case."""
 
+import datetime as dt
 import itertools
 import re
 
@@ -53,11 +54,13 @@ def test_contributions_equal_a_loop_and_sum_to_the_whole(found, book):
 
 
 def test_customers_are_as_old_as_their_first_deal(found, book):
-    """The record begins in November 2023, so that nobody can be told to be older than a year."""
+    """The record begins in November 2023, twelve months before the earlier span: of both spans twelve months are looked
+    back, so that nobody can be told to be older than a year."""
     deals = won(book)
-    first = deals.groupby("account_id")["closed_at"].transform("min")
-    for name, begun in (("now", "2025-11-01"), ("before", "2024-11-01")):
+    assert found.known_months == 12
+    for name, begun, since in (("now", "2025-11-01", "2024-11-01"), ("before", "2024-11-01", "2023-11-01")):
         here = deals["span"] == name
+        first = deals["closed_at"].where(deals["closed_at"] >= since).groupby(deals["account_id"]).transform("min")
         age = np.where(first >= begun, "new", "known")
         sums = deals[here].groupby(age[here])["amount_minor"].sum()
         assert found.parts["customer"][name][sums.index].to_dict() == sums.to_dict()
@@ -188,7 +191,11 @@ def test_growth_from_home_alone_is_said(tmp_path):
 
 
 def test_a_part_is_not_compared_with_a_whole(book, tmp_path):
-    with pytest.raises(ValueError, match="a part is not compared with a whole"):
+    """A month that has begun is left out, and the page says so; one that is not there yet is refused."""
+    begun = growth.measure(crm.open("sample", as_of=dt.date(2026, 10, 12)), checked("growth", as_of="2026-10-12"))
+    assert begun.partial and str(begun.spans.now.last_on) == "2026-09-30" and begun.known_months == 11
+    assert "customer" not in begun.parts and "the month that has begun is left out" in words.facts(begun)
+    with pytest.raises(ValueError, match="the source ends on 2026-10-31, before it"):
         growth.measure(book, checked("growth", period="2026-11"))
     with pytest.raises(ValueError, match="as many before would begin in 2022-11"):
         growth.measure(book, checked("growth", months=24))

@@ -15,10 +15,10 @@ import python_calamine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from salesops import crm, lang, stats, yamlfile
-from salesops.crm import mapping, prepare, rules, writeback
+from salesops.crm import duplicates, mapping, prepare, rules, writeback
 from salesops.crm.tables import TABLES
 from salesops.crm.writeback import Change
-from salesops.hygiene import cost, duplicates, files, measure, words
+from salesops.hygiene import cost, files, measure, words
 from salesops.hygiene.compute import broken
 from salesops.hygiene.params import RULES
 from salesops.problems import BadInput

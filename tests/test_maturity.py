@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from salesops import crm, lang, maturity
+from salesops import lang, maturity
 from salesops.maturity import charts, stages, tables, words
 from salesops.maturity.compute import Evidence
 from salesops.problems import BadInput
@@ -107,7 +107,7 @@ def test_what_a_source_does_not_tell_is_absent_with_its_reason(found, tmp_path):
     bare = maturity.measure(bare_book(tmp_path, exported_on="2026-10-31", deals=deals, stages=stage),
                             checked("maturity", planned_mix=""))  # fmt: skip
     why = {one.name: one.why for one in bare.evidence if one.value is None}
-    assert why == {"forecast_error": "no_calls", "hygiene": "no_log", "discipline": "no_log",
+    assert why == {"forecast_error": "no_calls", "hygiene": "too_few", "discipline": "no_log",
     "concentration": "too_few",
                    "spread": "no_quotas", "mix": "no_plan"}  # fmt: skip
     assert bare.stage is None and "Too little evidence" in words.findings(bare)[0].headline
@@ -129,4 +129,12 @@ def test_the_hygiene_of_the_page_is_the_same(found, book):
 
     page = hygiene.measure(book, checked("hygiene"))
     mine = next(one.value.value for one in found.evidence if one.name == "hygiene")
-    assert mine == pytest.approx(page.months["score"].iloc[-1]) and crm.rules
+    assert mine == pytest.approx(page.score)
+
+
+def test_a_planned_product_that_is_misspelt_is_refused(book):
+    """A product that is planned and has not been sold yet is none of those."""
+    with pytest.raises(ValueError, match="planned_mix: no product of the source: 'Sensor', did you mean 'Sensors'"):
+        maturity.measure(book, checked("maturity", planned_mix="Sensor 40, Analytics 35, Platform 25"))
+    new = maturity.measure(book, checked("maturity", planned_mix="Robots 40, Analytics 35, Platform 25"))
+    assert next(one for one in new.evidence if one.name == "mix").value.value < 0.6

@@ -113,16 +113,22 @@ def _moved(found: Pipeline, currency: str) -> Finding:
     words = {
         "opening": lang.money(amounts["opening"], currency, compact=True),
         "closing": lang.money(amounts["closing"], currency, compact=True),
+        "frame": lang.period(found.frame),
         "from": lang.day(found.bridge.opening_on),
         "to": lang.day(found.bridge.closing_on),
     }
     if not found.bridge.amounts:
         n = found.bridge.total.set_index("movement")["n"]
         text = _("The open pipeline went from {opening} to {closing} deals")
+        if found.bridge.due:
+            text = _("The open pipeline due in {frame} went from {opening} to {closing} deals")
         detail = _("From the end of {from} to the end of {to}; what they were worth on these days is on no log.")
         counted = {"opening": lang.count(n["opening"]), "closing": lang.count(n["closing"])}
-        return Finding("plain", text.format(**counted), detail.format(**words))
-    headline = _("The open pipeline went from {opening} to {closing}").format(**words)
+        return Finding("plain", text.format(**words | counted), detail.format(**words))
+    text = _("The open pipeline went from {opening} to {closing}")
+    if found.bridge.due:
+        text = _("The open pipeline due in {frame} went from {opening} to {closing}")
+    headline = text.format(**words)
     sides = [amounts[list(MOVEMENTS)].clip(lower=0), amounts[list(MOVEMENTS)].clip(upper=0)]
     parts = []
     if sides[0].max() > 0:

@@ -129,9 +129,11 @@ def _renewal(found: Found) -> list[Finding]:
     detail = _("{n} customers paid {then} a month, now {now}; intervals {net_limits} and {gross_limits}.").format(
         **words
     )
+    worse = False
     if before is not None and before.net is not None:
         change = compare.stats.difference(made.net, before.net)
         sure = change.low > 0 or change.high < 0
+        worse = change.high < 0
         words = {"then": lang.percent(before.net.value), "change": lang.points(change.value, signed=True),
                  "low": lang.points(change.low, signed=True), "high": lang.points(change.high,
                  signed=True)}  # fmt: skip
@@ -140,7 +142,7 @@ def _renewal(found: Found) -> list[Finding]:
         detail += " " + (more if sure else less).format(**words)
     tone = "good" if made.net.low > 1 else "bad" if made.net.high < 1 else "plain"
     headline = text.format(net=lang.percent(made.net.value), gross=lang.percent(made.gross.value))
-    key = "nrr" if tone == "bad" else ""
+    key = "nrr" if tone == "bad" and worse else ""  # what stands as it stood is no news
     return [Finding(tone, headline, detail, key=key, money=(made.then - made.now) * 12 / found.minor_units)]
 
 

@@ -32,7 +32,7 @@ OF_NOW = ("no_next_step", "probability_unlike", "duplicate", "missing", "no_reas
 class Rules(NamedTuple):
     """What counts, and how strictly: rule -> its weight; fields that must be filled; days without activity, by a
     calendar; the stage from which an amount is needed; how often a closing day may move; how far a chance may be from
-    its stage's."""
+    its stage's; how alike (0 to 100) the names of copies are."""
 
     weights: Mapping[str, int]
     required_fields: Sequence[str]
@@ -41,6 +41,7 @@ class Rules(NamedTuple):
     amount_from: int
     most_pushes: int
     chance_gap: float
+    similarity: int
 
 
 def read_rules(path: Path) -> Rules:
@@ -52,7 +53,7 @@ def read_rules(path: Path) -> Rules:
         If it is not there or sets none of them; the hygiene page checks the values.
     """
     said = yamlfile.load(path)
-    wanted = {name: said.get(name) for name in ("untouched_days", "amount_from", "most_pushes", "chance_gap")}
+    wanted = {name: said.get(name) for name in Rules._fields[2:] if name != "calendar"}
     weights = {rule: said.get(rule) for rule in RULES}
     missing = [name for name, value in (wanted | weights).items() if not isinstance(value, (int, float))]
     if missing:

@@ -79,14 +79,14 @@ def _target(found: Forecast, currency: str) -> list[Finding]:
         over = found.made.booked - needs.target
         return [Finding("good", _("The target of {target} is reached").format(**words), key="target", money=over,
                         status=True)]  # fmt: skip
-    headline = _("The chance to reach the target of {target} is {chance}").format(**words)
+    headline = _("{quarter}: the chance to reach the target of {target} is {chance}").format(**words)
+    headline = headline[0].upper() + headline[1:]
     tone = "good" if needs.chance >= WANTED else "bad" if needs.chance < ENOUGH else "warn"
-    middle = band(found)[1]
+    low, middle, high = band(found)
     about = {"key": "target", "money": abs(middle - needs.target), "status": True}
-    expected = _("{quarter} will bring {middle} most likely.").format(
-        quarter=lang.period(found.weeks.target), middle=_money(middle, currency)
+    expected = _("Most likely it brings {middle}, with 80% probability {low} to {high}.").format(
+        middle=_money(middle, currency), low=_money(low, currency), high=_money(high, currency)
     )
-    expected = expected[0].upper() + expected[1:]
     if needs.chance >= WANTED:
         return [Finding(tone, headline, expected, **about)]
     if needs.new_deals is None:

@@ -448,11 +448,11 @@ def velocity_table(funnel: Funnel, currency: str) -> Table | None:
     notes.append(
         _(
             "Deals closed in the months × win rate × mean won amount ÷ mean days from creation to win, all of the same "
-            "deals. Deals before are scaled to as many days as now."
+            "deals: a measure to compare, and not what is won on a day. Deals before are scaled to as many days as now."
         )
     )
     return Table(
-        _("Velocity: won amount a day"),
+        _("Velocity of the deals closed in the months"),
         columns,
         [*rows, total],
         [False] + [True] * (len(columns) - 1),

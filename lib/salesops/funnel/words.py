@@ -258,6 +258,7 @@ def _stale(funnel: Funnel, currency: str) -> list[Finding]:
     if lang.known(amount):
         detail = _("Their amounts sum to {money}.").format(money=lang.money(amount, currency, compact=True))
     known = table[[one is not None for one in table["after"]]]
+    money = None
     worst = known[[a.high < u.low for a, u in zip(known["after"], known["usual"], strict=True)]]
     if len(worst):
         row = worst.assign(gap=[u.value - a.value for a, u in zip(worst["after"], worst["usual"], strict=True)])
@@ -272,7 +273,14 @@ def _stale(funnel: Funnel, currency: str) -> list[Finding]:
             days=lang.days(row["age_days"]),
             usual=lang.percent(row["usual"].value),
         )
-    money = float(amount) if lang.known(amount) else None
+        gaps = [max(u.value - a.value, 0.0) for a, u in zip(known["after"], known["usual"], strict=True)]
+        short = float((known["amount"] * gaps).sum())
+        if short > 0:
+            money = short
+            text = _("At these shares the deals past their age bring about {money} less than as many others.")
+            detail += " " + text.format(money=lang.money(short, currency, compact=True))
+    if worst.empty:  # they are as good as others, as far as can be told
+        return [Finding("plain", headline, detail.strip())]
     return [Finding("warn", headline, detail.strip(), key="stale", money=money)]
 
 

@@ -20,6 +20,7 @@ STILL = 0.1  # p of a share not falling within the last months, above which it i
 BEGUN = 5  # times the least number of deals that a group has to have created before the last months
 LEAST = 20  # deals, of which a growth rate is told
 LEAST_MONTHS = 6
+LEAST_KNOWN = 12  # months before, for a customer to be called new
 
 
 class Stalled(NamedTuple):
@@ -42,9 +43,9 @@ class Growth(NamedTuple):
     now and before. stalled : what has stopped growing; tried : of how many groups; smallest : the smallest corrected
     p. monthly : month, then a column for each group: deals created. held : holder -> (now, before) concentration of
     what was won; open_deals, open_customers : of what is open; weighted_customers : of that by the chances of its
-    stages.
-    largest : name of the largest customer, its share, growth with and without it; largest_weighted : of the largest in
-    the weighted pipeline, its weight and that of all, minor units. begins : the first day of the record."""
+    stages. largest : name of the largest customer, its share, growth with and without it; largest_weighted : of the
+    largest in the weighted pipeline, its weight and that of all, minor units. known_months : of the record before the
+    earlier span, looked back for who is a new customer. partial : whether a month had begun that is left out."""
 
     spans: counts.Spans
     now: int
@@ -66,25 +67,24 @@ class Growth(NamedTuple):
     largest_weighted: tuple[str, int, int] | None
     most_of_one: float
     min_deals: int
-    begins: dt.date
+    known_months: int
+    partial: bool
     currency: str
     minor_units: int
     as_of: dt.date
 
 
 def measure(book: crm.Book, params: Params) -> Growth:
-    """Growth over months against as many before.
+    """Growth over months against as many before; a month that is not known in full is left out.
 
     Raises
     ------
     ValueError
-        If the last month is not known in full, the months before were not watched, or nothing was won in them.
+        If nothing of the period is known, the months before were not watched, or nothing was won in them.
     """
-    if book.as_of < params.reported.last_on:
-        raise ValueError(
-            f"period {params.period} is known up to {book.as_of} only: a part is not compared with a whole"
-        )
-    now = periods.trailing(params.reported, params.months)
+    book.check_covers(params.reported)
+    last = _last_whole(book, params.reported)
+    now = periods.trailing(last, params.months)
     spans = counts.Spans(now, periods.before(now))
     begins = pd.Timestamp(book.about["log_begins"] or book.about["first_moment"]).date()
     if spans.before.first_on < begins.replace(day=1):
@@ -92,18 +92,17 @@ def measure(book: crm.Book, params: Params) -> Growth:
                          f"and the source begins on {begins}")  # fmt: skip
     won = counts.won_in(book, book.deals, spans).cache()
     known = [one for one in counts.SPLITS if one in crm.known_dimensions(book)]
+    known_months = counts.months_known(spans, begins)
     parts = {one: counts.by_group(book, won, one) for one in known}
-    if "account_id" in book.about["filled"]["deals"]:
-        parts["customer"] = counts.by_age(book, won, spans, begins)
+    if "account_id" in book.about["filled"]["deals"] and known_months >= LEAST_KNOWN:
+        parts["customer"] = counts.by_age(book, won, spans, known_months)
     whole = next(iter(parts.values()), pd.DataFrame({"now": [0], "before": [0], "n_now": [0], "n_before": [0]})).sum()
     if not whole["now"] or not whole["before"]:
         raise ValueError("nothing was won in the months compared: no growth to tell")
     monthly = pd.DataFrame()
     if STALLED_BY in known and not params.region and "created_at" in book.about["filled"]["deals"]:
-        n_months = min(
-            params.watched_months, periods.months_between(begins, params.reported.last_on) + (begins.day == 1)
-        )
-        monthly = counts.created_by_month(book, STALLED_BY, params.reported, n_months)
+        n_months = min(params.watched_months, periods.months_between(begins, last.last_on) + (begins.day == 1))
+        monthly = counts.created_by_month(book, STALLED_BY, last, n_months)
     weighted = counts.weighted_customers(book)
     stalled, tried, smallest = _stalled(monthly, params, parts.get(STALLED_BY))
     return Growth(
@@ -112,9 +111,18 @@ def measure(book: crm.Book, params: Params) -> Growth:
         {one: tuple(map(concentration, counts.holders(book, won, one))) for one in counts.HOLDERS},
         concentration(counts.open_amounts(book, "deal")), concentration(counts.open_amounts(book, "customer")),
         concentration(weighted.dropna()["weighted"].tolist()), _largest(book, won, whole), _largest_weighted(book,
-        weighted), params.most_of_one, params.min_deals, begins,
+        weighted), params.most_of_one, params.min_deals, known_months, last.last_on < params.reported.last_on,
         book.currency, book.minor_units, book.as_of,
     )  # fmt: skip
+
+
+def _last_whole(book: crm.Book, period: periods.Period) -> periods.Period:
+    """The period, or the last month that is known in full."""
+    if book.as_of >= period.last_on:
+        return period
+    first = book.as_of.replace(day=1)
+    day = periods.days_after(first, -1) if periods.days_after(book.as_of, 1).day != 1 else book.as_of
+    return periods.parse(f"{day:%Y-%m}")
 
 
 def _home(parts: dict[str, pd.DataFrame], params: Params) -> tuple[str, float, float] | None:

@@ -12,7 +12,7 @@ from salesops import crm, periods
 
 SPLITS = ("region", "source", "segment", "product", "deal_type")
 AGES = ("new", "young", "old")  # customers: first won in the span, in the year before it, earlier
-KNOWN = "known"  # the last two together, where the record begins too late to tell them apart
+KNOWN = "known"  # the last two together, where too little of the record lies before to tell them apart
 HOLDERS = ("customer", "source", "region", "product", "rep")
 
 
@@ -53,25 +53,34 @@ def _both(rows: ibis.Table) -> pd.DataFrame:
     return table.order_by("group").execute().fillna({"group": crm.NOT_KNOWN}).set_index("group").astype("int64")
 
 
-def by_age(book: crm.Book, won: ibis.Table, spans: Spans, begins: dt.date) -> pd.DataFrame:
+def months_known(spans: Spans, begins: dt.date) -> int:
+    """Months of the record before the earlier span, the one it begins in among them."""
+    day = spans.before.first_on
+    return max(0, 12 * (day.year - begins.year) + day.month - begins.month)
+
+
+def by_age(book: crm.Book, won: ibis.Table, spans: Spans, known: int) -> pd.DataFrame:
     """The same by how long the customer had been one: see `AGES`. Deals without a customer are not known.
 
-    begins : the first day of the record. Where that is less than two years before the spans, nobody can be told to be
-    older than a year, and those known before are one group.
+    known : months before each span that are looked back, as many for both, for else the later one would have fewer new
+    customers only because more of the past is known. Under 24, those of before are one group.
     """
-    first = (
-        book.deals.filter(_.status == "won", _.account_id.notnull()).group_by("account_id").agg(first=_.closed_at.min())
-    )
-    rows = won.left_join(first, "account_id")
-    ages = []
+    deals = book.deals.filter(_.status == "won", _.account_id.notnull())
+    rows, ages = won, []
     for name, span in spans._asdict().items():
-        year_before = periods.add_months(span.first_on, -12)
-        begun, young = (pd.Timestamp(periods.start_of(day, book.time_zone)) for day in (span.first_on, year_before))
-        here = rows.span == name
-        ages += [(here & (rows["first"] >= begun), "new"), (here & (rows["first"] >= young), "young"),
-                 (here & rows["first"].notnull(), "old")]  # fmt: skip
-    table = _both(rows.mutate(group=ibis.cases(*ages)))
-    if begins.replace(day=1) > periods.add_months(spans.before.first_on, -24):
+        since, young, begun = (
+            pd.Timestamp(periods.start_of(periods.add_months(span.first_on, -n), book.time_zone))
+            for n in (known, 12, 0)
+        )
+        first = deals.filter(deals.closed_at >= since).group_by("account_id").agg(**{name: _.closed_at.min()})
+        rows = rows.left_join(first, "account_id").drop("account_id_right")
+        ages.append((name, begun, young))
+    cases = []
+    for name, begun, young in ages:
+        here, at = rows.span == name, rows[name]
+        cases += [(here & (at >= begun), "new"), (here & (at >= young), "young"), (here & at.notnull(), "old")]
+    table = _both(rows.mutate(group=ibis.cases(*cases)))
+    if known < 24:
         table = table.groupby(lambda age: KNOWN if age in AGES[1:] else age, sort=True).sum().rename_axis("group")
     return table
 

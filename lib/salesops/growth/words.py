@@ -1,6 +1,6 @@
 """Growth in sentences: finished numbers in, finished text out, in every language."""
 
-from salesops import crm, lang, periods
+from salesops import crm, lang
 from salesops.findings import Finding, Tile
 from salesops.growth.compute import Growth, Stalled
 from salesops.growth.concentrated import Concentration
@@ -15,9 +15,10 @@ def title() -> str:
 
 def facts(found: Growth) -> list[str]:
     """What stands in the page's head beside the source and the period."""
-    return [
+    said = [
         _("{now} against {before}").format(now=lang.period(found.spans.now), before=lang.period(found.spans.before))
     ]
+    return said + ([_("the month that has begun is left out")] if found.partial else [])
 
 
 def money(minor: float, found: Growth) -> str:
@@ -71,7 +72,8 @@ def _whole(found: Growth) -> Finding:
         text = _("Bookings fell by {share}: {now} after {before}")
     detail = _("{n_now} deals after {n_before}; the mean deal went from {was} to {is_}.").format(
         n_now=lang.count(found.n_now), n_before=lang.count(found.n_before),
-        was=money(found.before / found.n_before, found), is_=money(found.now / found.n_now, found),
+        was=lang.money(found.before / found.n_before / found.minor_units, found.currency),
+        is_=lang.money(found.now / found.n_now / found.minor_units, found.currency),
     )  # fmt: skip
     return Finding("plain", text.format(**words), detail)
 
@@ -120,10 +122,10 @@ def _one_stalled(found: Growth, one: Stalled) -> Finding:
             "low": signed_share(one.own.low),
             "high": signed_share(one.own.high),
         }
-        text = _("{group} has stopped growing: deals created {own} a year, elsewhere {others}")
+        text = _("{group} has stopped growing: deals created {own} a year by their trend, elsewhere {others}")
         if one.own.high < 0:
-            text = _("{group} is shrinking: deals created {own} a year, elsewhere {others}")
-        detail = _("Interval {low} to {high}.") + " "
+            text = _("{group} is shrinking: deals created {own} a year by their trend, elsewhere {others}")
+        detail = _("The trend is that of the last {n} months, interval {low} to {high}.") + " "
     detail += _("In the last {n} months its share of all deals created has fallen, p {p} after correction.")
     if one.money is not None:
         more = _("At its share of before it would have booked {money} more in the months compared.")
@@ -200,13 +202,11 @@ def tiles(found: Growth) -> list[Tile]:
         shown.append(Tile(_("Outside of {home}").format(home=home), lang.percent(1 - now), lang.percent(1 - before),
                           _("before")))  # fmt: skip
     new = found.parts.get("customer")
-    if (
-        new is not None
-        and "new" in new.index
-        and found.begins.replace(day=1) <= periods.add_months(found.spans.before.first_on, -12)
-    ):
+    if new is not None and "new" in new.index:
         share = [float(new.loc["new", name] / new[name].sum()) for name in ("now", "before")]
-        note = _("no deal known since {month}").format(month=lang.month(found.begins))
+        text = ngettext("nothing won in the {n} month before", "nothing won in the {n} months before",
+                        found.known_months)  # fmt: skip
+        note = text.format(n=lang.count(found.known_months))
         shown.append(Tile(_("From new customers"), lang.percent(share[0]), lang.percent(share[1]), _("before"), note))
     for name, one in ((_("Largest customer"), found.held["customer"][0]), (_("Largest open deal"), found.open_deals)):
         if one is not None:

@@ -8,9 +8,9 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, stats
-from salesops.crm import rules
+from salesops.crm import duplicates, rules
 from salesops.crm.rules import OPEN, Day
-from salesops.hygiene import cost, duplicates, fixes
+from salesops.hygiene import cost, fixes
 from salesops.hygiene import months as months_
 from salesops.hygiene.params import Params
 from salesops.stats import Estimate

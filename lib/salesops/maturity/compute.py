@@ -1,6 +1,7 @@
 """The numbers of maturity: evidence from the data, and the stage that it adds up to."""
 
 import datetime as dt
+import difflib
 from typing import NamedTuple
 
 import ibis
@@ -9,7 +10,7 @@ import pandas as pd
 from ibis import _
 
 from salesops import crm, periods, stats
-from salesops.crm import rules
+from salesops.crm import duplicates, rules
 from salesops.maturity import stages as stages_
 from salesops.maturity.params import Params
 from salesops.maturity.stages import STAGES, Stages
@@ -120,12 +121,14 @@ def _forecast_error(book: crm.Book, params: Params, months: periods.Period) -> t
 
 
 def _hygiene(book: crm.Book, params: Params, months: periods.Period) -> tuple[Estimate | None, str]:
-    """The hygiene score of the last day, by the rules that the log can answer."""
+    """The hygiene score of the last day, as the page of hygiene has it."""
     wanted = rules.read_rules(params.file("rules"))
-    if book.about["history"] != "changes":
-        return None, "no_log"
+    can = rules.askable(book, wanted)
+    if not any(can[rule] for rule in wanted.weights):
+        return None, "too_few"
+    copies = duplicates.find(book, wanted.similarity).of if can["duplicate"] else {}
     last = min(months.last_on, book.as_of)
-    facts = rules.facts(book, wanted, [rules.Day(last, last.replace(day=1))], {}, past=True)
+    facts = rules.facts(book, wanted, [rules.Day(last, last.replace(day=1))], copies)
     sums = rules.weighed(facts, wanted).agg(lost=_.lost.sum(), asked=_.weighed.sum(), n=_.count()).execute().iloc[0]
     if not sums["asked"] or sums["n"] < params.min_cases:
         return None, "too_few"
@@ -174,9 +177,21 @@ def _mix(book: crm.Book, params: Params, months: periods.Period) -> tuple[Estima
     sums = won.group_by("product").agg(amount=_.amount_minor.sum(), n=_.count()).execute()
     if sums["n"].sum() < params.min_cases:
         return None, "too_few"
+    _check_names(book, params.mix)
     sold = dict(zip(sums["product"], sums["amount"] / sums["amount"].sum(), strict=True))
     return Estimate(float(sum(min(sold.get(name, 0.0), share) for name, share in params.mix.items())), np.nan, np.nan,
                     int(sums["n"].sum())), ""  # fmt: skip
+
+
+def _check_names(book: crm.Book, mix: dict[str, float]) -> None:
+    """Refuse a planned product that is no product of the source and is written much like one."""
+    names = book.deals.filter(_.product.notnull()).select("product").distinct().execute()["product"].tolist()
+    wrong = {
+        name: near[0] for name in mix if name not in names and (near := difflib.get_close_matches(name, names, n=1))
+    }
+    if wrong:
+        said = "; ".join(f"{name!r}, did you mean {near!r}?" for name, near in wrong.items())
+        raise ValueError(f"planned_mix: no product of the source: {said}")
 
 
 def _volume(book: crm.Book, params: Params, months: periods.Period) -> tuple[Estimate | None, str]:

@@ -77,7 +77,8 @@ def _told(pages, not_made, language, folder, rows, before, asks, was, damaged) -
     named = list(dict.fromkeys(page["period"] for page in own.values()))
     named = named or ([lang.period(period)] if period is not None else [])
     sources = {page["parameters"].get("source") for page in own.values()}
-    known_on = max((page.get("as_of", "") for page in own.values()), default="")
+    ends = str(period.last_on) if period is not None else ""
+    known_on = max((page["parameters"].get("as_of") or ends for page in own.values()), default="")
     stands = [ask for ask in asks if period is not None and ask.stands_in(period)
               and (not ask.source or ask.source in sources)]  # fmt: skip
     parts = [] if whole != own else sorted({_part(page) for page in own.values()} - {""})

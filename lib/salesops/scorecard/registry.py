@@ -1,5 +1,6 @@
 """The metrics that are shown: what each is called, means, is compared with; read from a file and checked whole."""
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -29,6 +30,8 @@ class Formula(NamedTuple):
     def additive(self) -> bool:
         return not self.under and self.by == "month"
 
+
+MOST_SHARE = {True: 1.0, False: 5.0}  # of a target: of shares of cases, and of those that can be more than all
 
 FORMULAS: dict[str, Formula] = {
     "bookings": Formula("money", ("won",), known=("n_priced", "n_won")),
@@ -135,7 +138,10 @@ def read(path: Path) -> dict[str, Metric]:
         if metric is None:
             problems.append(f"{printable(key)}: expected lines of the form `name: value`")
         elif metric.formula not in FORMULAS:
-            problems.append(f"{printable(key)}: formula: {printable(metric.formula)!r}, allowed: {', '.join(FORMULAS)}")
+            near = difflib.get_close_matches(metric.formula, FORMULAS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            allowed = f"allowed: {', '.join(FORMULAS)}"
+            problems.append(f"{printable(key)}: formula: {printable(metric.formula)!r}, {hint}{allowed}")
         else:
             problems += _unlike(key, metric)
             found[key] = metric
@@ -157,4 +163,7 @@ def _unlike(key: str, metric: Metric) -> list[str]:
         problems += [f"{key}: {name}: {printable(one)}: needed are {', '.join(lang.LANGUAGES)}" for one in wrong]
     if metric.of.by == "window" and metric.against != "none":
         problems.append(f"{key}: against: told for all months together, write none")
+    most = MOST_SHARE[metric.of.rate]
+    if metric.target is not None and metric.unit == "share" and not -most <= metric.target.value <= most:
+        problems.append(f"{key}: target: value: a share, as 0.25 for 25%, got {metric.target.value:g}")
     return problems

@@ -37,7 +37,10 @@ def metric_table(found: Scorecard) -> Table:
     if missing:
         notes.append(_("Not told, for the source lacks what they need or has too few cases: {metrics}.").format(
             metrics=", ".join(missing)))  # fmt: skip
-    return Table(_("Every metric"), columns, rows, [False, False, True, True, True, False, True, True], hot, notes)
+    numbers = [False, False, True, True, True, False, True, True]
+    if not any(row[-1] for row in rows):  # nobody has set a target
+        columns, numbers, rows = columns[:-1], numbers[:-1], [row[:-1] for row in rows]
+    return Table(_("Every metric"), columns, rows, numbers, hot, notes)
 
 
 def _usual(found: Scorecard, key: str) -> str:
@@ -76,7 +79,8 @@ def rep_table(found: Scorecard) -> Table | None:
     rows = []
     for rep in found.reps.head(MOST_REPS).itertuples():
         money = [getattr(rep, name, float("nan")) / found.minor_units for name in ("won", "deal_size")]
-        rows.append([rep.name or rep.rep_id, rep.team or lang.NONE, lang.count(rep.n_won + rep.n_lost),
+        rows.append([rep.name or rep.rep_id, rep.team if isinstance(rep.team, str) and rep.team else lang.NONE,
+        lang.count(rep.n_won + rep.n_lost),
                      lang.percent(rep.n_won / (rep.n_won + rep.n_lost)) if found.spread_p is not None else lang.NONE,
                      lang.estimate(rep.win_rate),
                      lang.percent(rep.above), lang.percent(rep.best),

@@ -4,6 +4,7 @@ import datetime as dt
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from salesops import crm, lang, periods
 from salesops.findings import Finding, Tile, Tone
@@ -105,8 +106,10 @@ def _plan(found: Scorecard) -> list[Finding]:
         "{at} of {n} rep booked the quota or more.", "{at} of {n} reps booked their quota or more.", n
     ).format(at=lang.count(n_at), n=lang.count(n))
     if plan.n_idle:
-        text = ngettext("{n} of them booked nothing at all, with {quota} of quota; a manager's quota counts twice.",
-                        "{n} of them booked nothing at all, with {quota} of quota; managers' quotas count twice.",
+        text = ngettext("{n} of them booked nothing at all, with {quota} of quota: if that is a manager's, it counts "
+                        "twice.",
+                        "{n} of them booked nothing at all, with {quota} of quota: if those are managers', they "
+                        "count twice.",
                         plan.n_idle)  # fmt: skip
         detail += " " + text.format(n=lang.count(plan.n_idle), quota=money(plan.idle_quota))
     worst = plan.parts.iloc[0]
@@ -210,8 +213,8 @@ def _signals(found: Scorecard) -> list[Finding]:
         return said[:MOST_SIGNALS]
     text = ngettext("No series moved beyond its usual scatter, of {n} watched",
                     "No series moved beyond its usual scatter, of {n} watched", n_series)  # fmt: skip
-    detail = _("After correction for all of them; chance alone could explain every move, which does not mean that "
-               "there is none.")  # fmt: skip
+    detail = _("After correction for all of them; each series' own scatter could explain every move, which does not "
+               "mean that there is none.")  # fmt: skip
     return [
         Finding("plain", text.format(n=lang.count(n)), detail, p=float(table["p_adjusted"].min()), family="signals")
     ]
@@ -306,10 +309,28 @@ def _tile(found: Scorecard, key: str) -> Tile:
     tone = status(found, key)
     if tone == "plain":
         tone = _moved(found, key)
+    if metric.target is not None:
+        note += " · " + _("target {value}").format(value=amount(metric.target.value, metric, found))
+    note += _verdict(found, key, rows["value"].dropna())
     told = rows[rows["value"].notna()].tail(SHOWN)
     return Tile(metric.called, amount(now.value, metric, found), f"{change} {against}".strip(), "", note, tone,
                 [round(float(one), 9) for one in told["value"]], [short(one) for one in told["period"]],
                 [amount(one, metric, found) for one in told["value"]], key)  # fmt: skip
+
+
+def _verdict(found: Scorecard, key: str, values: pd.Series) -> str:
+    """Whether the latest value is within the series' own scatter, and whether there was none like it."""
+    known = found.behaviour.get((key, "company", crm.ALL))
+    if known is None or len(values) < 2:
+        return ""
+    now, low, high = float(values.iloc[-1]), float(known[0].low[-1]), float(known[0].high[-1])
+    said = _("within its usual range") if low <= now <= high else _("beyond its usual range")
+    earlier = values.iloc[:-1]
+    if now < earlier.min():
+        said = _("the lowest of {n}, {said}").format(n=lang.count(len(values)), said=said)
+    elif now > earlier.max():
+        said = _("the highest of {n}, {said}").format(n=lang.count(len(values)), said=said)
+    return f" · {said}"
 
 
 def _moved(found: Scorecard, key: str) -> Tone:

@@ -14,7 +14,7 @@ from ibis import _
 from rapidfuzz import fuzz, process, utils
 from scipy.sparse.csgraph import connected_components
 
-from salesops import crm
+from salesops.crm.book import Book
 
 MOST = 3_000  # open deals of one account that are compared with each other
 FORMS = "ltd inc corp co llc llp plc gmbh ag kg sa sas sarl srl bv nv ab as oy oyj spa ооо оао зао пао ао ип нко"
@@ -31,7 +31,7 @@ class Copies(NamedTuple):
     n_left_out: int
 
 
-def find(book: crm.Book, similarity: int) -> Copies:
+def find(book: Book, similarity: int) -> Copies:
     """The open deals that are copies of an older one, at the end of the book's day.
 
     Parameters
@@ -80,7 +80,7 @@ def _blank(column: pd.Series) -> np.ndarray:
     return blank[:, None] | blank[None, :]
 
 
-def _candidates(book: crm.Book) -> pd.DataFrame:
+def _candidates(book: Book) -> pd.DataFrame:
     """block, deal_id, name, pipeline, account_id, form of the open deals of accounts with several, oldest first."""
     deals = book.deals.filter(_.status == "open", _.account_id.notnull(), _.name.notnull())
     deals = deals.select("deal_id", "name", "account_id", "created_at", pipeline=_.pipeline.coalesce(""))
