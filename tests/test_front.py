@@ -446,3 +446,17 @@ def test_a_region_is_no_double_of_the_company_and_regions_are_none_of_each_other
         "stale",
     ]  # fmt: skip  APAC's own, and not EMEA's twice
     assert keys({"a.emea": emea, "a.apac": apac}).count("stale") == 2
+
+
+def test_files_of_the_team_are_checked_before_anything_runs(project_copy, salesops):
+    """Of every page of the run, each file once; an earlier good page stays as it was."""
+    for name, old, new in (
+        ("metrics", "  unit: money\n", "  unit: euros\n"),
+        ("stages", "efficiency: 0.40", "efficiency: 0.2"),
+    ):
+        path = project_copy / "params" / f"{name}.yml"
+        path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+    done = salesops("report", "params/monthly.yml", "--only", "[ms]*", cwd=project_copy)
+    assert done.returncode == 2 and not (project_copy / "reports" / "2026-10").exists()
+    assert done.stderr.count("bookings: unit: input should be 'share'") == 1
+    assert done.stderr.count("evidence.forecast_error: scale 0.25 has to be down from efficiency 0.2") == 1

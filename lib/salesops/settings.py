@@ -8,6 +8,7 @@ import datetime as dt
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -54,6 +55,15 @@ class Params(BaseModel):
         except ValidationError as error:
             problems = [_explain(cls, one) for one in error.errors()]
             raise BadInput(f"{where}: parameters cannot be used", problems) from None
+
+    def check_files(self, root: Path) -> None:
+        """Read the files of the team's own that the parameters name, before anything runs; none here.
+
+        Raises
+        ------
+        BadInput
+            With every entry that cannot be used.
+        """
 
     @field_validator("period", mode="before")
     @classmethod

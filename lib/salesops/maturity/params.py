@@ -39,9 +39,14 @@ class Params(settings.Params):
         """Product -> planned share; empty where none is planned."""
         return _mix(self.planned_mix)
 
-    def file(self, name: str) -> Path:
-        """The file that a parameter names."""
-        return project.root() / "params" / f"{getattr(self, name)}.yml"
+    def check_files(self, root: Path) -> None:
+        from salesops.maturity import stages
+
+        stages.read(self.file("stages", root))
+
+    def file(self, name: str, root: Path | None = None) -> Path:
+        """The file of a project that a parameter names."""
+        return (root or project.root()) / "params" / f"{getattr(self, name)}.yml"
 
 
 def _mix(text: str) -> dict[str, float]:

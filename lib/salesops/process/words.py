@@ -50,10 +50,12 @@ def findings(found: Process) -> list[Finding]:
 
 def _price(row) -> Finding:
     points = abs(round(row.gap.value * 100))
-    text = ngettext("{detour}: {points} point less often won", "{detour}: {points} points less often won", points)
+    text = ngettext("Deals with “{detour}” are won {points} point less often",
+                    "Deals with “{detour}” are won {points} points less often", points)  # fmt: skip
     if row.gap.value > 0:
-        text = ngettext("{detour}: {points} point more often won", "{detour}: {points} points more often won", points)
-    headline = text.format(detour=detour_name(row.detour), points=points)
+        text = ngettext("Deals with “{detour}” are won {points} point more often",
+                        "Deals with “{detour}” are won {points} points more often", points)  # fmt: skip
+    headline = text.format(detour=detour_name(row.detour).lower(), points=points)
     detail = _(
         "{won} of such deals were won within {days} days, of comparable "
         "deals {others}; the 95% interval of the difference "

@@ -104,7 +104,20 @@ def prepare(
         raise BadInput("nothing was run", [f"two pages would be {page}; give one of them a name" for page in twice])
     if not jobs:
         raise BadInput("nothing was run", [f"no page is called {only!r}"])
+    _check_files(jobs)
     return jobs
+
+
+def _check_files(jobs: Sequence[Job]) -> None:
+    """Refuse everything where a file that parameters name cannot be used."""
+    refused: dict[str, BadInput] = {}
+    for job in jobs:
+        try:
+            job.params.check_files(job.root)
+        except BadInput as error:
+            refused.setdefault(str(error), error)
+    if refused:
+        raise next(iter(refused.values())) if len(refused) == 1 else BadInput("nothing was run", list(refused))
 
 
 def _job(params_file: Path, content: dict, overrides: Mapping, out: Path | None, *, parts: Sequence[str] = ()) -> Job:

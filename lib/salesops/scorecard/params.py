@@ -41,6 +41,11 @@ class Params(settings.Params):
             raise ValueError(f"work_to {self.work_to}: work has to end after it begins, at {self.work_from}")
         return self
 
-    def file(self, name: str) -> Path:
-        """The file that a parameter names."""
-        return project.root() / "params" / f"{getattr(self, name)}.yml"
+    def check_files(self, root: Path) -> None:
+        from salesops.scorecard import registry
+
+        registry.read(self.file("metrics", root))
+
+    def file(self, name: str, root: Path | None = None) -> Path:
+        """The file of a project that a parameter names."""
+        return (root or project.root()) / "params" / f"{getattr(self, name)}.yml"

@@ -190,15 +190,16 @@ def _signals(found: Scorecard) -> list[Finding]:
         who = first["group"]
         when_ = _last_of(found, metric)
         text = {
-            ("point", crm.ALL): _("{metric} was {value} in {when}, usually {usual}"),
-            ("point", None): _("{metric} in {group} was {value} in {when}, usually {usual}"),
-            ("recent", crm.ALL): _("{metric} has been {value} in the {n} periods up to {when}, usually {usual}"),
-            ("recent", None): _(
-                "{metric} in {group} has been {value} in the {n} periods up to {when}, usually {usual}"
-            ),
+            ("point", crm.ALL): _("{metric} was {value} in {when}, {expected}"),
+            ("point", None): _("{metric} in {group} was {value} in {when}, {expected}"),
+            ("recent", crm.ALL): _("{metric} has been {value} in the {n} periods up to {when}, {expected}"),
+            ("recent", None): _("{metric} in {group} has been {value} in the {n} periods up to {when}, {expected}"),
         }[first["kind"], crm.ALL if who == crm.ALL else None]
-        head = text.format(metric=metric.called, value=amount(first["value"], metric, found), when=when_, group=who,
-                           usual=amount(first["usual"], metric, found), n=lang.count(RECENT))  # fmt: skip
+        expected = _("by its trend {usual}") if metric.growing else _("usually {usual}")
+        expected = expected.format(usual=amount(first["usual"], metric, found))
+        head = text.format(expected=expected, metric=metric.called, value=amount(first["value"], metric, found),
+        when=when_, group=who,
+                           n=lang.count(RECENT))  # fmt: skip
         detail = _("p {p}, corrected for {n} comparisons {corrected}.").format(
             p=lang.p_value(first["p"]), n=lang.count(n), corrected=lang.p_value(first["p_adjusted"])
         )
