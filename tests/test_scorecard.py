@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from salesops import crm, periods, scorecard, stats, yamlfile
 from salesops.problems import BadInput
-from salesops.scorecard import bridges, months, registry, words
+from salesops.scorecard import bridges, months, registry, tables, words
 from salesops.scorecard.compute import value_of
 from salesops.scorecard.registry import FORMULAS
 
@@ -267,6 +267,25 @@ def test_every_formula_stands_in_the_registry_and_every_metric_is_told(found):
     assert absent == ["lead_response_p95"]  # eight in a hundred leads are never answered
 
 
+def test_tiles_say_whether_a_value_is_usual(found):
+    """Against the lowest and highest of the series, and its limits; a target that somebody set stands there too."""
+    notes = {one.key: one.note for one in words.tiles(found)}
+    rates = found.values.query("metric == 'win_rate' and level == 'company'")["value"].dropna()
+    assert rates.iloc[-1] == rates.min() and notes["win_rate"].endswith(
+        f"the lowest of {len(rates)}, within its usual range"
+    )
+    assert notes["bookings"].endswith("October 2026 · within its usual range") and "usual" not in notes["nrr"]
+    limits = dict(found.behaviour)
+    key = ("bookings", "company", crm.ALL)
+    limits[key] = (limits[key][0]._replace(low=limits[key][0].high), *limits[key][1:])
+    aimed = found.metrics | {"win_rate": found.metrics["win_rate"].model_copy(
+        update={"target": registry.Target(value=0.25, source="board")})}  # fmt: skip
+    notes = {one.key: one.note for one in words.tiles(found._replace(behaviour=limits, metrics=aimed))}
+    assert notes["bookings"].endswith("beyond its usual range") and " · target 25.0% · " in notes["win_rate"]
+    assert tables.metric_table(found).columns[-1] == "Usual range"
+    assert tables.metric_table(found._replace(metrics=aimed)).columns[-1] == "Target"
+
+
 # --- limits ---
 
 
@@ -421,6 +440,21 @@ def test_a_registry_is_refused_with_every_problem(tmp_path):
     said = "\n".join(refused.value.problems)
     for part in ("a: expected lines", "b: unit: win_rate is told in share", "b: name: ru", "c: digits", "c: colour",
                  "d: formula: 'sqrt', allowed: bookings"):  # fmt: skip
+        assert part in said, said
+    entry = (
+        "{name: {en: B, ru: Б}, definition: {en: d, ru: д}, formula: FORMULA, unit: share, better: up, against: none, "
+    )
+    entry += "digits: 0, target: {value: 25, source: board}}"
+    path.write_text(f"e: {entry.replace('FORMULA', 'win_rate')}\nf: {entry.replace('FORMULA', 'nrr')}\n"
+                    f"g: {entry.replace('FORMULA', 'win_rat')}\n")  # fmt: skip
+    with pytest.raises(BadInput) as refused:
+        registry.read(path)
+    said = "\n".join(refused.value.problems)
+    for part in (
+        "e: target: value: a share, as 0.25 for 25%, got 25",
+        "f: target",
+        "g: formula: 'win_rat', did you mean 'win_rate'?",
+    ):
         assert part in said, said
     path.write_text("")
     with pytest.raises(BadInput, match="no metric"):
