@@ -39,7 +39,7 @@ def findings(found: Found) -> list[Finding]:
             text, tone = _("The target of {target} is likely met: {chance}"), "good"
         elif chance >= 0.5:
             text, tone = _("The target of {target} is met more likely than not: {chance}"), "plain"
-        detail = _("To be expected: {middle}, with 80% probability {low} to {high}.")
+        detail = _("To be expected: {middle}, with 80% probability {low} to {high}.") + " " + known_by()
         said.append(Finding(tone, text.format(**words), detail.format(**words)))
         over = found.over_assigned
         words = {"share": lang.percent(abs(over), 1), "sum": _money(float(found.seats["whole"].sum()), found)}
@@ -49,7 +49,7 @@ def findings(found: Found) -> list[Finding]:
         said.append(Finding("plain" if over >= 0 else "bad", text.format(**words)))
     else:
         text = _("Of the seats there are, {middle} is to be expected in the year; with 80% probability {low} to {high}")
-        said.append(Finding("plain", text.format(low=low, middle=middle, high=high)))
+        said.append(Finding("plain", text.format(low=low, middle=middle, high=high), known_by()))
     n, few = len(found.seats), int((found.seats["chance"] < 1 - CAREFUL).sum())
     sure = int((found.seats["chance"] >= CAREFUL).sum())
     text = ngettext("{sure} of {n} seat is likely to attain the year's quota, {few} hardly any more",
@@ -65,6 +65,11 @@ def findings(found: Found) -> list[Finding]:
             "same {base}. Do not rank people by them.").format(
             brier=lang.decimal(found.record.brier, 3), base=lang.decimal(found.record.base, 3))))  # fmt: skip
     return said
+
+
+def known_by() -> str:
+    return _("By how attainments have scattered; open deals are not looked at here: the forecast's page does, and may say "
+             "otherwise of the running quarter.")  # fmt: skip
 
 
 def chance_text(chance: float) -> str:
