@@ -68,8 +68,10 @@ def findings(found: Found) -> list[Finding]:
 
 
 def known_by() -> str:
-    return _("By how attainments have scattered; open deals are not looked at here: the forecast's page does, and may say "
-             "otherwise of the running quarter.")  # fmt: skip
+    return _(
+        "By how attainments have scattered; open deals are not looked at here: the forecast's page does, and may say "
+        "otherwise of the running quarter."
+    )
 
 
 def chance_text(chance: float) -> str:
