@@ -253,6 +253,15 @@ def test_details_end_with_a_sentence():
     assert front.shortened("At 5 p.m. it was so. Then not.") == "At 5 p.m. it was so. Then not."
 
 
+def test_regions_in_one_language_change_no_order_of_the_company():
+    said = [finding("large", money=9e5), finding("unknown"), finding("small", money=3e5)]
+    pages = {"a": record("a", said), "a.ru": record("a", said, lang="ru")}
+    for k in range(9):
+        pages[f"r{k}"] = record("b", [finding(f"k{k}", money=10)], region=f"R{k}")
+    english = [key for key in keys(pages) if not key.startswith("k")]
+    assert english == keys(pages, "ru") == ["large", "unknown", "small"]
+
+
 def test_languages_are_held_to_the_same_rate():
     """Regions have pages in English only; what is said in Russian is what is said in English of the company."""
     claim = [finding("weak", p=0.02, family="f")]

@@ -64,8 +64,8 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
 
     Claims that something changed or differs are held to one false-discovery rate: the families of claims (of each page)
     are chosen by the smallest p of each, and within a chosen one the level shrinks by the share of families chosen.
-    What
-    is left is ranked by money times surprise; what has no amount counts as the lower quartile of those that have.
+    What is left is ranked by money times surprise; what has no amount counts as the lower quartile of those of the
+    company's own that have one.
 
     References
     ----------
@@ -84,7 +84,8 @@ def candidates(pages: Mapping[str, dict], language: str, period: str) -> list[Ro
             rows.append(Row(id_, period, OPEN, 0, page.get("analysis", ""), stem, language, key,
                             found.get("cause") or key, found["tone"], found["headline"], found["detail"],
                             *_rounded(found.get("money"), p, surprise(p))))  # fmt: skip
-    amounts = sorted(row.money for row in rows if row.money is not None)
+    whole = [row for row in rows if not _part(pages[row.stem])]  # of which every language has the same
+    amounts = sorted(row.money for row in whole or rows if row.money is not None)
     usual = amounts[len(amounts) // 4] if amounts else 1.0
 
     def order(row: Row) -> tuple:
