@@ -44,7 +44,7 @@ def measure(book: crm.Book, scope: Scope, base: ibis.Table, steps: pd.DataFrame,
     now = periods.trailing(scope.cohorts["now"], MONTHS)
     before = periods.trailing(periods.before(now), YEAR)
     rows, counted = [], _counts(book, scope, base, now, before)
-    groups = [crm.ALL, *(group for group in counted["group"].unique() if group != crm.ALL)]
+    groups = [crm.ALL, *sorted(set(counted["group"]) - {crm.ALL})]
     for group in groups:
         own = counted[counted["group"] == group] if group != crm.ALL else counted
         for step in range(len(scope.stages)):
