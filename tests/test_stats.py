@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from salesops import stats
 from salesops.stats import shrinkage
-from scipy.stats import beta
+from scipy.stats import beta, chi2, chi2_contingency
 from scipy.stats import t as student
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
+from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.multitest import multipletests
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -372,3 +373,36 @@ def test_many_medians_at_once_are_those_one_by_one():
         one = stats.kaplan_meier(pd.DataFrame({"age": ages, "n_ended": ended[k], "n_open": still[k]})).quantile(0.5)
         assert (value[k], low[k], high[k]) == tuple(one[:3])
     assert np.isinf(value[4])
+
+
+def test_equal_rates_within_strata_are_those_of_mantel_and_haenszel():
+    """Two members: the Cochran-Mantel-Haenszel statistic of statsmodels; one stratum: Pearson's, times (N - 1) / N,
+    against scipy."""
+    rng = np.random.default_rng(4)
+    tables = [rng.integers(3, 40, (2, 2)) for _ in range(5)]
+    cells = [(k, h, table[k, 0], table[k].sum()) for h, table in enumerate(tables) for k in (0, 1)]
+    member, stratum, yes, n = map(np.array, zip(*cells, strict=True))
+    expected = StratifiedTable(tables).test_null_odds(correction=False).pvalue
+    assert stats.p_of_equal_rates_within(yes, n, member, stratum) == pytest.approx(expected, rel=1e-12)
+    one = rng.integers(5, 60, (7, 2))
+    plain = chi2_contingency(one, correction=False).statistic * (one.sum() - 1) / one.sum()
+    got = stats.p_of_equal_rates_within(one[:, 0], one.sum(axis=1), np.arange(7), np.zeros(7, dtype=int))
+    assert got == pytest.approx(chi2.sf(plain, 6), rel=1e-9)
+    nothing = np.array([1]), np.array([4]), np.array([0]), np.array([0])
+    assert (
+        stats.p_of_equal_rates_within(*nothing) == stats.p_of_equal_rates_within(*(one[:0] for one in nothing)) == 1.0
+    )
+
+
+def test_who_is_given_what_is_won_more_easily_wins_no_better():
+    """Two kinds of deals, won at 0.7 and 0.2, in unlike shares: p is as rare as it says, and small for a better one."""
+    rng = np.random.default_rng(8)
+    member, stratum = np.repeat(np.arange(12), 2), np.tile([0, 1], 12)
+    n = np.where(stratum == 0, 10 + 8 * member, 110 - 8 * member)
+    rate = np.where(stratum == 0, 0.7, 0.2)
+    p = [stats.p_of_equal_rates_within(rng.binomial(n, rate), n, member, stratum) for _ in range(2000)]
+    assert 0.035 < np.mean(np.array(p) < 0.05) < 0.065
+    better = np.where(member == 5, rate + 0.15, rate)
+    assert (
+        np.median([stats.p_of_equal_rates_within(rng.binomial(n, better), n, member, stratum) for _ in range(99)]) < 0.1
+    )

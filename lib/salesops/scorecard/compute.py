@@ -30,7 +30,8 @@ class Scorecard(NamedTuple):
     watched.
     reps : rep_id, name, n_won, n_lost, win_rate (Estimate drawn to the common one), above, best (probabilities),
     booked,
-    attained (None without a quota), n_held. spread_p : of all reps winning alike. plan, sales : see `bridges`.
+    attained (None without a quota), n_held. spread_p : of all reps winning alike
+    what they are given to sell, see `people.p_of_alike`. plan, sales : see `bridges`.
     called : see `people.calls`. months : see `months.Span`. partial : days known and days of the last month, where it
     has
     not ended.
@@ -188,7 +189,7 @@ def _reps(book: crm.Book, cells: pd.DataFrame, known: pd.DataFrame, params: Para
     if len(table) > 1 and table["n_lost"].sum():  # of won deals alone no rate is told
         pooled = stats.pool_rates(table["n_won"].to_numpy(), (table["n_won"] + table["n_lost"]).to_numpy())
         table["win_rate"], table["above"], table["best"] = pooled.rates, pooled.above, pooled.best
-        spread_p = pooled.p
+        spread_p = people.p_of_alike(book, months, first)
     return table.sort_values(["above", "rep_id"], ascending=[False, True], ignore_index=True), spread_p
 
 

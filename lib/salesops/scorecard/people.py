@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from salesops import crm, periods
+from salesops import crm, periods, stats
 from salesops.crm.worktime import Hours
 from salesops.scorecard.counts import only
-from salesops.scorecard.months import Span, first_watched
+from salesops.scorecard.months import Span, first_watched, until
 from salesops.scorecard.params import Params
 
 MONTH = 30.4375  # days of a month of tenure
@@ -141,3 +141,19 @@ def calls(book: crm.Book, params: Params, carried: pd.DataFrame) -> pd.DataFrame
         called=("called", "sum"), actual=("booked", "sum"), off=("off", "sum"), n=("rep_id", "size")
     )
     return sums[(sums["n"] >= params.min_cases) & (sums["actual"] > 0)].reset_index(drop=True)
+
+
+def p_of_alike(book: crm.Book, months: Span, first: int) -> float:
+    """p of all reps winning alike, deals of one pipeline, type and segment compared with each other only: who is given
+    more of what is won more easily wins no better. Deals closed from the month `first` on."""
+    begun = ibis.literal(pd.Timestamp(periods.start_of(months.first_on(first), book.time_zone)))
+    kinds = [name for name in ("deal_type", "segment") if name in crm.known_dimensions(book)]
+    deals = crm.with_dimensions(book, book.deals, kinds)
+    closed = deals.filter(
+        _.status != "open", _.rep_id.notnull(), _.closed_at >= begun, _.closed_at < until(book, months)
+    )
+    keys = ["pipeline", *(f"by_{name}" for name in kinds)]
+    rows = closed.group_by("rep_id", *keys).agg(n=_.count(), n_won=(_.status == "won").sum()).execute()
+    stratum = rows[keys].fillna(crm.NOT_KNOWN).groupby(keys, sort=True).ngroup().to_numpy()
+    member = pd.factorize(rows["rep_id"], sort=True)[0]
+    return stats.p_of_equal_rates_within(rows["n_won"].to_numpy(), rows["n"].to_numpy(), member, stratum)

@@ -283,13 +283,12 @@ def _spread(found: Scorecard) -> list[Finding]:
     n, p = lang.count(len(found.reps)), lang.p_value(found.spread_p)
     if found.spread_p >= SPREAD:
         head = _("The win rates of {n} reps cannot be told apart").format(n=n)
-        detail = _("All winning alike, they would differ as much with p {p} (Tarone); it has to be below {level}. Do "
-                   "not "
-                   "rank them.")  # fmt: skip
+        detail = _("All winning alike, they would differ as much with p {p}; it has to be below {level}. Deals of one "
+                   "pipeline, type and segment are compared with each other. Do not rank them.")  # fmt: skip
         detail = detail.format(p=p, level=lang.decimal(SPREAD, 2))
         return [Finding("plain", head, detail, p=found.spread_p, family="reps")]
     head = _("The win rates of {n} reps differ beyond chance").format(n=n)
-    detail = _("p {p} (Tarone). It is not told here whether by what they are given to sell.").format(p=p)
+    detail = _("p {p}, deals of one pipeline, type and segment compared with each other.").format(p=p)
     return [Finding("warn", head, detail, key="reps/win_rate", p=found.spread_p, family="reps")]
 
 

@@ -8,6 +8,7 @@ from salesops.stats.proportions import (
     adjust_for_many,
     difference,
     p_of_equal_rates,
+    p_of_equal_rates_within,
     ratio_of_sums,
     wilson,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "medians",
     "p_of_equal_incidence",
     "p_of_equal_rates",
+    "p_of_equal_rates_within",
     "pool_means",
     "pool_rates",
     "ratio_of_sums",

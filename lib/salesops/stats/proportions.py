@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import fisher_exact, norm
+from scipy.stats import chi2, fisher_exact, norm
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -125,3 +125,33 @@ def p_of_equal_rates(first: tuple[int, int], second: tuple[int, int]) -> float:
     """
     table = [[n_yes, n - n_yes] for n_yes, n in (first, second)]
     return float(fisher_exact(table).pvalue)
+
+
+def p_of_equal_rates_within(n_yes: np.ndarray, n: np.ndarray, member: np.ndarray, stratum: np.ndarray) -> float:
+    """p of all members having one rate within each stratum, whatever the rates of the strata: the generalised
+    Mantel-Haenszel test. 1 where nothing can be compared.
+
+    Parameters
+    ----------
+    n_yes, n : counts, one for each member and stratum that has any. member, stratum : numbers from 0, as long.
+
+    References
+    ----------
+    Landis, Heyman, Koch (1978), International Statistical Review 46, 237-254, general association.
+    """
+    n_members = int(member.max()) + 1 if len(member) else 0
+    gap, spread = np.zeros(n_members), np.zeros((n_members, n_members))
+    for one in np.unique(stratum):
+        here = stratum == one
+        size = np.bincount(member[here], n[here], n_members)
+        yes = np.bincount(member[here], n_yes[here], n_members)
+        total, all_yes = size.sum(), yes.sum()
+        if total < 2:
+            continue
+        gap += yes - size * all_yes / total
+        common = all_yes * (total - all_yes) / (total**2 * (total - 1))
+        spread += common * (total * np.diag(size) - np.outer(size, size))
+    freedom = int(np.linalg.matrix_rank(spread))
+    if not freedom:
+        return 1.0
+    return float(chi2.sf(gap @ np.linalg.pinv(spread, hermitian=True) @ gap, freedom))
