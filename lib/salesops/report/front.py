@@ -89,7 +89,7 @@ def _told(pages, not_made, language, folder, rows, before, asks, was, damaged) -
         "damaged": _damaged(damaged) if damaged else "",
         "outdated": _outdated(own, not_made),
         "companies": list(dict.fromkeys(page["company"] for page in own.values())),
-        "headline": _headline(status, findings, named) if own else _("Nothing was made"),
+        "headline": _headline(status, findings, whole) if own else _("Nothing was made"),
         "no_plan": bool(tiles) and not status,
         "as_of": list(dict.fromkeys(page.get("as_of", "") for page in own.values())),
         "status": status,
@@ -118,10 +118,9 @@ def _period(folder: Path) -> periods.Period | None:
         return None
 
 
-def _headline(status: list[dict], findings: list[dict], named: list[str]) -> str:
-    if status:
-        return status[0]["headline"]
-    return findings[0]["headline"] if findings else ", ".join(named)
+def _headline(status: list[dict], findings: list[dict], pages: dict[str, dict]) -> str:
+    """Where the company stands; else what matters most; else what the first page says."""
+    return next(one["headline"] for one in (*status, *findings, *pages.values()))
 
 
 def _finding(row: ledger.Row, pages, ages: dict[str, int], before) -> dict:
