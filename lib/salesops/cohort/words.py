@@ -93,6 +93,8 @@ def _differences(found: Found) -> list[Finding]:
         }  # fmt: skip
         good = (one.change.value > 0) == (one.measure != "less")
         text = _("{name} stands out at {age} months: {share} {what}, of the others {others}")
+        if one.kind == "cohort":
+            text = _("Customers who began in {name} stand out at {age} months: {share} {what}, of the others {others}")
         detail = _(
             "{n} customers; interval {limits}, p {p} after correction. Of the revenue that they began with {net} is "
             "there, of the others' {net_others}; the difference is {money} a month."
