@@ -38,12 +38,9 @@ def cluster(tmp_path):
     with Client(address, timeout=60) as client:
         client.wait_for_workers(2, timeout=60)
     yield address, workers
-    for process in reversed(started):
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    for process in started:  # nobody is to wait for another to say goodbye
+        process.kill()
+        process.wait()
 
 
 def pages(folder) -> dict[str, bytes]:

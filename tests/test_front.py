@@ -398,16 +398,20 @@ def test_asks_are_shown_from_their_first_month_until_done(tmp_path):
     stands = [month for month in ("2026-08", "2026-09", "2026-10", "2026-11") if ask.stands_in(periods.parse(month))]
     assert stands == ["2026-09", "2026-10"] and not ask.is_late(periods.parse("2026-12").last_on)
     assert asks.read(tmp_path / "params") == []
+    write_asks(tmp_path, GOOD, GOOD | {"owner": {"en": "Finance", "ru": "Финансы"}})
+    assert [ask.owner_in("ru") for ask in asks.read(tmp_path)] == ["Финансы", "Head of sales"]
 
 
 def test_asks_are_refused_all_problems_at_once_before_anything_runs(project_copy, salesops):
     write_asks(
-        project_copy, GOOD | {"due": "soon", "about": "F-1"}, GOOD | {"what": {"en": "x"}, "colour": "red"}, "no"
-    )
+        project_copy, GOOD | {"due": "soon", "about": "F-1"}, GOOD | {"what": {"en": "x"}, "colour": "red"}, "no",
+        GOOD | {"owner": 5}, GOOD | {"owner": {"en": "Finance"}},
+    )  # fmt: skip
     with pytest.raises(BadInput) as refused:
         asks.read(project_copy)
     said = "\n".join(refused.value.problems)
-    assert all(part in said for part in ("ask 1: due", "ask 1: about", "ask 2: what", "ask 2: colour", "ask 3"))
+    told = "ask 1: due", "ask 1: about", "ask 2: what", "ask 2: colour", "ask 3", "ask 4: owner", "ask 5: owner"
+    assert [part for part in told if part not in said] == []
     done = salesops("report", "params/restated.yml", "--out", "out", cwd=project_copy)
     assert done.returncode == 2 and "ask 1: due" in done.stderr and not (project_copy / "out").exists()
 

@@ -11,18 +11,18 @@ from salesops import lang, periods, yamlfile
 from salesops.problems import BadInput, explain, printable
 
 FILE = "asks.yml"
+MOST_OF_A_NAME = 80
 
 
 class Ask(BaseModel):
-    """what : in every language. owner : who is to decide or do it. due : the last day. about : a finding's id; blank is
-    none. since : the first month it is shown. done : the month in which it was done; blank while open. source : shown
-    on front pages of
-    this source only; blank is any."""
+    """what : in every language. owner : who is to decide or do it, a name or one in every language. due : the last day.
+    about : a finding's id; blank is none. since : the first month it is shown. done : the month in which it was done;
+    blank while open. source : shown on front pages of this source only; blank is any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     what: Mapping[str, str]
-    owner: str = Field(min_length=1, max_length=80)
+    owner: str | Mapping[str, str]
     due: str
     about: str = Field("", pattern=r"^(F-[0-9a-f]{6})?$")
     since: str
@@ -34,6 +34,16 @@ class Ask(BaseModel):
     def _in_every_language(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         if set(value) != set(lang.LANGUAGES) or not all(text.strip() for text in value.values()):
             raise ValueError(f"needed are {', '.join(lang.LANGUAGES)}")
+        return value
+
+    @field_validator("owner", mode="before")
+    @classmethod
+    def _names_somebody(cls, value):
+        names = list(value.values()) if isinstance(value, Mapping) else [value]
+        if isinstance(value, Mapping) and set(value) != set(lang.LANGUAGES):
+            raise ValueError(f"needed are {', '.join(lang.LANGUAGES)}")
+        if not all(isinstance(name, str) and 0 < len(name.strip()) <= MOST_OF_A_NAME for name in names):
+            raise ValueError(f"write a name of 1 to {MOST_OF_A_NAME} letters, or one for each language")
         return value
 
     @field_validator("due")
@@ -55,6 +65,9 @@ class Ask(BaseModel):
         if self.done and self.done < self.since:
             raise ValueError(f"done {self.done} is before since {self.since}")
         return self
+
+    def owner_in(self, language: str) -> str:
+        return self.owner if isinstance(self.owner, str) else self.owner[language]
 
     def stands_in(self, period: periods.Period) -> bool:
         """Whether it is open in a period, or was done in it."""
@@ -92,4 +105,4 @@ def read(root: Path) -> list[Ask]:
             ]
     if problems:
         raise BadInput(f"{path} cannot be used", problems)
-    return sorted(asks, key=lambda ask: (ask.due, ask.owner))
+    return sorted(asks, key=lambda ask: (ask.due, ask.owner_in("en")))

@@ -182,7 +182,7 @@ def _ask(ask: Ask, language: str, known: Mapping[str, ledger.Row], known_on: str
     state = _("done in {month}").format(month=lang.period(periods.parse(ask.done))) if ask.done else ""
     return {
         "what": ask.what[language],
-        "owner": ask.owner,
+        "owner": ask.owner_in(language),
         "due": lang.day(dt.date.fromisoformat(ask.due)),
         "state": state or (_("overdue") if late else _("open")),
         "late": late,
