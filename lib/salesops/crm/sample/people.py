@@ -89,12 +89,13 @@ def accounts(n_deals: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def leads(created: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """One lead for each new-business deal, and two that came to nothing."""
+    """One lead for each new-business deal, and two that came to nothing, which come as deals do: no share changes."""
     became = created[created["pipeline"] == "New business"]
     n_deals, n = len(became), 3 * len(became)
     end = (END - START).total_seconds()
     wait = rng.lognormal(np.log(3 * DAY), 0.8, n_deals)
-    at = np.concatenate([np.maximum(became["created_s"].to_numpy() - wait, 0), rng.random(n - n_deals) * end])
+    began = np.maximum(became["created_s"].to_numpy() - wait, 0)
+    at = np.concatenate([began, np.quantile(began, rng.random(n - n_deals))])
     answered = at + rng.lognormal(np.log(7200), 1.6, n)
     response = np.where((answered < end) & (rng.random(n) < 0.92), answered, np.nan)
     mql = np.where(rng.random(n) < 0.5, at + DAY * rng.random(n), np.nan)
