@@ -25,7 +25,7 @@ BATCH = 20
 CLAIM = ("scorecard", "funnel", "growth", "cohort", "leads", "ripening")  # pages that say that something changed
 ALL = (*CLAIM, "process", "forecast", "hygiene", "tenure")
 FACTS = {
-    "the stage that half as many pass since July 2026": lambda key: key.startswith("stage/2/fell"),
+    "the stage that half as many pass since July 2026": lambda key: key == "stage/New business/Proposal/fell",
     "the region that stopped growing in May 2025": lambda key: key == "stalled/region/LatAm",
     "deals that go stale": lambda key: key == "stale",
     "partners' deals that are quicker": lambda key: key == "pace/source/Partner",

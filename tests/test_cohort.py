@@ -180,6 +180,13 @@ def test_the_sample_page_names_the_cohort_its_age_size_and_money(found):
     assert "160 customers" in said.detail and "+$50K" in said.detail
 
 
+def test_nrr_is_news_where_it_is_worse_than_a_year_before(found):
+    keys = {one.key for one in words.findings(found)}
+    assert found.renewed.net.high < 1 and "nrr" not in keys  # 93 % now, and as much then
+    better = found.renewed_before._replace(net=found.renewed_before.net._replace(value=1.2, low=1.19, high=1.21))
+    assert "nrr" in {one.key for one in words.findings(found._replace(renewed_before=better))}
+
+
 def test_nobody_is_compared_at_another_age(found):
     """A young cohort is worse than old ones only because of what has not happened yet; or better."""
     cells = found.triangle.cells.assign(kind="cohort", name=found.triangle.cells["cohort"])

@@ -102,7 +102,7 @@ def test_a_drop_is_found_in_the_month_after_it_began_and_keeps_its_key(funnel_pa
         period: measure(crm.open("sample", as_of=day), funnel_params(period=period)) for period, day in days.items()
     }
     said = {period: words.findings(one, "USD") for period, one in found.items()}
-    lately, later = ([one for one in said[period] if one.key == "stage/2/fell"] for period in said)
+    lately, later = ([one for one in said[period] if one.key == "stage/New business/Proposal/fell"] for period in said)
     assert [one.family for one in lately] == ["recent"] and [one.family for one in later] == ["stages"]
     assert lately[0].headline.startswith("Lately Mid-market: Proposal → Negotiation fell 23 points to 37%")
     assert lately[0].p < 0.01 and lately[0].money > 0

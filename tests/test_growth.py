@@ -201,6 +201,9 @@ def test_a_part_is_not_compared_with_a_whole(book, tmp_path):
         growth.measure(book, checked("growth", months=24))
     with pytest.raises(ValueError, match="no growth to tell"):
         growth.measure(small(tmp_path, TRAP[:3]), checked("growth"))
+    back = [(day, -amount, *who) for day, amount, *who in TRAP]
+    with pytest.raises(ValueError, match="comes to nothing, or less, .* no growth to tell"):
+        growth.measure(small(tmp_path / "back", back), checked("growth"))
 
 
 def test_words_hold_in_every_shape_of_result(found, book, tmp_path):

@@ -349,6 +349,13 @@ def test_range_without_a_limit():
     assert cost._missing(table, "least") == 0 and cost._missing(table, "most") == np.inf
 
 
+def test_one_known_amount_bounds_no_other(tmp_path):
+    deals = [deal(0, amount_minor=500), *(deal(k, amount_minor=None) for k in range(1, 6))]
+    result = measure(company(tmp_path, deals=deals), params(period="2026-02", as_of="2026-03-01", min_deals=5))
+    open_ = next(one for one in result.costs if one.name == "pipeline")
+    assert open_.printed == 5.0 and open_.low <= 5.0 and open_.high is None
+
+
 def test_an_average_can_be_moved_by_deals_that_may_have_been_won(tmp_path):
     """Won 10 and 20; won on a day not known 100; overdue and untouched 1."""
     won = {"stage": "Won", "closed_at": dt.datetime(2026, 2, 24), "probability": None}

@@ -62,6 +62,11 @@ def test_numbers_dates_and_money_are_written_as_each_language_does():
         ] == expected
 
 
+def test_money_below_zero_has_a_minus_and_nothing_has_none():
+    shown = [lang.money(amount, "USD", compact=True) for amount in (-1_234_567, -999, -0.4, 0.4)]
+    assert shown == ["−$1.2M", "−$999", "$0", "$0"]
+
+
 def test_a_number_that_is_absent_is_a_dash():
     assert [lang.percent(None), lang.days(float("nan")), lang.money(None, "USD"), lang.decimal(float("inf"))] == [
         "—"

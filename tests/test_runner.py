@@ -290,6 +290,16 @@ def broken(salesops, tmp_path_factory):
     return done, folder, before, mark
 
 
+def test_one_reason_of_many_pages_is_said_once(salesops, project_copy):
+    runs = [{"run": name, "set": {"source": "nowhere:at-all"}} for name in ("funnel", "leads", "growth")]
+    done = salesops("report", write_pack(project_copy, *runs), "--out", "out", cwd=project_copy)
+    assert done.returncode == 1 and done.stderr.count("allowed: sample") == 1, done.stderr
+    assert "2026-10/leads: failed: as 2026-10/funnel" in done.stderr
+    assert (
+        "failed: 2026-10/funnel, 2026-10/leads, 2026-10/growth: source 'nowhere:at-all' cannot be read\n" in done.stderr
+    )
+
+
 @pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
 @pytest.mark.parametrize(
     ("name", "ending", "says"),

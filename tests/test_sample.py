@@ -27,6 +27,13 @@ def test_the_same_seed_gives_the_same_bytes(book, tmp_path, monkeypatch):
     assert (other.folder / "deals.parquet").read_bytes() != (book.folder / "deals.parquet").read_bytes()
 
 
+def test_leads_become_deals_as_often_in_every_year():
+    """One in three, also while deals grow: else a company in which nothing happens would have a change to find."""
+    leads = crm.open("sample:seed=3,planted=0").leads.select("created_at", "deal_id").execute()
+    rates = leads["deal_id"].notna().groupby(leads["created_at"].dt.year).mean()
+    assert len(rates) == 4 and (abs(rates - 1 / 3) < 0.02).all()
+
+
 def test_every_table_has_rows_and_its_key_is_one(book):
     for name in (
         "deals",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from salesops import crm, periods, scorecard, stats, yamlfile
 from salesops.problems import BadInput
-from salesops.scorecard import bridges, months, registry, tables, words
+from salesops.scorecard import bridges, months, people, registry, tables, words
 from salesops.scorecard.compute import value_of
 from salesops.scorecard.registry import FORMULAS
 
@@ -573,3 +573,22 @@ def test_a_period_outside_of_the_record_is_refused(stem, period, says):
     asked = checked(stem, period=period)
     with pytest.raises(ValueError, match=says):
         importlib.import_module(f"salesops.{stem}").measure(crm.open(**asked.book), asked)
+
+
+@pytest.mark.parametrize("kind", ["deal_type", "segment", "pipeline"])
+def test_reps_are_compared_among_deals_of_one_kind(tmp_path, kind):
+    """Two sell what one in five wins, two what four in five win: each wins as often as who sells the same, or not."""
+    values = {"deal_type": ("new", "expansion"), "segment": ("A", "B"), "pipeline": ("P", "Q")}[kind]
+    for name, wins in (("alike", (10, 10, 40, 40)), ("unlike", (2, 18, 40, 40))):
+        deals = pd.DataFrame([
+            {"deal_id": f"D{rep}-{k}", "rep_id": f"R{rep}", "pipeline": "P", kind: values[rep // 2],
+             "stage": "Won" if k < n_won else "Lost", "closed_at": pd.Timestamp("2026-08-15")}
+            for rep, n_won in enumerate(wins) for k in range(50)
+        ])  # fmt: skip
+        stages = pd.DataFrame([{"pipeline": one, "stage": stage, "position": k, "kind": stage.lower()}
+                               for one in deals["pipeline"].unique()
+                               for k, stage in ((1, "Won"), (2, "Lost"))])  # fmt: skip
+        book = bare_book(tmp_path / name, exported_on="2026-10-31", deals=deals, stages=stages)
+        span = months.span(book, checked("scorecard"))
+        p = people.p_of_alike(book, span, span.last - 11)
+        assert p > 0.99 if name == "alike" else p < 0.001

@@ -16,8 +16,8 @@ class Finding(NamedTuple):
     """One sentence to act on. `headline` can stand alone, as the title of a page does.
 
     What has a `key` can come to the month's front page. It names what the finding is about, without its numbers, so
-    that next month's is known for the same one: `stage/2/fell`. Findings of one `cause` are one to the reader; blank:
-    the key.
+    that next month's is known for the same one: `stage/New business/Proposal/fell`. Findings of one `cause` are one to
+    the reader; blank: the key.
 
     money : what is at stake, in whole units of the currency; None where that cannot be told.
     p : of a claim that something changed or differs, corrected within its `family`, the claims that were tried

@@ -180,10 +180,11 @@ def money(amount: float | None, currency: str, *, compact: bool = False) -> str:
     """An amount in whole units of its currency; `compact` is $1.2M."""
     if not known(amount):
         return NONE
-    if compact and round(abs(amount)) >= 1000:
-        digits = 1 if abs(amount) >= 1e6 else 0
-        return numbers.format_compact_currency(amount, currency, locale=locale(), fraction_digits=digits)
-    return numbers.format_currency(amount, currency, locale=locale(), currency_digits=False, format=_whole())
+    size, sign = abs(amount), "\N{MINUS SIGN}" if round(amount) < 0 else ""
+    if compact and round(size) >= 1000:
+        digits = 1 if size >= 1e6 else 0
+        return sign + numbers.format_compact_currency(size, currency, locale=locale(), fraction_digits=digits)
+    return sign + numbers.format_currency(size, currency, locale=locale(), currency_digits=False, format=_whole())
 
 
 def _whole() -> str:

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from salesops import periods
+from salesops import periods, project
 from salesops.crm.tables import VAT
 from salesops.problems import BadInput, printable
 
@@ -55,6 +55,10 @@ class Params(BaseModel):
         except ValidationError as error:
             problems = [_explain(cls, one) for one in error.errors()]
             raise BadInput(f"{where}: parameters cannot be used", problems) from None
+
+    def file(self, name: str, root: Path | None = None) -> Path:
+        """The file of a project that a parameter of `files` names."""
+        return (root or project.root()) / self.files[name].format(getattr(self, name))
 
     def check_files(self, root: Path) -> None:
         """Read the files of the team's own that the parameters name, before anything runs; none here.

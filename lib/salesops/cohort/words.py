@@ -136,9 +136,9 @@ def _renewal(found: Found) -> list[Finding]:
         change = compare.stats.difference(made.net, before.net)
         sure = change.low > 0 or change.high < 0
         worse = change.high < 0
-        words = {"then": lang.percent(before.net.value), "change": lang.points(change.value, signed=True),
-                 "low": lang.points(change.low, signed=True), "high": lang.points(change.high,
-                 signed=True)}  # fmt: skip
+        points = {name: lang.points(getattr(change, of), signed=True)
+                  for name, of in (("change", "value"), ("low", "low"), ("high", "high"))}  # fmt: skip
+        words = {"then": lang.percent(before.net.value)} | points
         more = _("NRR a year before: {then}; the change of {change} points ({low} to {high}) is more than chance.")
         less = _("NRR a year before: {then}; the change of {change} points ({low} to {high}) is no more than chance.")
         detail += " " + (more if sure else less).format(**words)

@@ -54,7 +54,10 @@ def with_dimensions(book: Book, deals: ibis.Table, dimensions: Sequence[str], *,
     wanted = [one for one in dimensions if one != "none"]
     places = {one: _places(book, one) for one in wanted}
     if missing := [one for one, where in places.items() if not where]:
-        raise ValueError(f"segment_by {missing[0]}: the source has no value of it on deals, accounts or reps")
+        has = ", ".join(["none", *known_dimensions(book)])
+        raise ValueError(
+            f"segment_by {missing[0]}: the source has no value of it on deals, accounts or reps; it has {has}"
+        )
     found = {one: [deals[one]] for one in wanted if "deals" in places[one] and one not in ("rep", "size")}
     from_accounts = [one for one in wanted if "accounts" in places[one]]
     from_reps = [one for one in wanted if "reps" in places[one]] + (["name"] if "rep" in wanted else [])

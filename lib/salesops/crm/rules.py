@@ -26,6 +26,7 @@ OPEN = "open"
 BLANK = "blank "  # before the name of a required field
 # What puts the value or the day of an open deal in doubt; the others are about how it is written down.
 DOUBT = ("close_past", "untouched", "no_amount", "pushed", "owner_gone", "duplicate")
+NUMBERS = ("untouched_days", "amount_from", "most_pushes", "chance_gap", "similarity")
 OF_NOW = ("no_next_step", "probability_unlike", "duplicate", "missing", "no_reason")  # from columns that are not logged
 
 
@@ -53,7 +54,7 @@ def read_rules(path: Path) -> Rules:
         If it is not there or sets none of them; the hygiene page checks the values.
     """
     said = yamlfile.load(path)
-    wanted = {name: said.get(name) for name in Rules._fields[2:] if name != "calendar"}
+    wanted = {name: said.get(name) for name in NUMBERS}
     weights = {rule: said.get(rule) for rule in RULES}
     missing = [name for name, value in (wanted | weights).items() if not isinstance(value, (int, float))]
     if missing:

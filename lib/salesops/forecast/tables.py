@@ -38,7 +38,7 @@ def unit_table(found: Forecast, unit: str, currency: str) -> Table | None:
     columns = [lang.dimension(unit), _("Booked"), _("Mean"), "P10", "P50", "P90"]
     notes = [_("All from the same draws: means sum to the whole; quantiles need not, for not all fall low together.")]
     if found.without_top is not None and len(found.deals):
-        text = _("Without {name}, which is expected to bring most: P10 {low}, P50 {middle}, P90 {high}.")
+        text = _("Without “{name}”, which is expected to bring most: P10 {low}, P50 {middle}, P90 {high}.")
         low, middle, high = (lang.money(one, currency) for one in found.without_top)
         notes.append(text.format(name=deal_name(found.deals.iloc[0]), low=low, middle=middle, high=high))
     return Table(_("The quarter by {unit}").format(unit=lang.dimension(unit).lower()), columns, rows,

@@ -186,7 +186,7 @@ def _top(found: Forecast, currency: str) -> list[Finding]:
         "name": deal_name(deal), "amount": _money(deal["expected"], currency), "p": lang.percent(deal["p"]),
         "low": _money(low, currency), "middle": _money(middle, currency),
     }  # fmt: skip
-    headline = _("Without {name} the quarter would bring {middle}").format(**words)
+    headline = _("Without “{name}” the quarter would bring {middle}").format(**words)
     return [
         Finding(
             "warn",

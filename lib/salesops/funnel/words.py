@@ -38,9 +38,9 @@ def whose(scope: Scope, cohort: str) -> str:
 def findings(funnel: Funnel, currency: str) -> list[Finding]:
     """What the reader should know first: what changed beyond chance, then where things stand and stand still."""
     return [
-        *_changed(funnel, currency), *_recent(funnel, currency), *_reversed(funnel), _won(funnel), *_stale(funnel,
-        currency), *_weakest(funnel),
-        *_slowest(funnel), *_velocity(funnel, currency), *_differs(funnel),
+        *_changed(funnel, currency), *_recent(funnel, currency), *_reversed(funnel), _won(funnel),
+        *_stale(funnel, currency), *_weakest(funnel), *_slowest(funnel), *_velocity(funnel, currency),
+        *_differs(funnel),
     ]  # fmt: skip
 
 
@@ -104,13 +104,14 @@ def _one_change(funnel: Funnel, row, others: pd.DataFrame, currency: str) -> Fin
     ]
     fell = row.change.value < 0
     money = abs(taken.money.value) if taken is not None and taken.money is not None else None
-    return Finding("bad" if fell else "good", headline, " ".join(parts), key=_key(row), money=money,
+    return Finding("bad" if fell else "good", headline, " ".join(parts), key=_key(funnel, row), money=money,
                    p=float(row.p_adjusted), family="stages")  # fmt: skip
 
 
-def _key(row) -> str:
-    """Of a stage that changed, whatever group it is told of: the same next month."""
-    return f"stage/{row.step}/{'fell' if row.change.value < 0 else 'rose'}"
+def _key(funnel: Funnel, row) -> str:
+    """Of a stage that changed, whatever group it is told of: the same next month, also among more or fewer stages."""
+    scope = funnel.scope
+    return f"stage/{scope.pipeline}/{scope.stages[row.step]}/{'fell' if row.change.value < 0 else 'rose'}"
 
 
 def _recent(funnel: Funnel, currency: str) -> list[Finding]:
@@ -120,7 +121,7 @@ def _recent(funnel: Funnel, currency: str) -> list[Finding]:
         return []
     table, now = made.table, lang.period(made.now)
     told = funnel.changes[funnel.changes["p_adjusted"] < SIGNIFICANT]
-    told = {_key(row) for row in told.itertuples()}
+    told = {_key(funnel, row) for row in told.itertuples()}
     sure = table[table["p_adjusted"] < SIGNIFICANT].sort_values("p", kind="stable").drop_duplicates("step")
     if sure.empty:
         text = _("In {now} alone no stage stands out beyond what chance explains").format(now=now)
@@ -131,7 +132,7 @@ def _recent(funnel: Funnel, currency: str) -> list[Finding]:
         )
         smallest = float(table["p_adjusted"].min())
         return [Finding("plain", text, detail.format(n=len(table), now=now), p=smallest, family="recent")]
-    return [_one_recent(funnel, row, currency) for row in sure.itertuples() if _key(row) not in told]
+    return [_one_recent(funnel, row, currency) for row in sure.itertuples() if _key(funnel, row) not in told]
 
 
 def _one_recent(funnel: Funnel, row, currency: str) -> Finding:
@@ -157,8 +158,8 @@ def _one_recent(funnel: Funnel, row, currency: str) -> Finding:
                "comparisons. Most of these deals are young yet.")  # fmt: skip
     parts = [detail.format(**words), *_at_stake(row, currency)]
     amount = abs(row.money.value) if row.money is not None else None
-    return Finding("bad" if fell else "good", text.format(**words), " ".join(parts), key=_key(row), money=amount,
-                   p=float(row.p_adjusted), family="recent")  # fmt: skip
+    return Finding("bad" if fell else "good", text.format(**words), " ".join(parts), key=_key(funnel, row),
+                   money=amount, p=float(row.p_adjusted), family="recent")  # fmt: skip
 
 
 def _since(funnel: Funnel, row, taken: Shift | None) -> list[str]:

@@ -80,7 +80,8 @@ def measure(book: crm.Book, params: Params) -> Growth:
     Raises
     ------
     ValueError
-        If nothing of the period is known, the months before were not watched, or nothing was won in them.
+        If nothing of the period is known, the months before were not watched, or what was won in them
+        is not above zero.
     """
     book.check_covers(params.reported)
     last = _last_whole(book, params.reported)
@@ -97,8 +98,8 @@ def measure(book: crm.Book, params: Params) -> Growth:
     if "account_id" in book.about["filled"]["deals"] and known_months >= LEAST_KNOWN:
         parts["customer"] = counts.by_age(book, won, spans, known_months)
     whole = next(iter(parts.values()), pd.DataFrame({"now": [0], "before": [0], "n_now": [0], "n_before": [0]})).sum()
-    if not whole["now"] or not whole["before"]:
-        raise ValueError("nothing was won in the months compared: no growth to tell")
+    if not (whole["now"] > 0 and whole["before"] > 0):
+        raise ValueError("what was won comes to nothing, or less, in the months compared: no growth to tell")
     monthly = pd.DataFrame()
     if STALLED_BY in known and not params.region and "created_at" in book.about["filled"]["deals"]:
         n_months = min(params.watched_months, periods.months_between(begins, last.last_on) + (begins.day == 1))
@@ -110,9 +111,9 @@ def measure(book: crm.Book, params: Params) -> Growth:
         _home(parts, params), stalled, tried, smallest, monthly, params.recent_months,
         {one: tuple(map(concentration, counts.holders(book, won, one))) for one in counts.HOLDERS},
         concentration(counts.open_amounts(book, "deal")), concentration(counts.open_amounts(book, "customer")),
-        concentration(weighted.dropna()["weighted"].tolist()), _largest(book, won, whole), _largest_weighted(book,
-        weighted), params.most_of_one, params.min_deals, known_months, last.last_on < params.reported.last_on,
-        book.currency, book.minor_units, book.as_of,
+        concentration(weighted.dropna()["weighted"].tolist()), _largest(book, won, whole),
+        _largest_weighted(book, weighted), params.most_of_one, params.min_deals, known_months,
+        last.last_on < params.reported.last_on, book.currency, book.minor_units, book.as_of,
     )  # fmt: skip
 
 

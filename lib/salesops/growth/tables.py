@@ -16,7 +16,7 @@ def part_table(found: Growth) -> Table:
         for group in order:
             one = table.loc[group]
             change = int(one["now"] - one["before"])
-            growth = change / one["before"] if one["before"] else None
+            growth = change / one["before"] if one["before"] > 0 else None
             rows.append([words.split_name(split), words.group_name(split, group), words.money(one["before"], found),
                          words.money(one["now"], found), words.signed(change, found), words.signed_share(growth),
                          words.signed_share(change / found.before, 1)])  # fmt: skip

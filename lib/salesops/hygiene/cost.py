@@ -1,9 +1,9 @@
 """What the mess costs: each headline number as the range it can take under the missing and doubtful records.
 
 Worst-case bounds, without any assumption on why a value is missing (Manski (2003), Partial Identification of
-Probability Distributions, chapters 1 and 2). What is not known of an amount is that it lies between the smallest and
-the largest one known in its pipeline. The range is not an interval of chance: more data of the same kind do not narrow
-it, only mended records do.
+Probability Distributions, chapters 1 and 2). What is known of a missing amount is that it lies between the smallest and
+the largest one of its pipeline, if two or more are there. The range is not an interval of chance: more data of the same
+kind do not narrow it, only mended records do.
 """
 
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from salesops.hygiene.params import Params
 
 HOUR = 3600
 DAY_HOURS = 24
+LEAST_KNOWN = 2  # amounts of a pipeline; of one alone nothing is known of how they differ
 
 
 class Range(NamedTuple):
@@ -119,9 +120,9 @@ def _count_of(maybe: pd.DataFrame, why: str) -> int:
 
 def _limits(known: ibis.Table) -> pd.DataFrame:
     amounts = known.group_by(pipeline=_.pipeline.coalesce("")).agg(
-        least=_.amount_minor.min(), most=_.amount_minor.max()
+        n=_.count(), least=_.amount_minor.min(), most=_.amount_minor.max()
     )
-    return amounts.execute()
+    return amounts.filter(_.n >= LEAST_KNOWN).drop("n").execute()
 
 
 def _with_limits(sums: pd.DataFrame, limits: pd.DataFrame, minor_units: int) -> pd.DataFrame:

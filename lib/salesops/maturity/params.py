@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import field_validator, model_validator
 
-from salesops import project, settings
+from salesops import settings
 from salesops.settings import option
 
 
@@ -43,10 +43,6 @@ class Params(settings.Params):
         from salesops.maturity import stages
 
         stages.read(self.file("stages", root))
-
-    def file(self, name: str, root: Path | None = None) -> Path:
-        """The file of a project that a parameter names."""
-        return (root or project.root()) / "params" / f"{getattr(self, name)}.yml"
 
 
 def _mix(text: str) -> dict[str, float]:

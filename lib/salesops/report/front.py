@@ -61,18 +61,19 @@ def render(
 def _told(pages, not_made, language, folder, rows, before, asks, was, damaged) -> dict:
     own = {stem: page for stem, page in pages.items() if page["lang"] == language}
     whole = {stem: page for stem, page in own.items() if not _part(page)} or own
-    status = [{**found, "page": page["page"], "of": page["title"], "old": stem in not_made} for stem,
-    page in whole.items()
-              for found in page["findings"] if found.get("status")]  # fmt: skip
+    status = [{**found, "page": page["page"], "of": page["title"], "old": stem in not_made}
+              for stem, page in whole.items() for found in page["findings"] if found.get("status")]  # fmt: skip
     tiles = [{**tile, "page": page["page"], "spark": spark.line(tile["series"]), "old": stem in not_made}
              for stem, page in whole.items() for tile in page.get("tiles", [])]  # fmt: skip
     mine = [row for row in rows if row.lang == language]
-    ages = ledger.ages([row for row in mine if row.state == ledger.OPEN], [list(one) for one in before])
+    ages = ledger.ages([row for row in mine if row.state == ledger.OPEN], before)
     findings = [_finding(row, pages, ages, before) | {"old": row.stem in not_made} for row in mine
                 if row.state == ledger.OPEN]  # fmt: skip
-    failed = {stem: banner.sentence(pages.get(stem, {}).get("lang", language), dt.date.fromisoformat(one["on"]),
-                                    one["reason"], earlier=stem in pages) for stem,
-                                    one in not_made.items()}  # fmt: skip
+    failed = {
+        stem: banner.sentence(pages.get(stem, {}).get("lang", language), dt.date.fromisoformat(one["on"]),
+                              one["reason"], earlier=stem in pages)
+        for stem, one in not_made.items()
+    }  # fmt: skip
     period = _period(folder)
     named = list(dict.fromkeys(page["period"] for page in own.values()))
     named = named or ([lang.period(period)] if period is not None else [])
@@ -105,6 +106,10 @@ def _told(pages, not_made, language, folder, rows, before, asks, was, damaged) -
         "earlier": _earlier(folder),
         "words": _words(),
     }
+
+
+def _title(page: dict) -> str:
+    return " · ".join(filter(None, (page["title"], _part(page))))
 
 
 def _part(page: dict) -> str:
@@ -141,9 +146,10 @@ def _finding(row: ledger.Row, pages, ages: dict[str, int], before) -> dict:
             grown = _("{amount} more than before") if row.money > was else _("{amount} less than before")
             since += ", " + grown.format(amount=change) if round(row.money) != round(was) else ""
     money = "" if row.money is None else lang.money(row.money, _currency(page), compact=True)
-    return {**row._asdict(), "detail": shortened(row.detail), "part": _part(page), "page": page["page"],
-    "of": " · ".join(filter(None, (page["title"], _part(page)))),
-            "since": since, "is_new": age == 1 and bool(before) and not first, "amount": money}  # fmt: skip
+    return {
+        **row._asdict(), "detail": shortened(row.detail), "part": _part(page), "page": page["page"],
+        "of": _title(page), "since": since, "is_new": age == 1 and bool(before) and not first, "amount": money,
+    }  # fmt: skip
 
 
 def _currency(page: dict) -> str:
@@ -168,7 +174,7 @@ def _damaged(period: str) -> str:
 
 def _outdated(own: Mapping[str, dict], not_made: Mapping[str, dict]) -> str:
     """Which pages are of an earlier run, or were not made at all."""
-    old = [" ".join(filter(None, (page["title"], _part(page)))) for stem, page in own.items() if stem in not_made]
+    old = [_title(page) for stem, page in own.items() if stem in not_made]
     said = [_("Of an earlier run: {pages}.").format(pages=", ".join(old))] if old else []
     none = [stem for stem in not_made if stem not in own]
     if none:
@@ -180,18 +186,15 @@ def _ask(ask: Ask, language: str, known: Mapping[str, ledger.Row], known_on: str
     about = known.get(ask.about)
     late = bool(known_on) and ask.is_late(dt.date.fromisoformat(known_on))
     state = _("done in {month}").format(month=lang.period(periods.parse(ask.done))) if ask.done else ""
+    found = about is not None and about.state == ledger.OPEN
     return {
         "what": ask.what[language],
         "owner": ask.owner_in(language),
         "due": lang.day(dt.date.fromisoformat(ask.due)),
         "state": state or (_("overdue") if late else _("open")),
         "late": late,
-        "about": ask.about if about is not None and about.state == ledger.OPEN else "",
-        "was": ""
-        if about is not None and about.state == ledger.OPEN
-        else _("{id}, not found now").format(id=ask.about)
-        if ask.about
-        else "",
+        "about": ask.about if found else "",
+        "was": _("{id}, not found now").format(id=ask.about) if ask.about and not found else "",
     }
 
 

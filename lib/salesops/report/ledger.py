@@ -202,6 +202,17 @@ def _before(period: periods.Period) -> periods.Period:
     return one if period.n_months < 12 or ".." in period.name else periods.parse(str(one.first_on.year))
 
 
+def read_earlier(folder: Path) -> tuple[list[list[Row]], str]:
+    """The findings of the periods before, the nearest first, up to one that cannot be read; and the name of that."""
+    found: list[list[Row]] = []
+    for one in earlier(folder):
+        try:
+            found.append(read(one))
+        except ValueError:
+            return found, one.name
+    return found, ""
+
+
 def ages(rows: list[Row], before: list[list[Row]]) -> dict[str, int]:
     """id -> for how many periods in a row, this one included, it has been found, or its page was not made."""
     open_before = [{row.id for row in one if row.state != CLOSED} for one in before]
@@ -217,11 +228,7 @@ def gone(rows: list[Row], before: list[list[Row]], period: str, languages: set[s
     unseen where the page that told them is not among those `made`."""
     here = {(row.id, row.lang) for row in rows}
     left = [row for row in (before[0] if before else [])
-            if row.state != CLOSED and row.rank and row.lang in languages and (row.id,
-            row.lang) not in here]  # fmt: skip
-    return [
-        row._replace(
-            period=period, verdict="", **({"state": CLOSED, "rank": 0} if row.stem in made else {"state": UNSEEN})
-        )
-        for row in left
-    ]
+            if row.state != CLOSED and row.rank and row.lang in languages
+            and (row.id, row.lang) not in here]  # fmt: skip
+    shut, unseen = {"state": CLOSED, "rank": 0}, {"state": UNSEEN}
+    return [row._replace(period=period, verdict="", **(shut if row.stem in made else unseen)) for row in left]

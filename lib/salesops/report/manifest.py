@@ -39,18 +39,9 @@ class Folder:
         self._next_write = 0.0
 
     @cached_property
-    def _before(self) -> list[list[ledger.Row]]:
-        """The findings of the periods before, the nearest first, up to one that cannot be read; read where a front page
-        is made, and not before."""
-        found: list[list[ledger.Row]] = []
-        self._damaged = ""
-        for one in ledger.earlier(self.path):
-            try:
-                found.append(ledger.read(one))
-            except ValueError:
-                self._damaged = one.name
-                break
-        return found
+    def _before(self) -> tuple[list[list[ledger.Row]], str]:
+        """See `ledger.read_earlier`; read where a front page is made, and not before."""
+        return ledger.read_earlier(self.path)
 
     @cached_property
     def _verdicts(self) -> dict[tuple[str, str], str]:
@@ -119,7 +110,7 @@ class Folder:
         if not self._changed and (as_it_was or not self.pages):
             return
         if rests_on != self._rested_on:
-            self.__dict__.pop("_before", None)
+            self.__dict__.pop("_before", None)  # read again
         began = time.monotonic()
         content = {"pages": dict(sorted(self.pages.items())), "not_made": dict(sorted(self.not_made.items()))}
         kept = content | ({"retold": dict(sorted(self.retold.items()))} if self.retold else {})
@@ -142,7 +133,7 @@ class Folder:
         for language in self._languages():
             own = ledger.candidates(self.pages, language, self.path.name)
             rows += [row._replace(rank=k if k <= front.MOST else 0) for k, row in enumerate(own, 1)]
-        gone = ledger.gone(rows, self._before, self.path.name, set(self._languages()), self.pages)
+        gone = ledger.gone(rows, self._before[0], self.path.name, set(self._languages()), self.pages)
         return rows + [row._replace(verdict=self._verdicts.get((row.id, row.lang), "")) for row in gone]
 
     def judge(self, verdicts: Mapping[tuple[str, str], str]) -> None:
@@ -166,13 +157,14 @@ class Folder:
 
     def _write_front(self, pages: dict, not_made: dict) -> None:
         rows, languages = self.findings(), self._languages() or ["en"]
+        before, damaged = self._before
         ledger.write(self.path, rows)
         for language in languages:
             others = [one for one in languages if one != language]
             other = (others[0], _front_name(others[0])) if others else None
-            page = front.render(pages, not_made, language=language, folder=self.path, rows=rows, before=self._before,
+            page = front.render(pages, not_made, language=language, folder=self.path, rows=rows, before=before,
                                 asks=self.asks, other=other, was=self.period_before,
-                                retold=self.retold, damaged=self._damaged)  # fmt: skip
+                                retold=self.retold, damaged=damaged)  # fmt: skip
             files.write(self.path / _front_name(language), page)
             if language == languages[0] and language != "en":
                 files.write(self.path / "index.html", page)

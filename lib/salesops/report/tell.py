@@ -13,6 +13,7 @@ import click
 from salesops.problems import printable
 
 WIDEST = 400
+MOST_NAMES = 5  # of pages that failed for one reason
 
 
 @contextlib.contextmanager
@@ -58,6 +59,7 @@ class Text:
         self._began = time.monotonic()
         self._progress = progress
         self._task = progress.add_task("pages", total=n_pages) if progress else None
+        self._told: dict[str, str] = {}  # why a page failed -> the first page of which that was said
 
     def __call__(self, event: str, **facts) -> None:
         getattr(self, f"_{event}")(**facts)
@@ -92,7 +94,8 @@ class Text:
     def _failed(self, name: str, reason: str, page: str, ending: str = "", notebook: str = "") -> None:  # noqa: ARG002
         self._advance()
         shown = "\n".join(_plain(line) for line in reason.splitlines()[:60])
-        self._print(f"{name}: failed: {shown}", error=True)
+        first = self._told.setdefault(reason, name)
+        self._print(f"{name}: failed: {shown if first == name else f'as {first}'}", error=True)
         if notebook:
             self._print(f"{name}: the notebook with its error is {notebook}", error=True)
         if os.path.isfile(page):  # noqa: PTH113  which a name that is too long does not stop
@@ -104,9 +107,13 @@ class Text:
         if len(folders) > 1 or sum(_counts(result).values()) > 1:
             counts = ", ".join(f"{n} {name}" for name, n in _counts(result).items())
             self._print(f"{counts}, in {time.monotonic() - self._began:.1f} seconds")
+        alike: dict[str, list[str]] = {}
         for failure in result.failed:
-            if sum(_counts(result).values()) > 1:
-                self._print(f"failed: {failure.job.name}: {_plain(failure.reason.splitlines()[0])}", error=True)
+            alike.setdefault(failure.reason, []).append(failure.job.name)
+        for reason, names in alike.items() if sum(_counts(result).values()) > 1 else ():
+            why = reason.splitlines()[0].rstrip(":")
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            self._print(f"failed: {', '.join(names[:MOST_NAMES])}{more}: {_plain(why)}", error=True)
         for folder in folders:
             if (folder / "index.html").is_file():
                 self._print(str(folder / "index.html"))

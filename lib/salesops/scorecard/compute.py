@@ -24,17 +24,12 @@ class Scorecard(NamedTuple):
 
     metrics : the registry. values : metric, level (company, region, team), group, period (a month's number, the name of
     a quota's period, or the last month for what is told for the whole window), value, low, high, n. behaviour :
-    (metric,
-    level, group) -> the limits of its series, and the periods they are of. signals : metric, level, group, kind (point:
-    the last one; recent: the mean of the last ones), value, usual, p, p_adjusted, in order of p: of every series
-    watched.
-    reps : rep_id, name, n_won, n_lost, win_rate (Estimate drawn to the common one), above, best (probabilities),
-    booked,
-    attained (None without a quota), n_held. spread_p : of all reps winning alike
-    what they are given to sell, see `people.p_of_alike`. plan, sales : see `bridges`.
-    called : see `people.calls`. months : see `months.Span`. partial : days known and days of the last month, where it
-    has
-    not ended.
+    (metric, level, group) -> the limits of its series, and the periods they are of. signals : metric, level, group,
+    kind (point: the last one; recent: the mean of the last ones), value, usual, p, p_adjusted, in order of p: of every
+    series watched. reps : rep_id, name, n_won, n_lost, win_rate (Estimate drawn to the common one), above, best
+    (probabilities), booked, attained (None without a quota), n_held. spread_p : see `people.p_of_alike`. plan, sales :
+    see `bridges`. called : see `people.calls`. months : see `months.Span`. partial : days known and days of the last
+    month, where it has not ended.
     """
 
     metrics: Mapping[str, Metric]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import field_validator, model_validator
 
-from salesops import project, settings, workdays
+from salesops import settings, workdays
 from salesops.settings import option
 
 
@@ -45,7 +45,3 @@ class Params(settings.Params):
         from salesops.scorecard import registry
 
         registry.read(self.file("metrics", root))
-
-    def file(self, name: str, root: Path | None = None) -> Path:
-        """The file of a project that a parameter names."""
-        return (root or project.root()) / "params" / f"{getattr(self, name)}.yml"

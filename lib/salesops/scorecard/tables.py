@@ -79,8 +79,8 @@ def rep_table(found: Scorecard) -> Table | None:
     rows = []
     for rep in found.reps.head(MOST_REPS).itertuples():
         money = [getattr(rep, name, float("nan")) / found.minor_units for name in ("won", "deal_size")]
-        rows.append([rep.name or rep.rep_id, rep.team if isinstance(rep.team, str) and rep.team else lang.NONE,
-        lang.count(rep.n_won + rep.n_lost),
+        team = rep.team if isinstance(rep.team, str) and rep.team else lang.NONE
+        rows.append([rep.name or rep.rep_id, team, lang.count(rep.n_won + rep.n_lost),
                      lang.percent(rep.n_won / (rep.n_won + rep.n_lost)) if found.spread_p is not None else lang.NONE,
                      lang.estimate(rep.win_rate),
                      lang.percent(rep.above), lang.percent(rep.best),
@@ -91,8 +91,7 @@ def rep_table(found: Scorecard) -> Table | None:
                _("Best with"), _("Bookings"), _("Deal size"), _("Cycle, days"), _("First meetings a day"),
                _("Of quota")]  # fmt: skip
     notes = [_("Rates of few deals are drawn to that of all, by as much as the spread between reps says "
-               "(beta-binomial); "
-               "the limits are credible ones. Above and best: the probability of that.")]  # fmt: skip
+               "(beta-binomial); the limits are credible ones. Above and best: the probability of that.")]  # fmt: skip
     if len(found.reps) > MOST_REPS:
         notes.append(_("The first {n} of {all}.").format(n=lang.count(MOST_REPS), all=lang.count(len(found.reps))))
     return Table(_("Reps"), columns, rows, [False, False] + [True] * 10, notes=notes)

@@ -198,8 +198,7 @@ def _signals(found: Scorecard) -> list[Finding]:
         expected = _("by its trend {usual}") if metric.growing else _("usually {usual}")
         expected = expected.format(usual=amount(first["usual"], metric, found))
         head = text.format(expected=expected, metric=metric.called, value=amount(first["value"], metric, found),
-        when=when_, group=who,
-                           n=lang.count(RECENT))  # fmt: skip
+                           when=when_, group=who, n=lang.count(RECENT))  # fmt: skip
         detail = _("p {p}, corrected for {n} comparisons {corrected}.").format(
             p=lang.p_value(first["p"]), n=lang.count(n), corrected=lang.p_value(first["p_adjusted"])
         )
