@@ -354,6 +354,9 @@ def test_one_known_amount_bounds_no_other(tmp_path):
     result = measure(company(tmp_path, deals=deals), params(period="2026-02", as_of="2026-03-01", min_deals=5))
     open_ = next(one for one in result.costs if one.name == "pipeline")
     assert open_.printed == 5.0 and open_.low <= 5.0 and open_.high is None
+    assert "Open pipeline is $5, and can be anything from $5 up" in [
+        one.headline for one in words.findings(result, "USD")
+    ]
 
 
 def test_an_average_can_be_moved_by_deals_that_may_have_been_won(tmp_path):

@@ -54,9 +54,9 @@ def with_dimensions(book: Book, deals: ibis.Table, dimensions: Sequence[str], *,
     wanted = [one for one in dimensions if one != "none"]
     places = {one: _places(book, one) for one in wanted}
     if missing := [one for one, where in places.items() if not where]:
-        has = ", ".join(["none", *known_dimensions(book)])
+        has = ", ".join([*known_dimensions(book), "none"])
         raise ValueError(
-            f"segment_by {missing[0]}: the source has no value of it on deals, accounts or reps; it has {has}"
+            f"segment_by {missing[0]}: the source has no value of it on deals, accounts or reps; allowed: {has}"
         )
     found = {one: [deals[one]] for one in wanted if "deals" in places[one] and one not in ("rep", "size")}
     from_accounts = [one for one in wanted if "accounts" in places[one]]

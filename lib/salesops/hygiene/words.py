@@ -111,7 +111,10 @@ def _least_sure(found: Hygiene, currency: str) -> list[Finding]:
             ]
         return [Finding("good", _("No headline number is left open by missing or doubtful records"))]
     worst, _share = max(wide, key=lambda pair: pair[1])
-    headline = _("{number} is {printed}, and can be anything from {low} to {high}").format(
+    text = _("{number} is {printed}, and can be anything from {low} to {high}")
+    if worst.high is None:
+        text = _("{number} is {printed}, and can be anything from {low} up")
+    headline = text.format(
         number=kpi_name(worst.name),
         printed=_value(worst, worst.printed, currency),
         low=_value(worst, worst.low, currency),
