@@ -55,9 +55,9 @@ lock:  ## renew the lock files after a change of pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
 
-clean:  ## remove the environment, the cache and the generated pages
-	rm -rf $(VENV) .cache .pytest_cache .hypothesis .ruff_cache
-	find reports -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+clean:  ## remove the environment, prepared books and generated pages; records/ and what is not ours stay
+	@PYTHONPATH=lib $(PYTHON) -m salesops.clean
+	@if [ -f $(READY) ] || [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
 
 $(VENV)/pyvenv.cfg:
 	@test -n "$(PYTHON)" || { echo "SalesOps Playbook needs Python 3.11 or later; none was found"; exit 1; }

@@ -71,6 +71,8 @@ class Got(NamedTuple):
     notes: list
     written: dict[str, str]
     converted: list
+    n_without_id: int
+    stages_derived: bool
 
 
 def read(folder: Path, spec: Mapping) -> Got:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from salesops import crm
-from salesops.crm import importing
+from salesops.crm import importing, store
 from salesops.problems import BadInput
 
 EXPORTS = Path(__file__).parent / "exports"
@@ -118,12 +118,12 @@ def test_a_book_is_replaced_only_when_it_is_said_and_the_new_one_is_good(salesop
     say = ("import", "zoho", export, "--to", book, "--currency", "USD", "--exported-on", "2026-03-31")
     done = salesops(*say)
     assert done.returncode == 0 and "deals: 4 rows" in done.stdout and "funnel: can be answered" in done.stdout
-    before = (book / "deals.parquet").read_bytes()
+    before = (store.tables(book) / "deals.parquet").read_bytes()
     assert salesops(*say).returncode == 2
     export.write_text("Deal Name,Stage,Closing Date,Created Time\nx,Lead,soon,never\n")
     refused = salesops(*say, "--replace")
-    assert refused.returncode == 2 and (book / "deals.parquet").read_bytes() == before
-    assert not list(tmp_path.glob(".importing*"))
+    assert refused.returncode == 2 and (store.tables(book) / "deals.parquet").read_bytes() == before
+    assert sorted(path.name for path in book.iterdir()) == [".salesops-made", "book.json", "tables"]
 
 
 def test_check_says_what_a_book_holds(salesops, tmp_path):
@@ -298,16 +298,22 @@ SNAPSHOTS = {
 CLOSED = {"2026-02-28": {"3": "20.02.2026"}, "2026-04-30": {"1": "15.02.2026", "3": "20.02.2026"}}
 
 
-def take(tmp_path: Path, day: str) -> crm.Book:
+def take(tmp_path: Path, day: str, *, again: bool = False, **said) -> crm.Book:
     files = tmp_path / f"files-{day}"
-    files.mkdir()
+    files.mkdir(parents=True, exist_ok=again)
     lines = ["ID;Название сделки;Бюджет;Этап сделки;Дата создания сделки;Дата закрытия"]
     for line in SNAPSHOTS[day].splitlines():
         lines.append(f"{line};{CLOSED.get(day, {}).get(line.partition(';')[0], 'не закрыта')}")
     (files / "export.csv").write_text("\n".join(lines))
     stages = "Лид, Оферта, Успешно реализовано=won, Закрыто и не реализовано=lost"
     importing.bring_in(
-        "amocrm", [files], tmp_path / "book", currency="RUB", exported_on=day, stages=stages, snapshot=True
+        "amocrm",
+        [files],
+        tmp_path / "book",
+        currency="RUB",
+        stages=stages,
+        snapshot=True,
+        **({"exported_on": day} | said),
     )
     return crm.open(tmp_path / "book")
 
@@ -336,7 +342,7 @@ def test_rewritten_history_is_listed(tmp_path):
     for day in SNAPSHOTS:
         book = take(tmp_path, day)
     assert book.about["snapshots"]["rewritten"] == {"back_dated": 1, "edited_after_close": 1, "vanished": 1}
-    audit = pd.read_parquet(tmp_path / "book" / "audit.parquet")
+    audit = pd.read_parquet(book.folder / "audit.parquet")
     found = {(row.day, row.deal_id, row.kind, row.was) for row in audit.itertuples()}
     assert found == {
         ("2026-02-28", "9", "vanished", "Лид"),
@@ -345,12 +351,25 @@ def test_rewritten_history_is_listed(tmp_path):
     }
 
 
-def test_a_snapshot_of_the_past_is_not_added(tmp_path):
-    take(tmp_path, "2026-02-28")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "book").glob("*") if path.is_file()}
-    with pytest.raises(BadInput, match="there is one of 2026-02-28 already; this is of 2026-01-31"):
-        take(tmp_path, "2026-01-31")
-    assert before == {path.name: path.read_bytes() for path in (tmp_path / "book").glob("*") if path.is_file()}
+def test_an_earlier_snapshot_finds_its_place_and_one_of_the_same_day_is_refused(tmp_path):
+    for day in sorted(SNAPSHOTS):
+        in_order = take(tmp_path / "in-order", day)
+    take(tmp_path, "2026-04-30")
+    take(tmp_path, "2026-01-31")
+    book = take(tmp_path, "2026-02-28")
+    for name in ("deals", "changes", "stages", "visits", "states"):
+        rows = [one._stored(name).execute() for one in (in_order, book)]
+        pd.testing.assert_frame_equal(*rows)
+    assert in_order.about == book.about
+    before = everything(tmp_path / "book")
+    with pytest.raises(BadInput, match="there is one of 2026-01-31 already; say --replace, or --undo 2026-01-31"):
+        take(tmp_path, "2026-01-31", again=True)
+    assert before == everything(tmp_path / "book")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Each file below a folder, by its name from there."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def workbook(path: Path, rows: list[list], **sheets) -> Path:

@@ -18,9 +18,9 @@ import nbformat
 import psutil
 import pytest
 import yaml
-from salesops import crm
+from salesops import crm, locks
 from salesops.problems import BadInput
-from salesops.report import banner, files, jobs, locks, run
+from salesops.report import banner, files, jobs, run
 
 from tests.conftest import ROOT
 
@@ -654,7 +654,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_says_who_is_there(slow_r
 
 def test_of_many_who_want_a_lock_at_once_one_has_it(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from salesops.report import locks\n"
+        "import sys, time; from pathlib import Path; from salesops import locks\n"
         "with locks.hold(Path(sys.argv[1])):\n"
         "    mine = Path(sys.argv[1]) / 'in'; mine.mkdir(); time.sleep(0.2); mine.rmdir(); print('held')"
     )

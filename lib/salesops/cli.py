@@ -69,7 +69,8 @@ def report(params_files, pairs, period, lang, out, only, force, listed, dry_run,
     Exit code 0: every page is there; 1: a page failed, and an earlier one stays; 2: parameters were refused;
     3: another run is writing into the folder. After 2 and 3 nothing was run.
     """
-    from salesops.report import jobs, locks, run, tell
+    from salesops import locks
+    from salesops.report import jobs, run, tell
 
     overrides = dict(pairs)
     overrides |= {name: value for name, value in (("period", period), ("lang", lang)) if value is not None}
@@ -135,9 +136,16 @@ def _show(wanted, *, why: bool, force: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--pages",
+    is_flag=True,
+    help="Compare pages, but for the hashes they print, also where code, lock file or versions differ.",
+)
+@click.option("--trust", is_flag=True, help="Run the notebooks beside FOLDER, not those of the project worked in.")
 @_many
-def verify(folder: Path, n_jobs, log, **limits) -> None:
-    """Make the pages of FOLDER (such as reports/2026-10) again, publish none, and compare the bytes.
+def verify(folder: Path, pages, trust, n_jobs, log, **limits) -> None:
+    """Compare the pages of FOLDER (such as reports/2026-10) with their manifest; make those again of which every input
+    is as it was, publish none, and compare the bytes.
 
     Exit code 0: every page is the same; 1: a page differs, and what and why is printed; 2: nothing was compared.
     """
@@ -148,7 +156,7 @@ def verify(folder: Path, n_jobs, log, **limits) -> None:
     try:
         n_pages = len(manifest.Folder(folder).pages)
         with _making(None, None, n_jobs, range(n_pages or 1), limits) as how:
-            verdicts = verify.verify(folder, **how)
+            verdicts = verify.verify(folder, pages_only=pages, trust=trust, **how)
     except BadInput as error:
         _refuse(str(error))
     for verdict in verdicts:
@@ -162,8 +170,8 @@ def verify(folder: Path, n_jobs, log, **limits) -> None:
 def _of_export(command):
     """The arguments and options of commands that read an export."""
     for option in reversed([
-        click.argument("system"),
-        click.argument("given", nargs=-1, required=True, metavar="FILES...", type=click.Path(path_type=Path)),
+        click.argument("system", required=False, default=""),
+        click.argument("given", nargs=-1, metavar="FILES...", type=click.Path(path_type=Path)),
         click.option("--to", required=True, metavar="BOOK", type=click.Path(path_type=Path), help="The book's folder."),
         click.option("--title", help="What the source is called on the pages."),
         click.option("--currency", help="The reporting currency, such as USD."),
@@ -187,14 +195,15 @@ def _of_export(command):
 @main.command(name="import")
 @_of_export
 @click.option("--replace", is_flag=True, help="Take the place of an earlier book.")
-def import_(system, given, to, **told) -> None:
+def import_(system, given, to, **options) -> None:
     """Import the files or folders that a system exported, by params/crm/SYSTEM.yml, into a book.
 
     Instead of files, '$NAME' is a data base: the environment variable NAME holds its URL.
 
-    The book's folder is then a source of every question: -p source BOOK. Exit code 2: nothing was imported.
+    The book's folder is then a source of every question: -p source BOOK. Exit code 2: nothing was imported; 3: another
+    process writes into the book.
     """
-    _bring_in(system, given, to, told)
+    _bring_in(system, given, to, options)
 
 
 @main.command()
@@ -226,26 +235,77 @@ def fetch(system, to) -> None:
 
 @main.command()
 @_of_export
-def snapshot(system, given, to, **told) -> None:
-    """Add an export to a book as the snapshot of its day (--exported-on, by default today), and derive what changed.
+@click.option("--replace", is_flag=True, help="Take the place of the snapshot of that day.")
+@click.option("--undo", "undone", metavar="DAY", help="Take the snapshot of DAY out of the book; SYSTEM, FILES: none.")
+@click.option("--rebuild", is_flag=True, help="Derive the book again from its snapshots; SYSTEM, FILES: none.")
+def snapshot(system, given, to, undone, rebuild, **options) -> None:
+    """Add an export to a book as the snapshot of its day, and derive what changed.
 
-    For systems that export no history. What one snapshot says of the past against an earlier one is listed. Exit code
-    2: nothing was added.
+    For systems that export no history. The day is that of --exported-on, else the one that the files' names have. A
+    book keeps every table of each snapshot. What one snapshot says of the past against what an earlier one had seen is
+    listed. Exit code 2: nothing was added; 3: another process writes into the book.
     """
-    import datetime as dt
-
-    told["exported_on"] = told["exported_on"] or str(dt.datetime.now().astimezone().date())
-    _bring_in(system, given, to, told | {"snapshot": True})
-
-
-def _bring_in(system, given, to, told) -> None:
     from salesops.crm import importing
 
+    if undone or rebuild:
+        if system or given or (undone and rebuild):
+            _refuse("--undo and --rebuild stand alone with --to: salesops snapshot --undo 2026-10-31 --to BOOK")
+        _change_book(to, lambda: importing.undo(undone, to) if undone else importing.rebuild(to))
+    else:
+        _bring_in(system, given, to, options | {"snapshot": True})
+
+
+def _bring_in(system, given, to, options) -> None:
+    from salesops.crm import importing
+
+    if not system or not given:
+        _refuse("name the system and its files, such as: salesops import hubspot exports/ --to data/book")
+    _change_book(to, lambda: importing.bring_in(system, given, to, **options))
+
+
+def _change_book(to: Path, change) -> None:
+    """Change the book of a folder, and print what it is then."""
+    from salesops import locks
+
     try:
-        importing.bring_in(system, given, to, **told)
+        change()
     except BadInput as error:
         _refuse(str(error))
+    except locks.Locked as error:
+        _refuse(str(error), LOCKED)
     _check(str(to), as_json=False)
+
+
+@main.group()
+def cache() -> None:
+    """The books prepared from sources, which can always be made again."""
+
+
+@cache.command(name="list")
+def list_cache() -> None:
+    """Print what is there, how large it is, and when it was used last."""
+    from salesops import project
+    from salesops.crm import cache as prepared
+
+    click.echo(prepared.text(prepared.entries(project.cache())))
+
+
+@cache.command()
+@click.option("--older-than", "days", type=click.FloatRange(0), metavar="DAYS", help="Not used for so many days.")
+@click.option("--larger-than", "gigabytes", type=click.FloatRange(0), metavar="GB",
+              help="The longest unused, until the rest takes no more.")  # fmt: skip
+def prune(days, gigabytes) -> None:
+    """Remove prepared books, and what killed runs left. Without options, those not used for 90 days.
+
+    A book that a run may still need (used within the last hour) stays.
+    """
+    from salesops import project
+    from salesops.crm import cache as prepared
+
+    limit = float("inf") if gigabytes is None else gigabytes * prepared.GIGABYTE
+    days = prepared.LONGEST_DAYS if days is None and gigabytes is None else float("inf") if days is None else days
+    removed = prepared.evict(project.cache(), n_bytes=limit, days=days, grace=3600)
+    click.echo("removed:\n" + prepared.text(removed) if removed else "nothing to remove")
 
 
 @main.command()
@@ -493,9 +553,8 @@ def _write_whole(folder: Path, make) -> None:
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same company.")
 def sample(folder: Path, deals: int, seed: int) -> None:
     """Write the sample company's book, with its planted truth, into FOLDER."""
-    import shutil
-
     from salesops import crm
+    from salesops.crm import whole
 
     if folder.exists():
         _refuse(f"{folder} exists already; name a folder that does not")
@@ -503,7 +562,7 @@ def sample(folder: Path, deals: int, seed: int) -> None:
         book = crm.open(f"sample:deals={deals},seed={seed}")
     except BadInput as error:
         _refuse(str(error))
-    shutil.copytree(book.folder, folder)
+    whole.copy(book.folder, folder)
     click.echo(folder)
 
 

@@ -4,9 +4,6 @@ import copy
 import datetime as dt
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +12,8 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from salesops import periods
-from salesops.crm import engine, prepare
+from salesops import formats, periods
+from salesops.crm import cache, engine, prepare
 from salesops.crm import vat as vat_
 from salesops.crm.dimensions import with_group
 from salesops.crm.source import Located, locate
@@ -26,7 +23,8 @@ from salesops.problems import BadInput
 OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "splits"}  # rows that belong to a deal
 OF_ACCOUNTS = {"revenue", "subscriptions", "cancellations", "purchases"}  # rows that belong to an account
 # Facts that later data change, or that tell the same data apart by how they came.
-OF_THE_WHOLE = ("n_rows", "filled", "first_moment", "last_moment", "exported_on", "written")
+OF_THE_WHOLE = ("n_rows", "filled", "first_moment", "last_moment", "exported_on", "written", "format",
+                "n_refused_without_id", "stages_derived")  # fmt: skip
 
 
 class Book:
@@ -46,6 +44,7 @@ class Book:
         self.folder = folder
         self._located, self._asked = located, as_of
         self.about = json.loads((folder / "book.json").read_text("utf-8"))
+        formats.check(self.about.get("format", 1), formats.BOOK, str(folder / "book.json"))
         last_on = self.last_on
         self.as_of = min(as_of, last_on) if as_of else last_on
         self.cut = periods.end_of(self.as_of, self.time_zone)
@@ -178,13 +177,7 @@ class Book:
         found = self._located.contents(self._asked)
         if found is None:
             found, kept = self._count_contents(), self._located.digest_file(self._asked)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            draft = kept.with_name(f".{kept.name}-{os.getpid()}")
-            with draft.open("w", encoding="utf-8") as stream:
-                json.dump(found, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(kept)
+            cache.write(kept, json.dumps(found))
         return found
 
     def _count_contents(self) -> dict:
@@ -387,26 +380,19 @@ def open(
     located = locate(str(source))
     if not located.made:
         _prepare(str(source), located)
+    cache.note_use(located.folder)
     return Book(located.folder, as_of, located=located, vat=vat).only(region=region, team=team)
 
 
 def _prepare(source: str, located: Located) -> None:
-    """Prepare the book of inputs that were not seen before: in a temporary place, moved when whole."""
+    """Prepare the book of inputs that were not seen before, or whose book is damaged; one process at a time."""
     if located.given:
         raise BadInput(f"source {source} cannot be read", ["its prepared book is gone; run again"])
-    from salesops.crm import making  # what reads exports is not needed to open a book made before
+    with cache.preparing(located) as draft:
+        if draft is None:  # another process has prepared it meanwhile
+            return
+        from salesops.crm import making  # what reads exports is not needed to open a book made before
 
-    books = located.folder.parent
-    books.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{located.name}-", dir=books))
-    try:
         making.make(draft, located)
         if locate(source).key != located.key:
             raise BadInput(f"source {source} cannot be read", ["its files changed while they were read; run again"])
-        try:
-            draft.rename(located.folder)
-        except OSError:  # another run made the same book first
-            if not located.made:
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -1,15 +1,16 @@
 """`salesops import`: the files of a system, by its mapping, into a book of one's own."""
 
+import contextlib
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from salesops import project
-from salesops.crm import database, making, mapping
+from salesops import periods, project
+from salesops.crm import database, making, mapping, store
+from salesops.crm import snapshot as taking
 from salesops.problems import BadInput, printable
 
 
@@ -54,11 +55,14 @@ def bring_in(
     vat: str = "",
     **changes: str,
 ) -> Path:
-    """Write the book of some files or folders to `to`; or of a data base, where `given` is `$NAME`: the environment
-    variable with its URL. With `snapshot` the export is added to the snapshots of a book that is there already.
+    """Write the book of some files or folders into the folder `to`; or of a data base, where `given` is `$NAME`: the
+    environment variable with its URL.
 
     Parameters
     ----------
+    replace : take the place of the book that is there; of a snapshot, of that of its day.
+    snapshot : add the export to the snapshots of the book, as that of the day `exported_on`; where that is not said,
+        of the one day that the names of the files have.
     rates : a file of what currencies are worth: currency, date, rate (in the reporting currency), perhaps per (units).
     vat : of `parse_vat`.
 
@@ -66,41 +70,179 @@ def bring_in(
     ------
     BadInput
         If there is no such system, the files cannot be read, or there is something at `to` that is no book, or is one
-        and `replace` was not said. What was there before then stays.
+        and `replace` was not said. What was there before then stays, whatever happens.
+    Locked
+        If another process writes into the book.
     """
+    path = _mapping_of(system)
+    variable = str(given[0]).removeprefix("$") if len(given) == 1 and str(given[0]).startswith("$") else ""
+    _check_given(given, to, variable, rates)
+    spec = mapping.load(path, stages=parse_stages(stages), vat=parse_vat(vat), **changes)
+    if snapshot and not spec.exported_on:
+        spec = spec.model_copy(update={"exported_on": day_of(given)})
+    with store.writing(to) as book:
+        if not snapshot:
+            _check_import(book, replace=replace)
+        work = book.new(store.WORK)
+        folder = database.copy(variable, spec, work / "files") if variable else _gathered(given, work / "files")
+        if rates:
+            folder, spec = _with_rates(folder, rates, spec, work / "with-rates")
+        if snapshot:
+            _add_snapshot(book, folder, spec, replace=replace)
+        else:
+            tables = book.new(store.VERSION)
+            making.from_export(tables, folder, spec)
+            book.switch(tables, title=spec.title)
+    return to
+
+
+def undo(day: str, to: Path) -> Path:
+    """Take the snapshot of a day out of a book, and derive the book again from the others.
+
+    Raises
+    ------
+    BadInput
+        If there is no snapshot of that day, or no other one.
+    """
+    with _of_snapshots(to) as book:
+        snapshots = _snapshots(book)
+        if day not in snapshots:
+            raise BadInput("nothing was undone", [f"{printable(day)!r}: its snapshots are of {', '.join(snapshots)}"])
+        rest = {one: folder for one, folder in snapshots.items() if one != day}
+        if not rest:
+            raise BadInput("nothing was undone", [f"{day} is the only snapshot; remove the folder {to} instead"])
+        _derive(book, rest)
+    return to
+
+
+def rebuild(to: Path) -> Path:
+    """Derive a book again from its snapshots, which takes the place of damaged tables.
+
+    Raises
+    ------
+    BadInput
+        If it has no snapshots, or one of them is damaged.
+    """
+    with _of_snapshots(to) as book:
+        _derive(book, _snapshots(book))
+    return to
+
+
+@contextlib.contextmanager
+def _of_snapshots(to: Path) -> Iterator[store.Writer]:
+    if not (to / store.NAME).is_file():
+        raise BadInput(f"{to} cannot be changed", ["there is no book in it"])
+    with store.writing(to) as book:
+        if not _snapshot_days(book):
+            raise BadInput(f"{to} cannot be changed", ["its book was imported whole; it has no snapshots"])
+        yield book
+
+
+def _snapshot_days(book: store.Writer) -> list[str]:
+    if book.is_flat:
+        return list((book.content.get("snapshots") or {}).get("taken", []))
+    return list(book.snapshots)
+
+
+def _check_import(book: store.Writer, *, replace: bool) -> None:
+    """Refuse to replace what was not meant to be, above all a history that is nowhere else."""
+    if book.content and _snapshot_days(book):
+        raise BadInput(
+            f"{book.folder} exists already",
+            ["it has snapshots, which are nowhere else: add one with salesops snapshot, or name another folder"],
+        )
+    if book.content and not replace:
+        raise BadInput(f"{book.folder} exists already", ["say --replace"])
+
+
+def _add_snapshot(book: store.Writer, folder: Path, spec: mapping.Mapping, *, replace: bool) -> None:
+    day = spec.exported_on
+    if book.content and not _snapshot_days(book):
+        raise BadInput(
+            "the snapshot was not added", [f"{book.folder} was imported whole; name a folder that does not exist"]
+        )
+    snapshots = _snapshots(book)
+    if day in snapshots and not replace:
+        raise BadInput("the snapshot was not added", [f"there is one of {day} already; say --replace, or --undo {day}"])
+    if replace and snapshots and day not in snapshots:
+        raise BadInput(
+            "the snapshot was not added", [f"there is none of {day} to replace; there are: {', '.join(snapshots)}"]
+        )
+    others = {one: path for one, path in snapshots.items() if one != day}
+    taken = book.new(store.TAKEN, day)
+    about = making.read_tables(taken, folder, spec, taking.stages(others))
+    if not (taken / "deals.parquet").exists():
+        raise BadInput(
+            "the snapshot was not added", [f"no deals are in it; snapshots compare the deals of {spec.title}"]
+        )
+    taking.keep(taken, about)
+    taking.check(taken, about, day, others)
+    _derive(book, {**others, day: taken})
+
+
+def _derive(book: store.Writer, snapshots: Mapping[str, Path]) -> None:
+    """Write the book of snapshots, and make it the one that counts."""
+    tables = book.new(store.VERSION)
+    making.from_snapshots(tables, snapshots)
+    title = taking.facts(snapshots[max(snapshots)])["title"]
+    book.switch(tables, snapshots, title=title)
+
+
+def _snapshots(book: store.Writer) -> dict[str, Path]:
+    """The snapshots of a book, day -> folder; those of format 1 are copied into folders of their own."""
+    if not book.is_flat:
+        return book.snapshots
+    days = _snapshot_days(book)
+    return {day: taking.migrate(book.folder, day, days, book.new(store.TAKEN, day)) for day in days}
+
+
+def _mapping_of(system: str) -> Path:
     root = project.root()
     path = root / "params" / "crm" / f"{system}.yml"
     if "/" in system or not path.is_file():
         raise BadInput(f"{printable(system)!r} cannot be imported", [f"allowed: {', '.join(known(root))}"])
-    earlier = to if snapshot and (to / "snapshots").is_dir() else None
-    if not earlier and to.exists() and not (replace and (to / "book.json").is_file()):
-        raise BadInput(
-            f"{to} exists already", ["say --replace" if (to / "book.json").is_file() else "name a folder that does not"]
-        )
-    variable = str(given[0]).removeprefix("$") if len(given) == 1 and str(given[0]).startswith("$") else ""
-    blocked = next((one for one in to.parents if one.exists() and not one.is_dir()), None)
+    return path
+
+
+def _check_given(given: Sequence[Path], to: Path, variable: str, rates: Path | None) -> None:
+    blocked = next((above for above in to.parents if above.exists() and not above.is_dir()), None)
     if blocked:
         raise BadInput(f"{to} cannot be written", [f"{blocked} is a file"])
-    missing = [] if variable else [f"there is no {one}" for one in given if not one.exists()]
+    missing = [] if variable else [f"there is no {path}" for path in given if not path.exists()]
+    missing += [f"there is no {rates}"] if rates and not rates.is_file() else []
     if missing:
         raise BadInput("nothing was imported", missing)
-    missing = [f"there is no {rates}"] if rates and not rates.is_file() else []
-    if missing:
-        raise BadInput("nothing was imported", missing)
-    spec = mapping.load(path, stages=parse_stages(stages), vat=parse_vat(vat), **changes)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".importing-", dir=to.parent) as place:
-        draft = Path(place) / "book"
-        draft.mkdir()
-        files = Path(place) / "files"
-        folder = database.copy(variable, spec, files) if variable else _gathered(given, files)
-        if rates:
-            folder, spec = _with_rates(folder, rates, spec, Path(place) / "with-rates")
-        making.from_export(draft, folder, spec, earlier=earlier, snapshots=snapshot)
-        if to.exists():
-            to.rename(Path(place) / "before")
-        draft.rename(to)
-    return to
+
+
+DAY = re.compile(
+    r"(?<!\d)(?:(20\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"
+    r"|(0[1-9]|[12]\d|3[01])[.](0[1-9]|1[0-2])[.](20\d\d))(?!\d)"
+)
+
+
+def day_of(given: Sequence[Path]) -> str:
+    """The one day that the names of files (else of their folder) have, as 2026-10-31, 20261031 or 31.10.2026.
+
+    Raises
+    ------
+    BadInput
+        If they have none, or several.
+    """
+    paths = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
+    days = _days_in(path.name for path in paths) or _days_in(path.resolve().name for path in given)
+    if len(days) != 1:
+        what = f"the names of the files have several ({', '.join(sorted(days))})" if days else "no file's name has it"
+        raise BadInput("the snapshot was not added", [f"its day is not known: {what}; say --exported-on 2026-10-31"])
+    return days.pop()
+
+
+def _days_in(names: Iterable[str]) -> set[str]:
+    days = set()
+    for match in (match for name in names for match in DAY.finditer(name)):
+        year, _mark, month, day, day_first, month_second, year_last = match.groups()
+        written = f"{year or year_last}-{month or month_second}-{day or day_first}"
+        days |= {written} if periods.is_day(written) else set()
+    return days
 
 
 RATES = {  # what a file of rates calls its columns; the last names are the Bank of Russia's

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
-from salesops import periods
-from salesops.crm import engine
+from salesops import formats, periods
+from salesops.crm import engine, whole
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
@@ -38,7 +38,7 @@ TRACKED = {
 
 
 def prepare(folder: Path, about: dict) -> None:
-    """Derive `visits` and `states` from the canonical Parquet files in `folder`; write `book.json`.
+    """Derive `visits` and `states` from the canonical Parquet files in `folder`; write `book.json` and `whole.json`.
 
     Parameters
     ----------
@@ -69,7 +69,9 @@ def prepare(folder: Path, about: dict) -> None:
     ends.to_parquet(folder / "month_ends.parquet", index=False)
     con.disconnect()
     shutil.rmtree(folder / "scratch", ignore_errors=True)
+    about = {"format": formats.BOOK, **about}
     (folder / "book.json").write_text(json.dumps(about, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+    whole.write(folder)
 
 
 def _rank_stages(path: Path) -> None:

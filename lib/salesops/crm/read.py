@@ -67,7 +67,9 @@ class Read(NamedTuple):
     repairs: list[Repair]
     notes: list[tuple[str, str, int]]  # file, what was mended or left out on reading it, lines
     written: dict[str, str]  # table.column: how it was decided to be written
-    converted: list[list]  # table, currency, rows that came in it
+    converted: list[list]  # table, currency, rows in it
+    n_without_id: int = 0  # refused rows of deals that do not say which deal
+    stages_derived: bool = False  # from the deals, and not declared
 
 
 def read(folder: Path, mapping: Mapping, target: Path, known: Sequence[dict] = ()) -> Read:
@@ -122,6 +124,8 @@ class _Reader:
         self.told: Counter[str] = Counter()  # table -> problems told, also those not listed
         self.n_read: Counter[str] = Counter()
         self.n_refused: Counter[str] = Counter()
+        self.n_unread: Counter[str] = Counter()  # table -> rows of its files that cannot be split into fields
+        self.stages_derived = False
         self.n_left_out: dict[str, dict[str, int]] = {}
         self.repairs: list[Repair] = []
         self.notes: dict[tuple[str, str], int] = {}
@@ -164,13 +168,15 @@ class _Reader:
             self._check_deals()
         if "changes" in self.views:
             self._check_changes()
-        self._raise_if_unusable()
+        of_deals = typed.get("deals", [])
+        self._raise_if_unusable(of_deals)
         for name in self.views:
             self._write(name)
-        self._write_stage_dates(typed.get("deals", []))
+        self._write_stage_dates(of_deals)
         return Read(
             self.refused, {name: n for name, n in self.n_refused.items() if n}, self.n_left_out, self.repairs,
             [(file, what, n) for (file, what), n in self.notes.items()], self.written, self.converted,
+            self._write_refused_deals(of_deals), self.stages_derived,
         )  # fmt: skip
 
     def _paths(self, spec: TableMap) -> list[Path]:
@@ -245,6 +251,7 @@ class _Reader:
             place = self.scratch / f"staged-{len(self.staged)}"
             before = self.told[name]
             found = files.stage(self._paths(spec), place, names, lambda problem: self._tell(name, problem), how)
+            self.n_unread[name] += self.told[name] - before
             self.n_refused[name] += self.told[name] - before
             self.n_read[name] += self.told[name] - before
             self.fatal += found.unreadable
@@ -551,6 +558,7 @@ class _Reader:
         elif "deals" in self.views:
             deals, changes = self.views["deals"], self.views.get("changes")
             rows = stages.derive(self.con, self.mapping, deals, changes, self.known, self.fatal)
+            self.stages_derived = True
         else:
             return
         if rows is not None:
@@ -646,19 +654,57 @@ class _Reader:
         if self.fatal:
             raise BadInput(f"{self.mapping.title} cannot be read", self.fatal)
 
-    def _raise_if_unusable(self) -> None:
+    def _raise_if_unusable(self, of_deals: Sequence[Typed]) -> None:
         n_refused = {name: n for name, n in self.n_refused.items() if n}
         over = [name for name, n in n_refused.items() if n > self.mapping.max_refused * self.n_read[name]]
         if over:
             share = f"{self.mapping.max_refused:.0%} of a table's rows may be refused"
             counts = "; ".join(f"{name}: {n} of {self.n_read[name]} rows" for name, n in n_refused.items())
             raise BadInput(f"{self.mapping.title} is refused ({counts}; {share})", self.refused)
+        self._raise_if_open_deals_lack(of_deals)
         names = [name for name in self.views if name not in ("stages", "rates")]
         if not any(self.con.execute(f"SELECT 1 FROM {self.views[name]} LIMIT 1").fetchall() for name in names):
             file = ", ".join([file for found in self.staged.values() for file in found.headers][:3])
             raise BadInput(f"{self.mapping.title} is refused", [Problem(file, None, "", "", f"no {names[0]} in it")])
 
+    def _raise_if_open_deals_lack(self, of_deals: Sequence[Typed]) -> None:
+        """Years of closed deals must not hide that of the open ones too many are refused.
+
+        A refused row counts as an open deal's unless it says a stage that is won or lost.
+        """
+        if not self.n_refused["deals"] or "deals" not in self.views:
+            return
+        kind = f"FROM {self.views['deals']} d JOIN declared s ON s.stage = d.stage AND s.pipeline = d.pipeline"
+        n_open = self.con.execute(f"SELECT count(*) {kind} WHERE s.kind = 'open'").fetchone()[0]
+        shut = "stage IN (SELECT stage FROM declared GROUP BY stage HAVING bool_and(kind <> 'open'))"
+        lacking = f"SELECT count(*) FILTER (NOT coalesce({shut}, false)) FROM ({self._refused_rows(of_deals)})"
+        n_lacking = self.con.execute(lacking).fetchone()[0] + self.n_unread["deals"]
+        if n_lacking > max(1, self.mapping.max_refused * (n_open + n_lacking)):
+            share = f"{self.mapping.max_refused:.0%} of the open deals may be refused"
+            counts = f"open deals: {n_lacking:,} of {n_open + n_lacking:,} rows"
+            raise BadInput(f"{self.mapping.title} is refused ({counts}; {share})", self.refused)
+
+    def _refused_rows(self, of_deals: Sequence[Typed]) -> str:
+        """Deal and stage of the rows of deals that were read and refused."""
+        selects = []
+        for part in of_deals:
+            columns = [name if name in part.columns else f"NULL::VARCHAR AS {name}" for name in ("deal_id", "stage")]
+            selects.append(f"SELECT {', '.join(columns)} FROM read_parquet({literal(str(part.path))})")
+        rows = " UNION ALL ".join(selects) or "SELECT NULL::VARCHAR AS deal_id, NULL::VARCHAR AS stage WHERE false"
+        return f"SELECT * FROM ({rows}) WHERE deal_id IS NULL OR deal_id NOT IN (SELECT deal_id FROM {self.views['deals']})"
+
     # out
+
+    def _write_refused_deals(self, of_deals: Sequence[Typed]) -> int:
+        """The ids of deals whose rows were refused, into a file if there are any; and how many rows say no id."""
+        if not self.n_refused["deals"] or "deals" not in self.views:
+            return 0
+        path = self.target / "refused_deals.parquet"
+        rows = self._refused_rows(of_deals)
+        ids = f"SELECT DISTINCT deal_id FROM ({rows}) WHERE deal_id IS NOT NULL ORDER BY 1"
+        self.con.execute(f"COPY ({ids}) TO {literal(str(path))} (FORMAT parquet)")
+        without = self.con.execute(f"SELECT count(*) FROM ({rows}) WHERE deal_id IS NULL").fetchone()[0]
+        return without + self.n_unread["deals"]
 
     def _write(self, name: str) -> None:
         columns = ", ".join(quoted(column.stored) for column in TABLES[name].columns)

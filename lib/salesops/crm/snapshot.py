@@ -1,134 +1,306 @@
 """History where the CRM keeps none: exports taken now and then, compared with each other.
 
-A book that is fed with snapshots keeps the deals of each in `snapshots/<day>.parquet`. What differs between one and the
-next becomes a row of `changes`, dated on the day of the snapshot that first shows it (a closing on its own day, if that lies
-between the two); what the source logs itself is taken from its log. `audit.parquet` lists what was rewritten: what one
-snapshot says of the past against what an earlier one had seen.
+A book that is fed with snapshots keeps every table of each, as it was read. Its own tables are derived from them: those
+of the last snapshot, and a log of changes. What differs between one snapshot and the next becomes a row of `changes`,
+dated on the day of the snapshot that first shows it (a closing on its own day, if that lies between the two); what the
+source logs itself is taken from its log. `audit.parquet` lists what was rewritten: what one snapshot says of the past
+against what an earlier one had seen. A deal whose row was refused is not gone: it stays as it was last seen.
 """
 
 import datetime as dt
 import json
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from salesops import periods
+from salesops import formats, periods
+from salesops.crm import whole
 from salesops.crm.parse import literal
 from salesops.crm.prepare import TRACKED
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
+FACTS = "facts.json"  # of a snapshot: its format and what was known of its source
+REFUSED = "refused_deals.parquet"  # ids of the deals whose rows were refused
 FIELDS = {"stage": "stage", **{field: stored for stored, (field, _kind) in TRACKED.items()}}  # logged as -> column
 KINDS = {
     "back_dated": "closed on a day on which it was seen open",
     "edited_after_close": "changed after it was closed",
     "vanished": "gone from the export",
+    "unseen": "not in the export, of which rows without an id were refused",
     "stage_renamed": "in a stage of which all deals are now in a new one",
 }
 
 
 class Pair(NamedTuple):
-    """Two snapshots that follow each other: their days, their files, and the last moments (naive UTC) of their days."""
+    """Two snapshots that follow each other: their days, their rows, and the last moment (naive UTC) of the later day.
+
+    Rows of deals have `seen_on` and `seen_end` beside their own columns: the day on which the deal was last read, and the
+    last moment of that day.
+    """
 
     before_on: str
     now_on: str
     before: str
     now: str
-    before_end: dt.datetime
     now_end: dt.datetime
+    unread: bool  # rows without an id were refused in the later one
 
 
-def earlier_stages(book: Path, currency: str, zone: str, vat: dict | None) -> list[dict]:
-    """The stages of a book that a snapshot is added to, in their order.
+def facts(folder: Path) -> dict:
+    """What is known of the source of a snapshot.
 
     Raises
     ------
     BadInput
-        If its amounts are in another currency or hold other VAT, or its days are of another time zone: they cannot be
-        compared.
+        If the snapshot is not as it was written, or of a later version.
+    """
+    if fault := whole.fault(folder):
+        raise BadInput(f"{folder} is damaged", [f"{fault}; import that day again (--replace), or put back a copy"])
+    content = json.loads((folder / FACTS).read_text("utf-8"))
+    formats.check(content["format"], formats.SNAPSHOT, str(folder / FACTS))
+    return content["about"]
+
+
+def keep(folder: Path, about: Mapping) -> None:
+    """Complete the folder of a snapshot, which holds its tables as they were read."""
+    content = {"format": formats.SNAPSHOT, "about": about}
+    (folder / FACTS).write_text(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+    whole.write(folder)
+
+
+def migrate(book: Path, day: str, days: Sequence[str], folder: Path) -> Path:
+    """Complete the folder of a snapshot from a book of format 1, which kept the deals of each day in
+    `snapshots/<day>.parquet`, and all other tables of the last one alone; its log is the source's own part of the book's.
     """
     about = json.loads((book / "book.json").read_text("utf-8"))
-    differ = [
-        f"{what} was {about[what]}, and is {now}; say --{what.replace('_', '-')} {about[what]}, or begin another book"
-        for what, now in (("currency", currency), ("time_zone", zone))
-        if about[what] != now
-    ]
-    if about["vat"] != vat:
-        differ.append("its amounts held other VAT; say the same --vat, or begin another book")
-    if differ:
-        raise BadInput("the snapshot was not added", differ)
-    return pq.read_table(book / "stages.parquet").to_pylist()
+    shutil.copyfile(book / "snapshots" / f"{day}.parquet", folder / "deals.parquet")
+    last = day == max(days)
+    for name in [*TABLES, "stage_dates", "refused"] if last else ["stages"]:
+        if name != "deals" and (book / f"{name}.parquet").exists():
+            shutil.copyfile(book / f"{name}.parquet", folder / f"{name}.parquet")
+    if last:
+        _keep_own_log(folder, book, days, about["time_zone"])
+    known = ("title", "currency", "minor_digits", "time_zone", "n_refused", "refused", "n_left_out", "repairs",
+             "notes_of_files", "written", "converted", "vat")  # fmt: skip
+    keep(folder, {name: about[name] for name in known} | {"exported_on": day, "only_deals": not last})
+    return folder
 
 
-def add(draft: Path, earlier: Path | None, day: str, zone: str) -> dict:
-    """Complete a book that was just read, and not yet prepared, by the snapshots of an earlier one.
+def _keep_own_log(folder: Path, book: Path, days: Sequence[str], zone: str) -> None:
+    """Leave in a copied log the fields that the source logs itself: those whose rows are not what snapshots differ by."""
+    path = folder / "changes.parquet"
+    if not path.exists() or len(days) < 2:
+        return
+    place = {day: book / "snapshots" / f"{day}.parquet" for day in sorted(days)}
+    with duckdb.connect() as con:
+        con.execute("SET enable_progress_bar = false")
+        con.execute(f"CREATE TABLE log AS SELECT * FROM read_parquet({literal(str(path))})")
+        names = []
+        for day, deals in place.items():
+            end = periods.end_of(dt.date.fromisoformat(day), zone) - dt.timedelta(seconds=1)
+            names.append((day, f"day{len(names)}", end))
+            con.execute(
+                f"CREATE VIEW {names[-1][1]} AS SELECT *, {literal(day)} AS seen_on, TIMESTAMP '{end}' AS seen_end"
+                f" FROM read_parquet({literal(str(deals))})"
+            )
+        pairs = [
+            Pair(before[0], now[0], before[1], now[1], now[2], False)
+            for before, now in zip(names, names[1:], strict=False)
+        ]
+        differences = _differences(pairs, FIELDS)
+        for (field,) in con.execute("SELECT DISTINCT field FROM log").fetchall():
+            if field in FIELDS:
+                own = f"SELECT deal_id, changed_at, old_value, new_value FROM log WHERE field = {literal(field)}"
+                derived = " UNION ALL ".join(differences[field])
+                derived = f"SELECT deal_id, changed_at, old_value, new_value FROM ({derived})"
+                more = con.execute(f"SELECT count(*) FROM (({own}) EXCEPT ALL ({derived}))").fetchone()[0]
+                if not more:
+                    con.execute(f"DELETE FROM log WHERE field = {literal(field)}")
+        con.execute(f"COPY log TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def stages(folders: Mapping[str, Path]) -> list[dict]:
+    """The stages that snapshots (day -> folder) have seen, with positions in one order: that of the last snapshot, a
+    stage that only an earlier one has behind the stage it stood behind there."""
+    places: dict[tuple, tuple] = {}
+    rows: dict[tuple, dict] = {}
+    for age, folder in enumerate(path for _day, path in sorted(folders.items(), reverse=True)):
+        anchor: dict[str | None, tuple] = {}
+        for number, row in enumerate(_stored(folder, "stages")):
+            key = row["pipeline"], row["stage"]
+            if key in places:
+                anchor[row["pipeline"]] = places[key]
+            else:
+                places[key] = (*anchor.get(row["pipeline"], (-1,)), age, number) if age else (number,)
+                rows[key] = row
+    ordered = sorted(rows, key=lambda key: places[key])
+    return [rows[key] | {"position": position} for position, key in enumerate(ordered, 1)]
+
+
+def _stored(folder: Path, name: str) -> list[dict]:
+    path = folder / f"{name}.parquet"
+    return pq.read_table(path).to_pylist() if path.exists() else []
+
+
+def check(new: Path, about: Mapping, day: str, others: Mapping[str, Path]) -> None:
+    """Refuse a snapshot that cannot be compared with those that a book has.
 
     Parameters
     ----------
-    draft : has `deals.parquet` and whatever else was read; gets `snapshots/`, `changes.parquet`, `audit.parquet`.
-    earlier : the book that the snapshot is added to; None begins one.
-    day : of this snapshot.
-
-    Returns
-    -------
-    dict
-        taken (days), gap (the longest: first and last day, days), rewritten (kind -> rows).
+    new : its folder, with the tables as they were read. about : what is known of its source.
+    others : day -> folder of the book's other snapshots.
 
     Raises
     ------
     BadInput
-        If there is a snapshot of that day or of a later one already.
+        If its amounts are in another currency or have other VAT, its days are of another time zone, its rates are not
+        those of then, or it has no deal that the snapshot before (or the first after) it has.
     """
-    place = draft / "snapshots"
-    place.mkdir()
-    old = sorted((earlier / "snapshots").glob("*.parquet")) if earlier else []
-    if old and old[-1].stem >= day:
-        raise BadInput("the snapshot was not added", [f"there is one of {old[-1].stem} already; this is of {day}"])
-    if old:
-        known = f"SELECT deal_id FROM read_parquet({literal(str(old[-1]))})"
-        now = f"read_parquet({literal(str(draft / 'deals.parquet'))})"
-        if not duckdb.execute(f"SELECT count(*) FROM {now} WHERE deal_id IN ({known})").fetchone()[0]:
-            raise BadInput(
-                "the snapshot was not added", [f"not one deal of {old[-1].stem} is in it; is it the same system?"]
-            )
-        _same_rates(draft, earlier, old[-1].stem)
-    for path in old:
-        shutil.copyfile(path, place / path.name)
-    shutil.copyfile(draft / "deals.parquet", place / f"{day}.parquet")
-    days = [path.stem for path in sorted(place.glob("*.parquet"))]
-    pairs = [_pair(place, *two, zone) for two in zip(days, days[1:], strict=False)]
-    with duckdb.connect(config={"memory_limit": "900MB", "temp_directory": str(draft / "scratch")}) as con:
-        con.execute("SET enable_progress_bar = false")
-        _write_changes(con, draft, pairs)
-        rewritten = _write_audit(con, draft, pairs)
-    spans = [
-        (first, then, (dt.date.fromisoformat(then) - dt.date.fromisoformat(first)).days)
-        for first, then in zip(days, days[1:], strict=False)
+    if not others:
+        return
+    near = max((one for one in others if one < day), default=min(others))
+    known = facts(others[near])
+    differ = [
+        f"{what} was {known[what]}, and is {about[what]}; say --{what.replace('_', '-')} {known[what]}, or begin another book"
+        for what in ("currency", "time_zone")
+        if known[what] != about[what]
     ]
-    return {"taken": days, "gap": max(spans, key=lambda span: span[2], default=None), "rewritten": rewritten}
+    if known["vat"] != about["vat"]:
+        differ.append("its amounts had other VAT; say the same --vat, or begin another book")
+    if differ:
+        raise BadInput("the snapshot was not added", differ)
+    shared = f"SELECT count(*) FROM {_rows(new, 'deals')} WHERE deal_id IN (SELECT deal_id FROM {_rows(others[near], 'deals')})"
+    if not duckdb.execute(shared).fetchone()[0]:
+        raise BadInput("the snapshot was not added", [f"not one deal of {near} is in it; is it the same system?"])
+    _same_rates({day: new, near: others[near]})
 
 
-def _same_rates(draft: Path, earlier: Path, day: str) -> None:
-    """Rates of days that a snapshot has seen must not change: its amounts would seem to."""
+def _rows(folder: Path, name: str) -> str:
+    return f"read_parquet({literal(str(folder / f'{name}.parquet'))})"
+
+
+def _same_rates(snapshots: Mapping[str, Path]) -> None:
+    """Rates of days that the earlier of two snapshots has seen must not change: its amounts would seem to."""
+    day = min(snapshots)
     sides = []
-    for book in (earlier, draft):
-        path = book / "rates.parquet"
-        rows = (
-            f"SELECT currency, rate_on, rate, per FROM read_parquet({literal(str(path))}) WHERE rate_on <= DATE '{day}'"
-        )
-        sides.append(set(duckdb.execute(rows).fetchall()) if path.exists() else set())
+    for folder in snapshots.values():
+        rows = f"SELECT currency, rate_on, rate, per FROM {_rows(folder, 'rates')} WHERE rate_on <= DATE '{day}'"
+        sides.append(set(duckdb.execute(rows).fetchall()) if (folder / "rates.parquet").exists() else set())
     if sides[0] != sides[1]:
         changed = sorted(f"{currency} of {on}" for currency, on, *_rate in sides[0] ^ sides[1])[:5]
         raise BadInput("the snapshot was not added", [f"rates up to {day} are not those of then: {', '.join(changed)}"])
 
 
-def _pair(place: Path, before: str, now: str, zone: str) -> Pair:
-    ends = [periods.end_of(dt.date.fromisoformat(day), zone) - dt.timedelta(seconds=1) for day in (before, now)]
-    files = [f"read_parquet({literal(str(place / f'{day}.parquet'))})" for day in (before, now)]
-    return Pair(before, now, *files, *ends)
+def derive(draft: Path, snapshots: Mapping[str, Path]) -> dict:
+    """Write the tables of a book, not yet prepared, into an empty folder: those of the last snapshot, and the log.
+
+    Parameters
+    ----------
+    snapshots : day -> folder, one or more.
+
+    Returns
+    -------
+    dict
+        What is known of the source, with `snapshots`: taken (days), gap (the longest: first and last day, days),
+        rewritten (kind -> rows), kept (status -> deals that stay as they were last seen, because their rows of the last
+        snapshot were refused), open (open deals of the last snapshot).
+
+    Raises
+    ------
+    BadInput
+        If a snapshot is damaged, or the last one has only its deals (an earlier version kept no more).
+    """
+    days = sorted(snapshots)
+    about = {day: facts(snapshots[day]) for day in days}
+    last = about[days[-1]]
+    if last.get("only_deals"):
+        raise BadInput(
+            f"the snapshot of {days[-1]} cannot be the last one",
+            ["an earlier version kept its deals alone; import that day's export again (--replace)"],
+        )
+    for path in snapshots[days[-1]].glob("*.parquet"):
+        shutil.copyfile(path, draft / path.name)
+    (draft / REFUSED).unlink(missing_ok=True)
+    with duckdb.connect(config={"memory_limit": "900MB", "temp_directory": str(draft / "scratch")}) as con:
+        con.execute("SET enable_progress_bar = false")
+        _write_stages(con, draft, snapshots, derived=last.get("stages_derived", False))
+        pairs, kept = _pairs(con, draft, snapshots, about, last["time_zone"])
+        _write_changes(con, draft, pairs)
+        rewritten = _write_audit(con, draft, pairs)
+        n_open = con.execute(
+            f"SELECT count(*) FROM {_kinds(draft, _rows(draft, 'deals'))} WHERE kind = 'open'"
+        ).fetchone()[0]
+    spans = [(first, then, (dt.date.fromisoformat(then) - dt.date.fromisoformat(first)).days)
+             for first, then in zip(days, days[1:], strict=False)]  # fmt: skip
+    gap = max(spans, key=lambda span: span[2], default=None)
+    return last | {"snapshots": {"taken": days, "gap": gap, "rewritten": rewritten, "kept": kept, "open": n_open}}
+
+
+def _write_stages(con, draft: Path, snapshots: Mapping[str, Path], *, derived: bool) -> None:
+    """The stages of all snapshots; where they are derived, only those in which some deal is or was."""
+    rows = stages(snapshots)
+    if derived:
+        used = set()
+        for folder in snapshots.values():
+            used |= set(
+                con.execute(f"SELECT DISTINCT coalesce(pipeline, ''), stage FROM {_rows(folder, 'deals')}").fetchall()
+            )
+            if (folder / "changes.parquet").exists():
+                used |= set(con.execute(
+                    f"SELECT DISTINCT coalesce(pipeline, ''), unnest([old_value, new_value]) FROM {_rows(folder, 'changes')}"
+                    f" JOIN {_rows(folder, 'deals')} USING (deal_id) WHERE field = 'stage'").fetchall())  # fmt: skip
+        rows = [row for row in rows if (row["pipeline"] or "", row["stage"]) in used]
+    if rows:
+        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["stages"].schema), draft / "stages.parquet")
+
+
+def _pairs(con, draft: Path, snapshots: Mapping[str, Path], about: Mapping, zone: str) -> tuple[list[Pair], dict]:
+    """Snapshots that follow each other, with the deals whose rows were refused as they were last seen; the last one,
+    completed so, becomes the deals of the book. And how many of its deals are kept so, by status."""
+    pairs: list[Pair] = []
+    before_on = before = ""
+    kept: dict[str, int] = {}
+    for day, folder in sorted(snapshots.items()):
+        end = periods.end_of(dt.date.fromisoformat(day), zone) - dt.timedelta(seconds=1)
+        own = f"SELECT *, {literal(day)} AS seen_on, TIMESTAMP '{end}' AS seen_end FROM {_rows(folder, 'deals')}"
+        name, kept = f"seen{len(pairs) + bool(before)}", {}
+        con.execute(f"CREATE VIEW {name}_own AS {own}")
+        con.execute(f"CREATE VIEW {name} AS SELECT * FROM {name}_own")
+        if before and (folder / REFUSED).exists():
+            refused = f"deal_id IN (SELECT deal_id FROM {_rows(folder, 'refused_deals')})"
+            missing = f"SELECT * FROM {before} WHERE {refused} AND deal_id NOT IN (SELECT deal_id FROM {name}_own)"
+            con.execute(f"CREATE TABLE {name}_kept AS {missing}")
+            con.execute(
+                f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_own UNION ALL BY NAME SELECT * FROM {name}_kept"
+            )
+            kinds = f"SELECT coalesce(kind, 'open'), count(*) FROM {_kinds(draft, f'{name}_kept')} GROUP BY 1"
+            kept = dict(con.execute(kinds).fetchall())
+        if before:
+            unread = bool(about[day].get("n_refused_without_id"))
+            pairs.append(Pair(before_on, day, before, name, end, unread))
+        before_on, before = day, name
+    if kept:
+        columns = ", ".join(column.stored for column in TABLES["deals"].columns)
+        target = draft / "deals-new.parquet"
+        con.execute(
+            f"COPY (SELECT {columns} FROM {before}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+        target.replace(draft / "deals.parquet")
+    return pairs, kept
+
+
+def _kinds(draft: Path, deals: str) -> str:
+    """The ids of deals with the kind of the stage that each is in."""
+    return (
+        f"(SELECT deal_id, s.kind AS kind FROM {deals} d LEFT JOIN {_rows(draft, 'stages')} s"
+        f" ON s.stage = d.stage AND coalesce(s.pipeline, '') = coalesce(d.pipeline, ''))"
+    )
 
 
 def _write_changes(con, draft: Path, pairs: list[Pair]) -> None:
@@ -142,18 +314,8 @@ def _write_changes(con, draft: Path, pairs: list[Pair]) -> None:
     parts = (
         [f"SELECT *, 0 AS pair, row_number() OVER () AS nth FROM read_parquet({literal(str(path))})"] if logged else []
     )
-    for number, pair in enumerate(pairs, 1):
-        closed = f"n.closed_at > TIMESTAMP '{pair.before_end}' AND n.closed_at <= TIMESTAMP '{pair.now_end}'"
-        for field, column in FIELDS.items():
-            if field in logged:
-                continue
-            at = f"TIMESTAMP '{pair.now_end}'"
-            at = f"CASE WHEN {closed} THEN n.closed_at ELSE {at} END" if field == "stage" else at
-            parts.append(
-                f"SELECT n.deal_id, {at} AS changed_at, {literal(field)} AS field, CAST(b.{column} AS VARCHAR) AS old_value,"
-                f" CAST(n.{column} AS VARCHAR) AS new_value, NULL::VARCHAR AS changed_by, {number} AS pair, 0 AS nth"
-                f" FROM {pair.now} n JOIN {pair.before} b USING (deal_id) WHERE n.{column} IS DISTINCT FROM b.{column}"
-            )
+    for rows in _differences(pairs, [field for field in FIELDS if field not in logged]).values():
+        parts += rows
     if not parts:
         return
     names = ", ".join(TABLES["changes"].names)
@@ -165,21 +327,35 @@ def _write_changes(con, draft: Path, pairs: list[Pair]) -> None:
     new.replace(path)
 
 
+def _differences(pairs: Sequence[Pair], fields: Iterable[str]) -> dict[str, list[str]]:
+    """Field -> the rows of a log, in SQL, for what differs between the snapshots of each pair."""
+    selects: dict[str, list[str]] = {field: [] for field in fields}
+    for number, pair in enumerate(pairs, 1):
+        closed = f"n.closed_at > b.seen_end AND n.closed_at <= TIMESTAMP '{pair.now_end}'"
+        for field in selects:
+            column, at = FIELDS[field], f"TIMESTAMP '{pair.now_end}'"
+            at = f"CASE WHEN {closed} THEN n.closed_at ELSE {at} END" if field == "stage" else at
+            selects[field].append(
+                f"SELECT n.deal_id, {at} AS changed_at, {literal(field)} AS field, CAST(b.{column} AS VARCHAR) AS old_value,"
+                f" CAST(n.{column} AS VARCHAR) AS new_value, NULL::VARCHAR AS changed_by, {number} AS pair, 0 AS nth"
+                f" FROM {pair.now} n JOIN {pair.before} b USING (deal_id) WHERE n.{column} IS DISTINCT FROM b.{column}"
+            )
+    return selects
+
+
 def _write_audit(con, draft: Path, pairs: list[Pair]) -> dict[str, int]:
     """day, deal_id, kind, was, became: what a snapshot says of the past against what the one before had seen."""
-    stages = f"read_parquet({literal(str(draft / 'stages.parquet'))})"
-    kind = f"(SELECT deal_id, s.kind AS kind FROM {{}} d LEFT JOIN {stages} s ON s.stage = d.stage AND coalesce(s.pipeline, '') = coalesce(d.pipeline, ''))"
     parts = []
     for pair in pairs:
         both = (
-            f"FROM {pair.now} n JOIN {pair.before} b USING (deal_id) JOIN {kind.format(pair.now)} nk USING (deal_id)"
-            f" JOIN {kind.format(pair.before)} bk USING (deal_id)"
+            f"FROM {pair.now} n JOIN {pair.before} b USING (deal_id) JOIN {_kinds(draft, pair.now)} nk USING (deal_id)"
+            f" JOIN {_kinds(draft, pair.before)} bk USING (deal_id)"
         )
         head = f"SELECT {literal(pair.now_on)} AS day, deal_id"
         parts += [
-            f"{head}, 'back_dated' AS kind, {literal('open on ' + pair.before_on)} AS was, 'closed ' || CAST(n.closed_at AS VARCHAR) AS became"
-            f" {both} WHERE bk.kind = 'open' AND nk.kind <> 'open' AND n.closed_at <= TIMESTAMP '{pair.before_end}'",
-            f"{head}, 'vanished', b.stage, NULL FROM {pair.before} b WHERE deal_id NOT IN (SELECT deal_id FROM {pair.now})",
+            f"{head}, 'back_dated' AS kind, 'open on ' || b.seen_on AS was, 'closed ' || CAST(n.closed_at AS VARCHAR) AS became"
+            f" {both} WHERE bk.kind = 'open' AND nk.kind <> 'open' AND n.closed_at <= b.seen_end",
+            f"{head}, '{'unseen' if pair.unread else 'vanished'}', b.stage, NULL FROM {pair.before} b WHERE deal_id NOT IN (SELECT deal_id FROM {pair.now})",
             f"{head}, 'stage_renamed', b.stage, n.stage {both} WHERE (b.stage, n.stage) IN (SELECT (was, became) FROM (SELECT b.stage AS was,"
             f" n.stage AS became, count(*) OVER (PARTITION BY b.stage) AS ways FROM {pair.now} n JOIN {pair.before} b USING (deal_id)"
             f" WHERE b.stage NOT IN (SELECT stage FROM {pair.now} WHERE stage IS NOT NULL)"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from salesops import project
+from salesops.crm import store, whole
 from salesops.crm.sample.size import parse_size
 from salesops.problems import BadInput, printable
 
@@ -33,7 +34,15 @@ class Located(NamedTuple):
 
     @property
     def made(self) -> bool:
-        return (self.folder / "book.json").is_file()
+        """Whether its prepared book is there, and as it was written."""
+        return (self.folder / "book.json").is_file() and not self.fault
+
+    @property
+    def fault(self) -> str:
+        """What is not as it was written in the folder of the prepared book; blank where that is whole, or not there."""
+        is_cached = self.folder.parent == self.cache / "books"
+        listed = whole.is_listed(self.folder) or (is_cached and self.folder.exists())
+        return whole.fault(self.folder) if listed else ""
 
     def digest_file(self, as_of: dt.date | None) -> Path:
         """Where the hash of what was known on a day is kept once it has been computed."""
@@ -76,8 +85,10 @@ def locate(source: str, root: Path | None = None) -> Located:
             return _export(cache, mapping, root / Path(rest).expanduser())
         folder = root / Path(source).expanduser()
         if (folder / "book.json").is_file():
-            content = _contents(folder, "*.parquet", "book.json")
-            return Located(folder.name, f"book-{_digest(*content, _code())}", folder, cache)
+            tables = store.tables(folder)
+            listed = whole.is_listed(tables)
+            content = whole.content(tables) if listed else _contents(tables, "*.parquet", "book.json")
+            return Located(folder.name, f"book-{_digest(*content, _code())}", tables, cache)
     except (OSError, RuntimeError, ValueError) as error:  # no such user, a path too long, a NUL in it
         if isinstance(error, BadInput):
             raise

@@ -10,9 +10,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from salesops import locks
 from salesops.crm.parse import literal
 from salesops.problems import BadInput
-from salesops.report import locks
 
 STATE = "state.json"
 OURS = {"parts", ".lock", f".{STATE}"}  # what may be there before it

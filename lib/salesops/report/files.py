@@ -7,26 +7,32 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 
+from salesops import ownership
 from salesops.project import PACKAGE
 
-DRAFT = ".draft-"
+DRAFTS = "drafts"  # a kind of folders of ours
+# In every page that this program makes; the second in front pages of format 1.
+OURS = ('<meta name="generator" content="SalesOps Playbook">', '<body class="front">')
 KINDS = {".py", ".po", ".j2", ".css", ".json"}  # of files of the library
 TEMPLATES = PACKAGE / "report" / "templates"
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing; who may read it follows from the umask."""
+    """Write a whole file or nothing; who may read it follows from the umask.
+
+    It is written in a folder of ours beside it, whose mark says that it may be removed when a run was killed.
+    """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    draft = path.with_name(f"{DRAFT}{secrets.token_hex(6)}")
+    place = ownership.make(path.parent / f".salesops-{secrets.token_hex(6)}", DRAFTS)
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
+        draft = place / "draft"
+        with draft.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    finally:
+        ownership.remove(place, DRAFTS)
 
 
 def read(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from salesops.problems import BadInput
 from salesops.report import front, ledger
 from salesops.report.jobs import Job
-from salesops.report.manifest import Folder
+from salesops.report.manifest import Folder, pages_of
 
 Outcomes = Callable[[Sequence[Job]], Iterator[tuple[Job, dict]]]
 
@@ -24,8 +24,7 @@ def judge(jobs: Sequence[Job], folders: Mapping[Path, Folder], outcomes: Outcome
         before = ledger.earlier(path)
         if not waiting or not before:
             continue
-        earlier = Folder(before[0])
-        again = {job.stem: job for job in _again({row.stem for row in waiting}, earlier, here)}
+        again = {job.stem: job for job in _again({row.stem for row in waiting}, before[0], here)}
         verdicts = {}
         for job, outcome in outcomes(list(again.values())):
             if outcome["ending"] == "made":
@@ -65,20 +64,21 @@ def _as_told(now: Job, record: dict, path: Path) -> list[Job]:
     return [now._replace(params=params)]
 
 
-def _again(stems: Iterable[str], earlier: Folder, here: Sequence[Job]) -> Iterator[Job]:
+def _again(stems: Iterable[str], earlier: Path, here: Sequence[Job]) -> Iterator[Job]:
     """The pages of the period before, as they were told to be, with what is known on the last day of this one."""
+    pages = pages_of(earlier)
     for stem in sorted(stems):
-        record = earlier.pages.get(stem)
+        record = pages.get(stem)
         now = next((job for job in here if job.stem == stem), None)
         if record is None or now is None:
             continue
         schema = importlib.import_module(f"salesops.{now.analysis}.params").Params
         try:
             values = record["parameters"] | {"as_of": str(now.params.last_known_on)}
-            params = schema.check(values, where=f"{earlier.path.name}/{stem}")
+            params = schema.check(values, where=f"{earlier.name}/{stem}")
         except BadInput:
             continue  # its parameters are of an earlier version
-        yield now._replace(params=params, folder=earlier.path)
+        yield now._replace(params=params, folder=earlier)
 
 
 def _verdicts(rows: Sequence[ledger.Row], findings: Sequence[dict]) -> dict[tuple[str, str], str]:

@@ -16,35 +16,47 @@ VERSIONS += ("ibis-framework", "duckdb", "matplotlib", "seaborn")
 
 
 class Inputs(NamedTuple):
-    hashes: dict[str, str]  # data, parameters, code, lock
+    hashes: dict[str, str]  # data, parameters, files, code, lock
     versions: dict[str, str]  # of what computes and draws
+    files: dict[str, str]  # the files that parameters name, from the project's folder, and their hashes
 
-    def differ(self, hashes: dict[str, str], versions: dict[str, str]) -> list[str]:
-        """The names of the inputs that are not those of a record; empty where all are the same."""
-        changed = [name for name, value in self.hashes.items() if hashes.get(name) != value]
-        return changed + (["versions"] if versions != self.versions else [])
+    def differ(self, record: dict) -> list[str]:
+        """The names of the inputs that are not those of a page's record; empty where all are the same."""
+        changed = [name for name, value in self.hashes.items() if record["hashes"].get(name) != value]
+        changed = [self.say_files(record) if name == "files" else name for name in changed]
+        return changed + (["versions"] if record["versions"] != self.versions else [])
+
+    def say_files(self, record: dict) -> str:
+        """Which of the files that parameters name are not those of a record."""
+        then = record.get("files") or {}
+        differ = sorted(name for name in {*then, *self.files} if then.get(name) != self.files.get(name))
+        return f"files ({', '.join(differ)})" if differ else "files"
 
 
 def of(root: Path, analysis: str, parameters: dict, *, data: str) -> Inputs:
     """What a page of an analysis with these parameters and these data is made from."""
+    named = _named(root, analysis, parameters)
     hashes = {
         "data": data,
-        "parameters": files.fingerprint(parameters | _named(root, analysis, parameters)),
+        "parameters": files.fingerprint(parameters),
+        "files": files.fingerprint(named),
         "code": code(root, analysis),
         "lock": _lock(root),
     }
-    return Inputs(hashes, _versions())
+    return Inputs(hashes, _versions(), named)
 
 
 def _named(root: Path, analysis: str, parameters: dict) -> dict[str, str]:
     """The hashes of the files that parameters name, such as the versions of a plan; none where there is none."""
-    forms, found = importlib.import_module(f"salesops.{analysis}.params").Params.files, {}
+    forms, hashes = importlib.import_module(f"salesops.{analysis}.params").Params.files, {}
     for name, form in forms.items():
         for value in filter(None, map(str.strip, str(parameters.get(name, "")).split(","))):
             asked = form.format(glob.escape(value))
             paths = sorted(root.glob(asked)) if "*" in form else [root / form.format(value)]
-            found |= {f"file of {name}: {one.name}": files.sha256(one.read_bytes()) for one in paths if one.is_file()}
-    return found
+            for path in (path for path in paths if path.is_file()):
+                known = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+                hashes[known] = files.sha256(path.read_bytes())
+    return hashes
 
 
 @lru_cache

@@ -1,7 +1,7 @@
 """The findings of a month as data: each has an id that next month's finding of the same thing has too.
 
-`findings.parquet` of a period's folder holds those that came to the front page or could have, and those of the period
-before that are not found any more, with what became of them.
+`findings.parquet` of a period (see `records`) has those that came to the front page or could have, and those of the
+period before that are not found any more, with what became of them.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from salesops import periods
-from salesops.report import files
+from salesops import formats, periods
+from salesops.problems import BadInput
+from salesops.report import files, records
 
-NAME = "findings.parquet"
 FALSE_DISCOVERIES = 0.05  # share of claims of a change on a front page that may be due to chance
 MOST_BITS = 10.0  # of surprise; more is as sure as it gets
 COUNTED_BITS = 3.0  # of what is counted and not inferred
@@ -22,6 +22,7 @@ LONGEST = 24  # periods that are looked back
 OPEN, CLOSED = "open", "closed"
 UNSEEN = "unseen"  # stood on the front page of the period before; its page was not made in this one
 HELD, GONE = "held", "gone"  # what became of a closed one: still found of its month with what is known now, or not
+NUMBER = b"salesops.format"  # of the file's format, in its metadata
 COLUMNS = ("id", "period", "state", "rank", "analysis", "stem", "lang", "key", "cause", "tone", "headline", "detail",
            "money", "p", "surprise", "verdict")  # fmt: skip
 
@@ -141,16 +142,21 @@ def read(folder: Path) -> list[Row]:
     Raises
     ------
     ValueError
-        If the file is not whole, or is not as it was written.
+        If the file is not whole, or is not as it was written, or a later version wrote it.
     """
-    path = folder / NAME
+    path = records.findings(folder)
     if not path.is_file():
         return []
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path).cast(_schema()).to_pylist()
+        table = pq.read_table(path)
+        number = int((table.schema.metadata or {}).get(NUMBER, b"1"))
+        formats.check(number, formats.FINDINGS, str(path))
+        rows = table.select(COLUMNS).cast(_schema()).to_pylist()
+    except BadInput:
+        raise
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise ValueError(f"{path}: not as it was written ({type(error).__name__})") from None
     return [Row(**one) for one in rows]
@@ -159,13 +165,15 @@ def read(folder: Path) -> list[Row]:
 def _schema():
     import pyarrow as pa
 
+    number = str(formats.FINDINGS).encode()
     kinds = {"rank": pa.int64(), "money": pa.float64(), "p": pa.float64(), "surprise": pa.float64()}
-    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS], metadata={NUMBER: number})
 
 
 def write(folder: Path, rows: list[Row]) -> None:
     """Keep the findings of a period; nothing is written of a period that has none and had none."""
-    if not rows and not (folder / NAME).is_file():
+    path = records.place(folder) / records.FINDINGS
+    if not rows and not path.is_file():
         return
     import io
 
@@ -175,7 +183,8 @@ def write(folder: Path, rows: list[Row]) -> None:
     table = pa.Table.from_pylist([row._asdict() for row in rows], schema=_schema())
     stream = io.BytesIO()
     pq.write_table(table, stream)
-    files.write(folder / NAME, stream.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, stream.getvalue())
 
 
 def earlier(folder: Path) -> list[Path]:
@@ -188,7 +197,7 @@ def earlier(folder: Path) -> list[Path]:
     while len(found) < LONGEST:
         period = _before(period)
         path = folder.parent / period.name
-        if not (path / NAME).is_file():
+        if not records.findings(path).is_file():
             return found
         found.append(path)
     return found

@@ -1,14 +1,16 @@
 """The manifest of a folder of pages; and what is made from it: the front page and the findings as data."""
 
 import datetime as dt
+import errno
 import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from salesops import formats
 from salesops.periods import is_day
-from salesops.report import banner, files, front, ledger
+from salesops.report import banner, files, front, ledger, records
 from salesops.report.asks import Ask
 
 NAME = "manifest.json"
@@ -21,20 +23,28 @@ _NEEDED = {
 
 
 class Folder:
-    """The pages of a period: what is known of each, kept on disk as `manifest.json`, `findings.parquet` and the front
-    page, `index.html`; in a language of its own, `index.ru.html`.
+    """The pages of a period: what is known of each, kept on disk as `manifest.json` and the front page, `index.html`;
+    in a language of its own, `index.ru.html`. What cannot be made again is kept beside it, see `records`.
 
     Attributes
     ----------
     pages : stem -> record of a page that was made.
     not_made : stem -> on (day), reason, ending, notebook of a page that could not be made or renewed.
     retold : stem -> what its page of the period before would tell as of then with the playbook of now; see `followup`.
+    front : file -> hash of each front page, as it was written.
+
+    Raises
+    ------
+    BadInput
+        If a later version wrote the manifest.
     """
 
     def __init__(self, path: Path, *, asks: Sequence[Ask] = ()):
         self.path = path
         self.asks = asks
-        self.pages, self.not_made, self.retold, self._rested_on = _read(path / NAME)
+        content = _read(path / NAME)
+        self.pages, self.not_made, self.retold = content["pages"], content["not_made"], content["retold"]
+        self.front, self._rested_on = content["front"], content["rests_on"]
         self._changed = False
         self._next_write = 0.0
 
@@ -52,12 +62,32 @@ class Folder:
         return {(row.id, row.lang): row.verdict for row in rows if row.state == ledger.CLOSED}
 
     def made(self, stem: str, page: str, record: dict) -> None:
-        """Publish a page; an earlier one is replaced whole."""
-        files.write(self.path / f"{stem}.html", page)
-        self._kept(stem).unlink(missing_ok=True)
+        """Publish a page; an earlier one is replaced whole.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, or a file of somebody else's stands in its place.
+        """
+        self._publish(f"{stem}.html", page)
+        self._forget_failure(stem)
         self.pages[stem] = record
-        self.not_made.pop(stem, None)
         self._write_now_and_then()
+
+    def _publish(self, name: str, page: str) -> None:
+        """Write a page, never over a file that this program did not make."""
+        path = self.path / name
+        known = name in self.front or path.stem in self.pages
+        if path.exists() and not known and not any(mark in files.read(path) for mark in files.OURS):
+            raise FileExistsError(errno.EEXIST, "a file that this program did not make; move it away", str(path))
+        files.write(path, page)
+
+    def _forget_failure(self, stem: str) -> bool:
+        """Whether a failure of a page was noted, which is over now."""
+        failure = self.not_made.pop(stem, None)
+        if failure is not None and failure.get("notebook"):
+            self._kept(stem).unlink(missing_ok=True)
+        return failure is not None
 
     def failed(self, stem: str, *, language: str, ending: str, reason: str, notebook: str | None) -> Path | None:
         """Note that a page could not be made. An earlier one stays, and says so; so does the index.
@@ -88,9 +118,7 @@ class Folder:
         page = files.read(path)
         if banner.without(page) != page:
             files.write(path, banner.without(page))
-        if self.not_made.pop(stem, None) is not None:
-            self._kept(stem).unlink(missing_ok=True)
-            self._changed = True
+        self._changed = self._forget_failure(stem) or self._changed
 
     def is_as_made(self, stem: str) -> bool:
         """Whether the page on disk is what its record says was made."""
@@ -113,10 +141,13 @@ class Folder:
             self.__dict__.pop("_before", None)  # read again
         began = time.monotonic()
         content = {"pages": dict(sorted(self.pages.items())), "not_made": dict(sorted(self.not_made.items()))}
-        kept = content | ({"retold": dict(sorted(self.retold.items()))} if self.retold else {})
-        kept["rests_on"] = self._rested_on = rests_on
-        files.write(self.path / NAME, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        self._rested_on = rests_on
         self._write_front(**content)
+        records.write_pages(self.path, content["pages"])
+        kept = {"format": formats.MANIFEST, **content}
+        kept |= {"retold": dict(sorted(self.retold.items()))} if self.retold else {}
+        kept |= {"front": self.front, "rests_on": rests_on}
+        files.write(self.path / NAME, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         self._changed = False
         self._next_write = time.monotonic() + PAUSES * (time.monotonic() - began)
 
@@ -124,7 +155,7 @@ class Folder:
         """The hash of what the front page tells besides its pages: what is asked, and the findings of periods
         before."""
         asked = json.dumps([one.model_dump(mode="json") for one in self.asks], sort_keys=True)
-        before = [f"{one.name} {files.sha256((one / ledger.NAME).read_bytes())}" for one in ledger.earlier(self.path)]
+        before = [f"{one.name} {files.sha256(records.findings(one).read_bytes())}" for one in ledger.earlier(self.path)]
         return files.sha256("\n".join([asked, *before]).encode())
 
     def findings(self) -> list[ledger.Row]:
@@ -150,7 +181,7 @@ class Folder:
     def period_before(self) -> dict[str, dict]:
         """The pages of the period before, by stem; none where it was not run."""
         earlier = ledger.earlier(self.path)
-        return _read(earlier[0] / NAME)[0] if earlier else {}
+        return pages_of(earlier[0]) if earlier else {}
 
     def _languages(self) -> list[str]:
         return sorted({page["lang"] for page in self.pages.values()})  # English first
@@ -165,9 +196,11 @@ class Folder:
             page = front.render(pages, not_made, language=language, folder=self.path, rows=rows, before=before,
                                 asks=self.asks, other=other, was=self.period_before,
                                 retold=self.retold, damaged=damaged)  # fmt: skip
-            files.write(self.path / _front_name(language), page)
-            if language == languages[0] and language != "en":
-                files.write(self.path / "index.html", page)
+            names = [_front_name(language)]
+            names += ["index.html"] if language == languages[0] and language != "en" else []
+            for name in names:
+                self._publish(name, page)
+                self.front[name] = files.sha256(page.encode())
 
     def _write_now_and_then(self) -> None:
         self._changed = True
@@ -182,21 +215,40 @@ def _front_name(language: str) -> str:
     return "index.html" if language == "en" else f"index.{language}.html"
 
 
-def _read(path: Path) -> tuple[dict, dict, dict, str]:
-    """Pages, failures, what was told again, and what the front page rested on; records that are not whole are left
-    out."""
+def pages_of(folder: Path) -> dict[str, dict]:
+    """Stem -> record of the pages of a period: by its manifest, or where that is gone by its records."""
+    pages = _read(folder / NAME)["pages"]
+    return pages or {stem: page for stem, page in records.read_pages(folder).items() if _is_whole(stem, page)}
+
+
+def _read(path: Path) -> dict:
+    """What a manifest says: pages, not_made, retold, front, rests_on; records that are not whole are left out.
+
+    Raises
+    ------
+    BadInput
+        If a later version wrote it.
+    """
+    nothing = {"pages": {}, "not_made": {}, "retold": {}, "front": {}, "rests_on": ""}
     try:
         content = json.loads(path.read_text("utf-8"))
-        pages = {stem: page for stem, page in content["pages"].items() if _is_whole(page)}
+        number = content.get("format", 1)
+        pages = {stem: page for stem, page in content["pages"].items() if _is_whole(stem, page)}
         failures = {stem: failure for stem, failure in content.get("not_made", {}).items() if _is_failure(failure)}
         retold = {stem: one for stem, one in content.get("retold", {}).items() if isinstance(one, dict)}
+        front_ = {name: str(digest) for name, digest in content.get("front", {}).items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}, {}, {}, ""
-    return pages, failures, retold, str(content.get("rests_on", ""))
+        return nothing
+    formats.check(number, formats.MANIFEST, str(path))
+    return {"pages": pages, "not_made": failures, "retold": retold, "front": front_,
+            "rests_on": str(content.get("rests_on", ""))}  # fmt: skip
 
 
-def _is_whole(page: object) -> bool:
-    return isinstance(page, dict) and all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items())
+def _is_whole(stem: str, page: object) -> bool:
+    """Whether a record has what is needed of it, and its page is a file of the folder."""
+    if not isinstance(page, dict) or page.get("page") != f"{stem}.html" or Path(stem).name != stem:
+        return False
+    return all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items())
 
 
 def _is_failure(failure: object) -> bool:

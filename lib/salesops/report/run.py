@@ -14,10 +14,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from salesops import interrupts, project
+from salesops import interrupts, locks, ownership, project
 from salesops.crm import source
 from salesops.problems import BadInput, printable
-from salesops.report import asks, files, followup, inputs, locks
+from salesops.report import asks, files, followup, inputs, records
 from salesops.report.jobs import Job
 from salesops.report.manifest import Folder
 
@@ -158,7 +158,7 @@ def _plan(job: Job, folder: Folder, located: source.Located, force: bool) -> Pla
         return Plan(job, "asked for", now)
     if record is None:
         return Plan(job, "not made before", now)
-    if changed := now.differ(record["hashes"], record["versions"]):
+    if changed := now.differ(record):
         return Plan(job, f"{', '.join(changed)} changed", now)
     if not folder.is_as_made(job.stem):
         return Plan(job, "the page is not as it was made", now)
@@ -172,6 +172,7 @@ def _open_folders(jobs: Sequence[Job], asked: dict, held: ExitStack, result: Res
         try:
             held.enter_context(locks.hold(path))
             _remove_drafts(path)
+            records.migrate(path.parent)
             folders[path] = Folder(path, asks=next(asked[job.root] for job in jobs if job.folder == path))
         except OSError as error:
             for job in (job for job in jobs if job.folder == path):
@@ -186,8 +187,9 @@ def _open_folders(jobs: Sequence[Job], asked: dict, held: ExitStack, result: Res
 
 def _remove_drafts(folder: Path) -> None:
     """What a killed run had begun to write; the lock says that nobody is writing now."""
-    for left in [*folder.glob(f"{files.DRAFT}*"), *folder.glob(f"failed/{files.DRAFT}*")]:
-        left.unlink(missing_ok=True)
+    for place in (folder, folder / "failed", records.place(folder)):
+        for left in list(ownership.in_(place, files.DRAFTS)):
+            ownership.remove(left, files.DRAFTS)
 
 
 def _write(folder: Folder, result: Result) -> None:
@@ -227,6 +229,9 @@ def _prepare_data(jobs: Sequence[Job], do, executor: Executor, at_once: int, lim
     located, bad = _locate(dict.fromkeys(_where(job) for job in jobs))
     for _attempt in range(TRIES):
         unseen: dict[tuple, dict[str, Job]] = {}
+        for where, place in located.items():
+            if place.folder.exists() and (fault := place.fault) and not _attempt:
+                tell("again", name=where[1], reason=f"its prepared book was damaged ({fault}); it is prepared again")
         for job in (job for job in jobs if _where(job) in located):
             if located[_where(job)].contents(job.params.last_known_on) is None:
                 unseen.setdefault(_where(job), {}).setdefault(str(job.params.last_known_on), job)
@@ -334,6 +339,7 @@ def _record(one: Plan, outcome: dict) -> dict:
         **said,
         "parameters": parameters,
         "hashes": {**now.hashes, "page": files.sha256(outcome["page"].encode())},
+        "files": now.files,
         "versions": now.versions,
     }
 

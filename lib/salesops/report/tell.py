@@ -83,6 +83,9 @@ class Text:
     def _data(self, name: str) -> None:
         self._print(f"{printable(name)}: reading the data")
 
+    def _again(self, name: str, reason: str) -> None:
+        self._print(f"{printable(name)}: {_plain(reason)}", error=True)
+
     def _made(self, name: str, page: str) -> None:
         self._advance()
         self._print(f"{name}: {page}")

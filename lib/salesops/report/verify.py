@@ -1,7 +1,12 @@
-"""Make every page of a folder again from its manifest, publish nothing, and compare the bytes."""
+"""Whether the pages of a folder are what their manifest says, and would be made again from the same inputs.
+
+What stands in the folder is compared before anything runs. Pages of which all inputs are as they were are then made
+again by the notebooks of the user's own project, and compared byte by byte; nothing is published.
+"""
 
 import importlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +14,13 @@ from typing import NamedTuple
 from salesops import project
 from salesops.problems import BadInput, printable
 from salesops.report import banner, files, inputs, run
-from salesops.report.jobs import Job
+from salesops.report.jobs import Job, analyses
 from salesops.report.manifest import NAME, Folder
 
 SHOWN = 12  # characters of a hash
+RECORDED = ("title", "company", "period", "headline", "deck", "findings", "tiles")  # what a record says of its page
+MADE = re.compile(r'<footer class="made" id="made">.*?</footer>', re.DOTALL)  # the hashes that a page is made from
+ALIKE = ("code", "lock", "versions")  # inputs that may differ where pages alone are compared
 
 
 class Verdict(NamedTuple):
@@ -26,15 +34,20 @@ def verify(
     path: Path,
     do: Callable[[dict], dict],
     *,
+    pages_only: bool = False,
+    trust: bool = False,
     at_once: int = 1,
     limits: run.Limits = run.Limits(),  # noqa: B008
     stop: Callable[[], None] = lambda: None,
 ) -> list[Verdict]:
-    """A verdict on every page of the manifest of a folder.
+    """A verdict on every page of the manifest of a folder, and on its front pages.
 
     Parameters
     ----------
     do : makes the outcome of a task; `workers.Workers.do`.
+    pages_only : compare pages, but for the hashes they print, also where code, lock file or versions are not those of
+        then.
+    trust : run the notebooks of the project that the folder is in, where that is not the one worked in.
     stop : ends what `do` has begun; called when this is interrupted.
 
     Raises
@@ -46,58 +59,103 @@ def verify(
     if not folder.pages:
         raise BadInput(f"{path} cannot be verified", [f"there is no {NAME} with pages in it"])
     inputs.forget()
-    verdicts = {}
+    root = project.root(path.resolve()) if trust else project.root()
+    differs: dict[str, list[str]] = {}
     jobs = []
     for stem, record in folder.pages.items():
         try:
-            jobs.append(_job(path, stem, record))
+            job = _job(path, stem, record, root)
         except BadInput as error:
-            verdicts[stem] = Verdict(stem, ["; ".join(map(str, [error.what, *error.problems]))])
+            differs[stem] = ["; ".join(map(str, [error.what, *error.problems]))]
+            continue
+        differs[stem] = _seen(folder, job)
+        if not [one for one in differs[stem] if not (pages_only and one.startswith(ALIKE))]:
+            jobs.append(job)
     with ThreadPoolExecutor(at_once) as executor:
         try:
             for job, outcome in run.outcomes(jobs, do, executor, at_once=at_once, limits=limits):
-                verdicts[job.stem] = Verdict(job.stem, _differences(folder, job, outcome))
+                differs[job.stem] = _differences(folder, job, outcome, pages_only=pages_only)
         except BaseException:
             stop()
             raise
-    return [verdicts[stem] for stem in folder.pages]
+    verdicts = [Verdict(stem, differs[stem]) for stem in folder.pages]
+    return verdicts + [Verdict(name, _front(path / name, digest)) for name, digest in sorted(folder.front.items())]
 
 
-def _job(path: Path, stem: str, record: dict) -> Job:
-    root = project.root(path.resolve())
-    try:
-        schema = importlib.import_module(f"salesops.{record['analysis']}.params").Params
-    except (ImportError, KeyError):
-        raise BadInput(f"{path / NAME}", [f"{stem}: no analysis {record.get('analysis')!r}"]) from None
+def _job(path: Path, stem: str, record: dict, root: Path) -> Job:
+    if record.get("analysis") not in analyses(root):
+        raise BadInput(f"{path / NAME}", [f"{stem}: no analysis {printable(record.get('analysis'))!r} in {root}"])
+    schema = importlib.import_module(f"salesops.{record['analysis']}.params").Params
     params = schema.check(record["parameters"], where=f"{path / NAME}, {stem}")
-    return Job(stem, record["analysis"], params, root, path, record.get("params_file", ""))
+    return Job(stem, record["analysis"], params, root, path, str(record.get("params_file", "")))
 
 
-def _differences(folder: Folder, job: Job, outcome: dict) -> list[str]:
+def _seen(folder: Folder, job: Job) -> list[str]:
+    """What differs without anything being run: the page on disk, and every input but the data."""
     record = folder.pages[job.stem]
-    found = []
+    differs = []
     if not folder.is_as_made(job.stem):
         there = (folder.path / f"{job.stem}.html").is_file()
-        found.append("the page was changed after it was made" if there else "the page is missing")
-    if files.fingerprint(record["parameters"]) != record["hashes"]["parameters"]:
-        found.append("parameters: those in the manifest are not the ones the page was made with")
-    if outcome["ending"] != "made":
-        return [*found, f"it cannot be made again: {outcome['reason']}"]
-    now = inputs.of(job.root, job.analysis, record["parameters"], data=outcome["record"]["data"])
-    for name, value in now.hashes.items():
-        if name != "parameters" and record["hashes"].get(name) != value:
-            found.append(f"{name}: {record['hashes'].get(name, 'not recorded')[:SHOWN]} then, {value[:SHOWN]} now")
+        differs.append("the page was changed after it was made" if there else "the page is missing")
+    now = inputs.of(job.root, job.analysis, record["parameters"], data="")
+    return differs + _inputs(record, now, ("parameters", "files", "code", "lock"))
+
+
+def _inputs(record: Mapping, now: inputs.Inputs, names: Sequence[str]) -> list[str]:
+    then, differs = dict(record["hashes"]), []
+    if "files" not in then:  # format 1 has one hash of both, which does not say which differs
+        then |= {name: now.hashes[name] for name in ("parameters", "files")}
+    for name in (name for name in names if then.get(name) != now.hashes[name]):
+        if name == "parameters":
+            differs.append("parameters: those in the manifest are not the ones the page was made with")
+        elif name == "files":
+            differs.append(f"{now.say_files(record)}: not as the page was made with")
+        else:
+            before = str(then.get(name, "not recorded"))[:SHOWN]
+            differs.append(f"{name}: {before} then, {now.hashes[name][:SHOWN]} now")
     for name, value in now.versions.items():
         if record["versions"].get(name) != value:
-            found.append(f"versions: {name} {record['versions'].get(name, 'not recorded')} then, {value} now")
-    if files.sha256(outcome["page"].encode()) != record["hashes"]["page"] and not found:
-        found.append(f"the same inputs made another page: {_first_difference(folder, job, outcome['page'])}")
-    return found
+            differs.append(f"versions: {name} {record['versions'].get(name, 'not recorded')} then, {value} now")
+    return differs
 
 
-def _first_difference(folder: Folder, job: Job, page: str) -> str:
-    before: Sequence[str] = banner.without(files.read(folder.path / f"{job.stem}.html")).splitlines()
-    for number, (then, now) in enumerate(zip(before, page.splitlines(), strict=False), 1):
-        if then != now:
-            return f"line {number}: {printable(then)!r} then, {printable(now)!r} now"
+def _differences(folder: Folder, job: Job, outcome: dict, *, pages_only: bool) -> list[str]:
+    """What differs of a page that was made again."""
+    record = folder.pages[job.stem]
+    if outcome["ending"] != "made":
+        return [f"it cannot be made again: {outcome['reason']}"]
+    now = inputs.of(job.root, job.analysis, record["parameters"], data=outcome["record"]["data"])
+    if differs := _inputs(record, now, ["data"] if pages_only else list(now.hashes)):
+        differs = [one for one in differs if not (pages_only and one.startswith(ALIKE))]
+    if differs:
+        return differs
+    then, made = banner.without(files.read(folder.path / f"{job.stem}.html")), outcome["page"]
+    if pages_only:
+        then, made = (MADE.sub("", page) for page in (then, made))
+    if then != made:
+        return [f"the same inputs made another page: {_first_difference(then, made)}"]
+    untrue = [name for name in RECORDED if name in outcome["record"] and outcome["record"][name] != record.get(name)]
+    return [f"the manifest says otherwise of it: {', '.join(untrue)}"] if untrue else []
+
+
+def _front(path: Path, digest: str) -> list[str]:
+    try:
+        page = files.read(path)
+    except OSError:
+        return ["the front page is missing"]
+    same = files.sha256(page.encode("utf-8", "surrogateescape")) == digest
+    return [] if same else ["the front page was changed after it was made"]
+
+
+def _first_difference(then: str, made: str) -> str:
+    lines = zip(then.splitlines(), made.splitlines(), strict=False)
+    for number, (before, now) in enumerate(lines, 1):
+        if before != now:
+            return f"line {number}: {_around(before, now)} then, {_around(now, before)} now"
     return "one is longer than the other"
+
+
+def _around(line: str, other: str) -> str:
+    """The part of a line where another begins to differ from it."""
+    at = next((k for k, (a, b) in enumerate(zip(line, other, strict=False)) if a != b), min(len(line), len(other)))
+    return repr(printable(line[max(0, at - 20) :]))

@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from salesops import locks, ownership
 from salesops.project import PACKAGE
-from salesops.report import locks
 from salesops.report.files import KINDS
 
 GRACE = 15  # seconds a page may go on after its time, to say so itself
@@ -27,6 +27,7 @@ SECONDS_TO_END = 10
 FORKS = 200  # pages after which the warm parents are replaced
 MARK = "SALESOPS_PROCESS"  # in the environment of a forked process and of all it begins
 PREFIX = "salesops-"
+WORKING = "working-folder"  # a kind of folders of ours
 LONGEST_PLACE = 50  # bytes; a Unix socket's path has 107, and ours stand three folders deeper
 CAN_FORK = sys.platform == "linux"
 QUIET = {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -267,18 +268,19 @@ def _place() -> Path:
 
 
 def _own_folder(place: Path, held: contextlib.ExitStack) -> Path:
-    """A new working folder. It is locked before it has its name, so that nobody takes it for a left-over one."""
+    """A new working folder, marked as ours. It is locked before it has its name, so that no other run takes it for a
+    left-over one."""
     draft = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=place))
     held.enter_context(locks.hold(draft))
+    ownership.mark(draft, WORKING)
     folder = draft.with_name(draft.name.removeprefix("."))
     draft.rename(folder)
     return folder
 
 
 def _remove_left_over(place: Path) -> None:
-    """Working folders of runs that were killed together with everything that would have cleaned up."""
-    for folder in place.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError, locks.Locked):
-            if CAN_FORK and folder.is_dir() and folder.stat().st_uid == os.getuid():
-                with locks.hold(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+    """Remove the working folders of runs that were killed together with everything that would have cleaned up: those
+    that carry our mark, whatever they are called."""
+    for folder in ownership.in_(place, WORKING):
+        with contextlib.suppress(OSError, locks.Locked), locks.hold(folder):
+            ownership.remove(folder, WORKING)

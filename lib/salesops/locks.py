@@ -1,4 +1,4 @@
-"""One run at a time in a folder of pages. The lock ends with its process, however that ends."""
+"""One process at a time in a folder. The lock ends with its process, however that ends."""
 
 import contextlib
 import datetime as dt
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from salesops.problems import printable
 
-NAME = ".lock"
+NAME = ".salesops.lock"
+PAUSE = 0.1  # seconds between looks at a lock that is waited for
 
 
 class Locked(Exception):
@@ -20,23 +21,32 @@ class Locked(Exception):
 
 
 @contextlib.contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path, name: str = NAME, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, which is made where it is not there.
 
-    A lock that a killed run left behind is nobody's, and is taken.
+    A lock that a killed process left behind is nobody's, and is taken.
+
+    Parameters
+    ----------
+    name : of the lock's file, where a folder has several.
+    wait : until the lock is free.
 
     Raises
     ------
     Locked
-        If another run holds it; it says which.
+        If another process has it, and it is not waited for; it says which.
     OSError
         If the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / NAME
+    path = folder / name
     while True:
         stream = path.open("a+", encoding="utf-8")
         if not _take(stream):
+            if wait:
+                stream.close()
+                time.sleep(PAUSE)
+                continue
             owner = _owner(stream)
             stream.close()
             raise Locked(f"{folder} is being written by another run ({_said(owner)}); nothing was run")

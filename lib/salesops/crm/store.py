@@ -1,0 +1,284 @@
+"""The folder of a book: tables that never change once written, and `book.json`, which names those that count.
+
+    book.json               format, title, which tables, which snapshots; its replacement is the one switch
+    tables/<id>/            the tables of the book as it is, and as it was before the last import
+    snapshots/<day>-<id>/   every table of each snapshot, as it was read
+
+A writer holds the lock of the folder, writes new folders beside the old ones, brings them to the disk, and replaces
+`book.json`. Whatever ends it before leaves the book as it was, whatever ends it later leaves the new one; what such a
+run left behind is removed by the next one. Everything else in the folder is the user's and stays.
+"""
+
+import contextlib
+import filecmp
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from salesops import formats, locks, ownership
+from salesops.crm import whole
+from salesops.crm.tables import TABLES
+from salesops.problems import BadInput
+
+NAME = "book.json"
+VERSION, TAKEN, WORK, BOOK = "tables", "snapshots", "work", "book"  # kinds of folders of ours
+DERIVED = ("visits", "states", "month_ends", "stage_dates", "refused", "audit")
+FLAT = (*(f"{name}.parquet" for name in (*TABLES, *DERIVED)),)  # of format 1, beside `book.json`
+INSIDE = re.compile(rf"(?:{VERSION}|{TAKEN})/[A-Za-z0-9][A-Za-z0-9.-]*")
+
+
+def read(folder: Path) -> dict:
+    """What `book.json` of a folder says.
+
+    Raises
+    ------
+    BadInput
+        If it is damaged, of a later version, or names a folder that is not one of its own.
+    """
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read", [f"{error}; import the files again (--replace)"]) from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} cannot be read", ["it is no book's; import the files again (--replace)"])
+    formats.check(content.get("format", 1), formats.BOOK, str(path))
+    named = [content["tables"]] if "tables" in content else []
+    snapshots = content.get("snapshots", {}) if named else {}
+    named += list(snapshots.values()) if isinstance(snapshots, dict) else [None]
+    for name in (*named, *filter(None, [content.get("before")])):
+        if not isinstance(name, str) or not INSIDE.fullmatch(name) or (folder / name).is_symlink():
+            raise BadInput(f"{path} cannot be read", [f"{name!r} is no folder of this book"])
+    return content
+
+
+def tables(folder: Path) -> Path:
+    """Where the tables of a book are that counts now: a folder of its own, or of format 1 the book's.
+
+    Raises
+    ------
+    BadInput
+        As `read`; and if the tables are not as they were written.
+    """
+    content = read(folder)
+    place = folder / content["tables"] if "tables" in content else folder
+    if ("tables" in content or whole.is_listed(place)) and (fault := whole.fault(place)):
+        raise BadInput(f"{folder} is damaged", [f"{place.name}/{fault}; {_remedy(folder, content)}"])
+    return place
+
+
+def _remedy(folder: Path, content: dict) -> str:
+    days = sorted(content.get("snapshots", {})) if "tables" in content else []
+    if days:
+        return f"derive it again from its snapshots: salesops snapshot --rebuild --to {folder}"
+    return "import the files again (--replace), or put back a copy"
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator["Writer"]:
+    """Write into the folder of a book, new or there already, alone; what an earlier run left half-done is removed.
+
+    Raises
+    ------
+    Locked
+        If another process writes into it.
+    BadInput
+        If there is something at the folder that is no book.
+    OSError
+        If it cannot be written to.
+    """
+    is_new = _claim(folder)
+    try:
+        with locks.hold(folder):
+            if _is_fresh(folder):
+                ownership.mark(folder, BOOK)
+            try:
+                writer = Writer(folder)
+                writer.adopt()
+                writer.recover()
+                try:
+                    yield writer
+                finally:
+                    writer.recover()
+            finally:
+                if not (folder / NAME).exists() and ownership.is_ours(folder, BOOK):
+                    (folder / ownership.MARK).unlink()
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where no book came to be in it
+
+
+def _claim(folder: Path) -> bool:
+    """Whether the folder is new, with all that it holds ours."""
+    if folder.is_symlink() and not folder.exists():
+        raise BadInput(f"{folder} cannot be written", ["it is a link that leads nowhere"])
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} exists already", ["it is a file; name a folder"])
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        return True
+    if not (folder / NAME).exists() and not _is_fresh(folder):
+        raise BadInput(f"{folder} exists already", ["it holds something else; name a folder that does not"])
+    return False
+
+
+def _is_fresh(folder: Path) -> bool:
+    """Whether a folder holds no book, and nothing but what a first import that was ended left in it."""
+    if (folder / NAME).exists():
+        return False
+    names = {path.name for path in folder.iterdir()} - {locks.NAME}
+    return not names or (names <= {ownership.MARK, VERSION, TAKEN, WORK} and ownership.is_ours(folder, BOOK))
+
+
+class Writer:
+    """A locked folder of a book.
+
+    Attributes
+    ----------
+    content : what `book.json` says; empty of a new book.
+    snapshots : day -> folder of each snapshot, in their order.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.content: dict = read(folder) if (folder / NAME).exists() else {}
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the tables stand beside `book.json`, as in format 1."""
+        return bool(self.content) and "tables" not in self.content
+
+    @property
+    def tables(self) -> Path | None:
+        """Where the tables are that count now; None of a new book."""
+        if not self.content:
+            return None
+        return self.folder / self.content.get("tables", "")
+
+    @property
+    def snapshots(self) -> dict[str, Path]:
+        named = {} if self.is_flat else self.content.get("snapshots", {})
+        return {day: self.folder / name for day, name in sorted(named.items())}
+
+    def new(self, kind: str, name: str = "") -> Path:
+        """A new folder of ours: `VERSION`, `TAKEN` or `WORK`; it goes with the next run unless `switch` names it."""
+        above = self.folder / kind
+        if above.is_symlink() or (above.exists() and not above.is_dir()):
+            raise BadInput(f"{above} cannot be written", ["it is a link or a file; the book needs a folder there"])
+        above.mkdir(exist_ok=True)
+        self._as_the_book(above)
+        folder = ownership.make(above / "-".join(filter(None, (name, secrets.token_hex(4)))), kind)
+        self._as_the_book(folder)
+        return folder
+
+    def switch(self, tables: Path, snapshots: Mapping[str, Path] | None = None, *, title: str = "") -> None:
+        """Make these the book's tables and snapshots, at one moment; what was before stays until the next import."""
+        content = {"format": formats.BOOK, "title": title, "tables": self._named(tables)}
+        content |= {"snapshots": {day: self._named(path) for day, path in sorted((snapshots or {}).items())}}
+        if self.is_flat:
+            content |= {"before": f"{VERSION}/format-1-{secrets.token_hex(4)}", "was_flat": True}
+        elif self.content:
+            content |= {"before": self.content["tables"]}
+        for path in (tables, *(snapshots or {}).values()):
+            self._to_disk(path)
+        self._replace(content)
+        self.content = content
+        self.recover()
+
+    def recover(self) -> None:
+        """Remove what no `book.json` names and carries our mark; finish what a switch began."""
+        if self.content.get("was_flat"):
+            self._put_away()
+        named = set(self._names())
+        for kind in (VERSION, TAKEN, WORK):
+            above = self.folder / kind
+            if above.is_symlink():
+                continue
+            for path in ownership.in_(above, kind):
+                if f"{kind}/{path.name}" not in named:
+                    ownership.remove(path, kind)
+            with contextlib.suppress(OSError):
+                above.rmdir()  # where it is empty
+
+    def adopt(self) -> None:
+        """Mark the folders that `book.json` names as ours where the whole book was copied to another place."""
+        for name in self._names():
+            kind, path = name.split("/")[0], self.folder / name
+            if whole.is_listed(path) and not ownership.is_ours(path, kind):
+                ownership.mark(path, kind)
+
+    def _names(self) -> list[str]:
+        """The folders that `book.json` names."""
+        if "tables" not in self.content:
+            return []
+        return [
+            name
+            for name in (self.content["tables"], self.content.get("before"), *self.content["snapshots"].values())
+            if name
+        ]
+
+    def _put_away(self) -> None:
+        """Move the tables of format 1 into a folder of their own, as the book before the one that counts."""
+        target = self.folder / self.content["before"]
+        flat = [self.folder / name for name in FLAT if (self.folder / name).is_file()]
+        flat = [path for path in flat if not path.is_symlink()]
+        old = self.folder / TAKEN
+        loose = [old / f"{day}.parquet" for day in self.content["snapshots"]] if old.is_dir() else []
+        loose = [path for path in loose if path.is_file() and not path.is_symlink()]
+        if not target.exists() and flat:
+            target.parent.mkdir(exist_ok=True)
+            ownership.make(target, VERSION)
+            self._as_the_book(target)
+        for path in flat:
+            path.replace(target / path.name)
+        for path in loose:
+            copied = self.folder / self.content["snapshots"][path.stem] / "deals.parquet"
+            if copied.is_file() and filecmp.cmp(path, copied, shallow=False):
+                path.unlink()
+        self._replace({name: value for name, value in self.content.items() if name != "was_flat"})
+        self.content.pop("was_flat")
+
+    def _named(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _replace(self, content: dict) -> None:
+        draft = self.new(WORK) / NAME
+        draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        earlier = self.folder / NAME
+        if earlier.exists():
+            shutil.copymode(earlier, draft)
+        else:
+            self._as_the_book(draft)
+        _sync(draft)
+        draft.replace(earlier)
+        ownership.remove(draft.parent, WORK)
+        _sync(self.folder)
+
+    def _as_the_book(self, path: Path) -> None:
+        """Give a path the rights of the book's folder: who may not read that shall not read this."""
+        rights = self.folder.stat().st_mode & 0o777
+        path.chmod(rights if path.is_dir() else rights & 0o666)
+
+    def _to_disk(self, folder: Path) -> None:
+        for path in folder.iterdir():
+            if path.is_file():
+                self._as_the_book(path)
+                _sync(path)
+        _sync(folder)
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or folder to the disk."""
+    if os.name != "posix" and path.is_dir():
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

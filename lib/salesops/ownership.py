@@ -1,0 +1,81 @@
+"""Which folders this program made and may remove: a mark inside says so, never a name.
+
+The mark names its folder by device and inode, so a copy that somebody made of a marked folder is theirs. A link is
+never followed, and a folder of another user is never touched.
+"""
+
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+MARK = ".salesops-made"
+PROGRAM = "salesops"
+CACHED = (BOOK, DRAFT, COPY) = ("prepared-book", "draft-of-a-book", "copy-of-a-book")  # kinds of folders of the cache
+OLD_BOOK = re.compile(r"[^.].*-[0-9a-f]{32}")
+
+
+def make(folder: Path, kind: str) -> Path:
+    """Make a folder of a kind of ours, with its mark; it must not be there yet."""
+    folder.mkdir()
+    mark(folder, kind)
+    return folder
+
+
+def mark(folder: Path, kind: str) -> None:
+    """Mark a folder that this process made, or that a record of ours names, as ours."""
+    import psutil
+
+    state = folder.stat()
+    content = {
+        "program": PROGRAM,
+        "kind": kind,
+        "user": state.st_uid,
+        "process": os.getpid(),
+        "process_started": psutil.Process().create_time(),
+        "device": state.st_dev,
+        "inode": state.st_ino,
+    }
+    (folder / MARK).write_text(json.dumps(content), "utf-8")
+
+
+def is_ours(folder: Path, kind: str) -> bool:
+    """Whether a path is a folder, no link, of this user, that carries our mark of a kind, made for this very folder."""
+    try:
+        state, marked = folder.lstat(), (folder / MARK).lstat()
+        if not stat.S_ISDIR(state.st_mode) or not stat.S_ISREG(marked.st_mode):
+            return False
+        if hasattr(os, "getuid") and {state.st_uid, marked.st_uid} != {os.getuid()}:
+            return False
+        content = json.loads((folder / MARK).read_text("utf-8"))
+        expected = {"program": PROGRAM, "kind": kind, "device": state.st_dev, "inode": state.st_ino}
+        return all(content.get(name) == value for name, value in expected.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def is_old_book(folder: Path) -> bool:
+    """Whether a folder of the cache is a prepared book of format 1, which has no mark: its name ends in a hash, and it
+    has `book.json` and tables, and nothing else."""
+    if folder.is_symlink() or not OLD_BOOK.fullmatch(folder.name) or not (folder / "book.json").is_file():
+        return False
+    paths = list(folder.iterdir())
+    plain = all(path.is_file() and not path.is_symlink() for path in paths)
+    return plain and all(path.suffix == ".parquet" or path.name == "book.json" for path in paths)
+
+
+def remove(folder: Path, kind: str) -> bool:
+    """Remove a folder that is ours; whether it is gone. What links in it lead to stays."""
+    if is_ours(folder, kind):
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+    return False
+
+
+def in_(place: Path, kind: str) -> Iterator[Path]:
+    """The folders directly in a place that are ours, by name."""
+    if place.is_dir():
+        yield from (path for path in sorted(place.iterdir()) if is_ours(path, kind))
