@@ -11,7 +11,7 @@ import pytest
 import yaml
 from salesops import findings, periods
 from salesops.problems import BadInput
-from salesops.report import asks, front, ledger, spark
+from salesops.report import asks, front, ledger, records, spark
 from salesops.report.manifest import Folder
 
 NASTY = "<b onclick=x>R&D</b>"
@@ -122,7 +122,10 @@ def test_findings_are_open_for_months_closed_and_found_again(tmp_path):
     assert "open for 2 months" in told["2026-10"] and "September 2026 August 2026 July 2026" in told["2026-10"]
     rows = ledger.read(tmp_path / "2026-10")
     assert [(row.key, row.state, row.rank) for row in rows] == [("b", "open", 1), ("a", "closed", 0)]
-    shutil.rmtree(tmp_path / "2026-09")  # a month that was not run breaks the chain
+    shutil.rmtree(tmp_path / "2026-09")  # pages can be made again, and what was found stays known
+    folder(tmp_path / "2026-10", record("funnel", [finding("b")]))
+    assert "open for 2 months" in Page(tmp_path / "2026-10" / "index.html").said
+    shutil.rmtree(records.place(tmp_path / "2026-09"))  # a month that was not run breaks the chain
     folder(tmp_path / "2026-10", record("funnel", [finding("b")]))
     assert "open for" not in Page(tmp_path / "2026-10" / "index.html").said
 
@@ -157,7 +160,7 @@ def test_damaged_findings_of_the_month_before_are_said_and_stop_nothing(tmp_path
     """Nothing is called new where what was there before cannot be read."""
     for month in ("2026-07", "2026-08", "2026-09"):
         folder(tmp_path / month, record("funnel", [finding("stale", money=4e6)], month=month))
-    path = tmp_path / "2026-09" / ledger.NAME
+    path = records.findings(tmp_path / "2026-09")
     if damage == "money":
         table = pq.read_table(path)
         table = table.set_column(table.column_names.index("money"), "money", pa.array(["lots"] * len(table)))
@@ -165,7 +168,7 @@ def test_damaged_findings_of_the_month_before_are_said_and_stop_nothing(tmp_path
     else:
         path.write_bytes(damage)
     with pytest.raises(ValueError, match="not as it was written"):
-        ledger.read(path.parent)
+        ledger.read(tmp_path / "2026-09")
     folder(tmp_path / "2026-10", record("funnel", [finding("stale", money=5e6)]))
     page = Page(tmp_path / "2026-10" / "index.html")
     assert "The findings of September 2026 cannot be read" in page.said
@@ -334,7 +337,7 @@ def test_a_page_of_nothing_says_so(tmp_path):
     said = Page(tmp_path / "2026-10" / "index.html").said
     assert "Nothing was found that chance could not explain" in said and "What is asked" not in said
     (row,) = [*ledger.read(tmp_path / "2026-10"), None]
-    assert row is None and not (tmp_path / "2026-10" / ledger.NAME).exists()
+    assert row is None and not records.findings(tmp_path / "2026-10").exists()
 
 
 def test_each_language_has_its_page_and_they_know_each_other(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from salesops.report import banner, files, jobs, manifest
+from salesops.report import banner, files, jobs, manifest, records
 
 CODE = "\"); import os; os.remove('x'); (\""
 
@@ -102,7 +102,7 @@ def test_the_manifest_and_the_index_know_the_findings(made):
     pages = json.loads((made / "manifest.json").read_text())["pages"]
     assert set(pages) == {"funnel", "funnel.ru"}
     page = pages["funnel"]
-    assert set(page["hashes"]) == {"data", "parameters", "code", "lock", "page"}
+    assert set(page["hashes"]) == {"data", "parameters", "files", "code", "lock", "page"}
     assert all(len(value) == 64 for value in page["hashes"].values())
     assert page["hashes"]["page"] == files.sha256((made / "funnel.html").read_bytes())
     assert page["seconds"]["execute"] > 0 and page["versions"]["papermill"]
@@ -120,8 +120,10 @@ def test_the_same_inputs_give_the_same_bytes(made, salesops, tmp_path, monkeypat
             salesops("report", "params/funnel.yml", "--out", tmp_path, "--lang", language, env=elsewhere).returncode
             == 0
         )
-    for name in ("funnel.html", "funnel.ru.html", "index.html", "index.ru.html", "findings.parquet"):
+    for name in ("funnel.html", "funnel.ru.html", "index.html", "index.ru.html"):
         assert (tmp_path / "2026-10" / name).read_bytes() == (made / name).read_bytes(), name
+    kept = [records.findings(folder).read_bytes() for folder in (tmp_path / "2026-10", made)]
+    assert kept[0] == kept[1]
 
 
 def test_nothing_is_left_in_english_on_the_russian_page(made):
@@ -155,7 +157,7 @@ def test_a_broken_manifest_is_made_anew(tmp_path):
     for text in ("[]", '{"pages": []}', '{"pages": {"a": 5, "b": {}}}', "{", ""):
         (tmp_path / "manifest.json").write_text(text)
         folder = manifest.Folder(tmp_path)
-        folder.made("x#y", "a page", page | {"page": "x#y.html"})
+        folder.made("x#y", f"{files.OURS[0]} a page", page | {"page": "x#y.html"})
         folder.write()
         assert set(manifest.Folder(tmp_path).pages) == {"x#y"}
         assert 'href="x%23y.html"' in (tmp_path / "index.html").read_text()
@@ -163,7 +165,7 @@ def test_a_broken_manifest_is_made_anew(tmp_path):
 
 def test_nothing_private_stays_behind(made):
     assert sorted(p.name for p in made.iterdir()) == [
-        "findings.parquet", "funnel.html", "funnel.ru.html", "index.html", "index.ru.html", "manifest.json",
+        "funnel.html", "funnel.ru.html", "index.html", "index.ru.html", "manifest.json",
     ]  # fmt: skip
 
 

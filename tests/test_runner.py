@@ -20,7 +20,7 @@ import pytest
 import yaml
 from salesops import crm, locks
 from salesops.problems import BadInput
-from salesops.report import banner, files, jobs, run
+from salesops.report import banner, jobs, run
 
 from tests.conftest import ROOT
 
@@ -341,7 +341,7 @@ def test_the_others_are_made_and_the_run_says_so(broken):
     text = (folder / "index.html").read_text("utf-8")
     assert text.count("Not renewed on") == len(ENDS) - 2 and text.count("Not made on") == 1  # one was never there
     assert "funnel.lost" in text and "no luck &lt;b&gt;" in text
-    assert not list(folder.glob(f"{files.DRAFT}*")) and not (folder / locks.NAME).exists()
+    assert not list(folder.glob(".salesops-*")) and not (folder / locks.NAME).exists()
     assert wait_until(lambda: not alive(mark), 5)
 
 

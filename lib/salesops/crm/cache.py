@@ -175,7 +175,8 @@ def _limit() -> float:
 
 def _private(folder: Path) -> Path:
     """A folder of the cache, made if it is not there, for its user alone."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for part in (*reversed(folder.parents), folder):
+        part.mkdir(mode=0o700, exist_ok=True)
     if not folder.is_symlink() and folder.stat().st_mode & 0o077:
         with contextlib.suppress(PermissionError):  # somebody else's, who shares it on purpose
             folder.chmod(0o700)

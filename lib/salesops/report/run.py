@@ -126,6 +126,17 @@ def _make(jobs, folders, do, executor, at_once, limits, force, result: Result, t
             _fail(folders, one, outcome, result, tell)
 
 
+def digests(
+    jobs: Sequence[Job], do: Callable[[dict], dict], executor: Executor, *, at_once: int, limits: Limits
+) -> dict[str, str]:
+    """Stem of each job -> the hash of what its data knew at the end of its last day; without those that cannot be read."""
+    located, _bad = _prepare_data(jobs, do, executor, at_once, limits, silent)
+    known = {
+        job.stem: located[_where(job)].contents(job.params.last_known_on) for job in jobs if _where(job) in located
+    }
+    return {stem: contents["digest"] for stem, contents in known.items() if contents}
+
+
 def outcomes(
     jobs: Sequence[Job], do: Callable[[dict], dict], executor: Executor, *, at_once: int, limits: Limits
 ) -> Iterator[tuple[Job, dict]]:

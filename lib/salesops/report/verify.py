@@ -60,20 +60,19 @@ def verify(
         raise BadInput(f"{path} cannot be verified", [f"there is no {NAME} with pages in it"])
     inputs.forget()
     root = project.root(path.resolve()) if trust else project.root()
-    differs: dict[str, list[str]] = {}
-    jobs = []
+    jobs, differs = [], {}
     for stem, record in folder.pages.items():
         try:
-            job = _job(path, stem, record, root)
+            jobs.append(_job(path, stem, record, root))
         except BadInput as error:
             differs[stem] = ["; ".join(map(str, [error.what, *error.problems]))]
-            continue
-        differs[stem] = _seen(folder, job)
-        if not [one for one in differs[stem] if not (pages_only and one.startswith(ALIKE))]:
-            jobs.append(job)
+    how = {"at_once": at_once, "limits": limits}
     with ThreadPoolExecutor(at_once) as executor:
         try:
-            for job, outcome in run.outcomes(jobs, do, executor, at_once=at_once, limits=limits):
+            data = run.digests(jobs, do, executor, **how)
+            differs |= {job.stem: _seen(folder, job, data.get(job.stem)) for job in jobs}
+            same = [job for job in jobs if not _that_count(differs[job.stem], pages_only=pages_only)]
+            for job, outcome in run.outcomes(same, do, executor, **how):
                 differs[job.stem] = _differences(folder, job, outcome, pages_only=pages_only)
         except BaseException:
             stop()
@@ -90,15 +89,19 @@ def _job(path: Path, stem: str, record: dict, root: Path) -> Job:
     return Job(stem, record["analysis"], params, root, path, str(record.get("params_file", "")))
 
 
-def _seen(folder: Folder, job: Job) -> list[str]:
-    """What differs without anything being run: the page on disk, and every input but the data."""
+def _that_count(differs: Sequence[str], *, pages_only: bool) -> list[str]:
+    return [text for text in differs if not (pages_only and text.startswith(ALIKE))]
+
+
+def _seen(folder: Folder, job: Job, data: str | None) -> list[str]:
+    """What differs without a notebook being run: the page on disk, and every input."""
     record = folder.pages[job.stem]
     differs = []
     if not folder.is_as_made(job.stem):
         there = (folder.path / f"{job.stem}.html").is_file()
         differs.append("the page was changed after it was made" if there else "the page is missing")
-    now = inputs.of(job.root, job.analysis, record["parameters"], data="")
-    return differs + _inputs(record, now, ("parameters", "files", "code", "lock"))
+    now = inputs.of(job.root, job.analysis, record["parameters"], data=data or "")
+    return differs + _inputs(record, now, [name for name in now.hashes if name != "data" or data])
 
 
 def _inputs(record: Mapping, now: inputs.Inputs, names: Sequence[str]) -> list[str]:
@@ -125,9 +128,7 @@ def _differences(folder: Folder, job: Job, outcome: dict, *, pages_only: bool) -
     if outcome["ending"] != "made":
         return [f"it cannot be made again: {outcome['reason']}"]
     now = inputs.of(job.root, job.analysis, record["parameters"], data=outcome["record"]["data"])
-    if differs := _inputs(record, now, ["data"] if pages_only else list(now.hashes)):
-        differs = [one for one in differs if not (pages_only and one.startswith(ALIKE))]
-    if differs:
+    if differs := _that_count(_inputs(record, now, list(now.hashes)), pages_only=pages_only):
         return differs
     then, made = banner.without(files.read(folder.path / f"{job.stem}.html")), outcome["page"]
     if pages_only:

@@ -26,7 +26,7 @@ START_SECONDS = 60  # until a warm parent has imported everything and forked
 SECONDS_TO_END = 10
 FORKS = 200  # pages after which the warm parents are replaced
 MARK = "SALESOPS_PROCESS"  # in the environment of a forked process and of all it begins
-PREFIX = "salesops-"
+PREFIX = "salesops_"  # earlier versions remove every folder called salesops-... of the same user
 WORKING = "working-folder"  # a kind of folders of ours
 LONGEST_PLACE = 50  # bytes; a Unix socket's path has 107, and ours stand three folders deeper
 CAN_FORK = sys.platform == "linux"
