@@ -331,8 +331,9 @@ def files(params_file, pairs, period, lang, to) -> None:
 def statements(params_file, pairs, period, lang, rep_id, to) -> None:
     """Write what each rep is paid and why, by the plan of PARAMS (params/comp.yml): a folder for each rep into FOLDER.
 
-    A folder holds a page for each month, and the chain by which a later edit shows (salesops check-statements). Who
-    cannot be paid is said, and left out. Exit code 1: somebody was left out; 2: nothing was written.
+    A folder holds a page for each month, and the chain by which a later edit shows (salesops check-statements); signed
+    where SALESOPS_SIGNING_KEY is the path of a private key (salesops signing-key). Who cannot be paid is said, and left
+    out. Exit code 1: somebody was left out; 2: nothing was written.
     """
     from salesops.comp import files
 
@@ -384,20 +385,44 @@ def recompute(params_file, system, export, pairs, period, lang, to) -> None:
 
 @main.command(name="check-statements")
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-def check_statements(folder) -> None:
-    """Say what was edited in the statements of FOLDER, one person's or all.
+@click.option("--key", "key_file", metavar="PUBLIC", type=click.Path(path_type=Path), help="Verify the signatures.")
+@click.option("--rep", "rep_id", default="", help="Whose statements they have to be.")
+def check_statements(folder, key_file, rep_id) -> None:
+    """Say what was edited in the statements of FOLDER, one person's or all, and what is proved where nothing was.
 
-    Exit code 0: nothing was; 1: something was; 2: there are none.
+    Without --key accidental edits show: whoever holds the folder can seal the chain anew. With the public key of who
+    signed them (salesops signing-key) every change shows, except a whole folder replaced by an earlier one that was
+    signed too: look at the dates, which are signed and printed.
+
+    Exit code 0: nothing was edited; 1: something was, or is not signed; 2: there are none.
     """
-    from salesops.pay import letters
+    from salesops.pay import proof, signing
 
     try:
-        edited = letters.check(folder)
+        key = signing.public(key_file) if key_file else None
+        proved = proof.check(folder, key=key, person_id=rep_id)
     except BadInput as error:
         _refuse(str(error))
-    for one in edited:
+    for one in proved.faults or proved.shown:
         click.echo(one)
-    sys.exit(FAILED if edited else 0)
+    sys.exit(FAILED if proved.faults else 0)
+
+
+@main.command(name="signing-key")
+@click.argument("file", type=click.Path(path_type=Path))
+def signing_key(file) -> None:
+    """Make the pair of keys that sign statements: FILE is the private one, FILE.pub the public one.
+
+    Sign with SALESOPS_SIGNING_KEY=FILE, keep FILE where the statements are not, and give FILE.pub to who checks them.
+    """
+    from salesops.pay import signing
+
+    try:
+        public_file = signing.generate(file)
+        click.echo(f"{file}: the private key, for {signing.KEY}; nobody else may have it")
+        click.echo(f"{public_file}: the public key, {signing.fingerprint(signing.public(public_file))}")
+    except BadInput as error:
+        _refuse(str(error))
 
 
 def _params_of(analyses: str | tuple[str, ...], params_file: Path, pairs, period: str | None, lang: str | None):
