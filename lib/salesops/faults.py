@@ -154,8 +154,9 @@ def _forget_old(place: Path) -> None:
     ours = []
     for path in sorted(place.glob("*.log")):
         with contextlib.suppress(OSError, UnicodeError):
-            if path.is_file() and not path.is_symlink() and path.open(encoding="utf-8").read(len(HEAD)) == HEAD:
-                ours.append(path)
+            if path.is_file() and not path.is_symlink():
+                with path.open(encoding="utf-8") as stream:
+                    ours += [path] if stream.read(len(HEAD)) == HEAD else []
     for path in ours[:-KEPT]:
         with contextlib.suppress(OSError):
             path.unlink()

@@ -7,7 +7,6 @@ snapshot says of the past against what an earlier one had seen.
 """
 
 import datetime as dt
-import json
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from salesops import periods
+from salesops.crm import about as about_
 from salesops.crm.parse import literal
 from salesops.crm.prepare import TRACKED
 from salesops.crm.tables import TABLES
@@ -50,7 +50,7 @@ def earlier_stages(book: Path, currency: str, zone: str, vat: dict | None) -> li
         If its amounts are in another currency or hold other VAT, or its days are of another time zone: they cannot be
         compared.
     """
-    about = json.loads((book / "book.json").read_text("utf-8"))
+    about = about_.read(book)
     differ = [
         f"{what} was {about[what]}, and is {now}; say --{what.replace('_', '-')} {about[what]}, or begin another book"
         for what, now in (("currency", currency), ("time_zone", zone))

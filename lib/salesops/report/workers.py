@@ -24,6 +24,7 @@ from salesops.report.files import KINDS
 GRACE = 15  # seconds a page may go on after its time, to say so itself
 START_SECONDS = 60  # until a warm parent has imported everything and forked
 SECONDS_TO_END = 10
+PROBE = 65_536  # bytes that a disk which is not full takes
 FORKS = 200  # pages after which the warm parents are replaced
 MARK = "SALESOPS_PROCESS"  # in the environment of a forked process and of all it begins
 PREFIX = "salesops-"
@@ -79,9 +80,9 @@ class Workers:
     def do(self, task: dict) -> dict:
         """The outcome of a task; see `report.page`."""
         folder = self._folder / str(next(self._numbers))
-        (folder / "tmp").mkdir(parents=True)
-        (folder / "task.json").write_text(json.dumps(task), "utf-8")
         try:
+            (folder / "tmp").mkdir(parents=True)
+            (folder / "task.json").write_text(json.dumps(task), "utf-8")
             for attempt in (1, 2):  # if the parent of the kernels is gone, a new one takes over, once
                 try:
                     outcome = _outcome(folder, self._run(folder, task), task)
@@ -90,7 +91,9 @@ class Workers:
                 if outcome["ending"] != "parent_gone" or self._closed or attempt == 2:
                     break
                 (folder / "outcome.json").unlink(missing_ok=True)
-            return outcome
+            return outcome if outcome["ending"] == "made" else _with_disk(outcome, self._folder)
+        except OSError as error:
+            return _with_disk(_broken(f"{type(error).__name__}: {error}"), self._folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -247,6 +250,20 @@ def _outcome(folder: Path, code: int | None, task: dict) -> dict:
     log = folder / "log"
     said = log.read_text("utf-8", "replace").strip().splitlines() if log.is_file() else []
     return _broken(f"its process ended with exit code {code}" + (f": {said[-1]}" if said else ""))
+
+
+def _with_disk(outcome: dict, place: Path) -> dict:
+    """An outcome that names the disk where that is full: who ran out of it could often not even say so."""
+    probe = place / "probe"
+    try:
+        probe.write_bytes(b"\0" * PROBE)
+        return outcome
+    except OSError as error:
+        reason = f"{os.strerror(error.errno)}: {place} ({outcome['reason']})"
+        return outcome | {"reason": f"{reason}; make room there, or set TMPDIR to another folder"}
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _broken(reason: str) -> dict:
