@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from salesops import interrupts
 from salesops.problems import BadInput, printable
 
 UNEXPECTED, PIPE = 70, 141  # exit codes: EX_SOFTWARE of sysexits.h; 128 + SIGPIPE
@@ -49,6 +50,8 @@ class Commands(click.Group):
         except SystemExit:
             raise
         except BaseException as error:  # a panic of a library in Rust is no Exception
+            if end := interrupts.pending():
+                raise end from None
             if os.environ.get(DEVELOPER):
                 raise
             code = _end(error, ctx.invoked_subcommand or "")

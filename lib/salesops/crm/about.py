@@ -21,7 +21,6 @@ class _Facts(BaseModel):
     currency: str = Field(pattern="^[A-Z]{3}$")
     minor_digits: int = Field(ge=0, le=4)
     time_zone: str
-    exported_on: str | None
     first_moment: str | None
     last_moment: str | None
     log_begins: str | None
@@ -30,14 +29,16 @@ class _Facts(BaseModel):
     n_rows: dict[str, int]
     filled: dict[str, list[str]]
     notes: dict[str, int]
-    n_refused: dict[str, int]
-    refused: list[dict]
-    n_left_out: dict[str, dict[str, int]]
-    repairs: list[dict]
-    notes_of_files: list[list]
-    written: dict[str, str]
-    converted: list[list]
     vat: dict | None
+    exported_on: str | None = None
+    # What the import met; a book without these met nothing.
+    n_refused: dict[str, int] = {}
+    refused: list[dict] = []
+    n_left_out: dict[str, dict[str, int]] = {}
+    repairs: list[dict] = []
+    notes_of_files: list[list] = []
+    written: dict[str, str] = {}
+    converted: list[list] = []
 
     @field_validator("time_zone")
     @classmethod
@@ -88,7 +89,8 @@ def read(folder: Path) -> dict:
     if not isinstance(facts, dict):
         raise BadInput(what, [f"{NAME} holds no facts of a book; {mend}"])
     try:
-        _Facts.model_validate(facts)
+        checked = _Facts.model_validate(facts)
     except ValidationError as error:
         raise BadInput(what, [*(f"{NAME}: {explain(one)}" for one in error.errors()), mend]) from None
-    return facts
+    absent = _Facts.model_fields.keys() - facts.keys()
+    return facts | {name: getattr(checked, name) for name in sorted(absent)}
