@@ -1,16 +1,19 @@
 """The command `salesops`. Nothing heavy is imported before it is needed.
 
 Exit codes: 0 all is well; 1 a page failed, or differs; 2 what was asked for was refused, and nothing was run; 3 another
-run is writing into the folder, and nothing was run; 130 and 143 ended by Ctrl-C and SIGTERM.
+run is writing into the folder, and nothing was run; 70 an error that nobody foresaw (see `faults`); 130 and 143 ended
+by Ctrl-C and SIGTERM; 141 who read the output has gone.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
 import click
 
-from salesops import __version__, interrupts
+from salesops import __version__, faults, interrupts
+from salesops.arguments import NAME, PATH
 from salesops.problems import BadInput, printable
 
 FAILED, REFUSED, LOCKED = 1, 2, 3
@@ -18,7 +21,7 @@ WRITES_FILES = ("buying", "cohort", "forecast", "ramp")  # analyses whose files.
 SECONDS = click.FloatRange(0.1, 30 * 86_400)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=faults.Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """SalesOps Playbook: from CRM data to pages that leaders can decide on."""
@@ -43,15 +46,13 @@ def _many(command):
 
 
 @main.command()
-@click.argument("params_files", nargs=-1, required=True, metavar="PARAMS...", type=click.Path(path_type=Path))
+@click.argument("params_files", nargs=-1, required=True, metavar="PARAMS...", type=PATH)
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
 @click.option(
     "--period", help="Month, quarter, year or span (2026-10, 2026-Q3, 2026, 2026-01..2026-06), or last-month."
 )
 @click.option("--lang", help="Language of the page: en or ru.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the reports; by default reports/ of the project."
-)
+@click.option("--out", type=PATH, help="Folder of the reports; by default reports/ of the project.")
 @click.option("--only", default="*", metavar="PATTERN", help="Only pages with such names, as funnel* or *.ru.")
 @click.option("--force", is_flag=True, help="Also make pages that are as they would be made now.")
 @click.option("--list", "listed", is_flag=True, help="Print the names of the pages, and make none.")
@@ -106,11 +107,9 @@ def _making(cluster: str | None, files: str | None, n_jobs: int | None, wanted, 
 
 
 def _here(n_jobs: int, cold: bool, limits, wanted):
-    from contextlib import contextmanager
-
     from salesops.report.workers import Workers
 
-    @contextmanager
+    @contextlib.contextmanager
     def context():
         with Workers(cold=cold) as workers:
             yield {"do": workers.do, "stop": workers.close, "at_once": min(n_jobs, len(wanted)), "limits": limits}
@@ -135,7 +134,7 @@ def _show(wanted, *, why: bool, force: bool) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option(
     "--pages",
     is_flag=True,
@@ -170,14 +169,14 @@ def verify(folder: Path, pages, trust, n_jobs, log, **limits) -> None:
 def _of_export(command):
     """The arguments and options of commands that read an export."""
     for option in reversed([
-        click.argument("system", required=False, default=""),
-        click.argument("given", nargs=-1, metavar="FILES...", type=click.Path(path_type=Path)),
-        click.option("--to", required=True, metavar="BOOK", type=click.Path(path_type=Path), help="The book's folder."),
+        click.argument("system", required=False, type=NAME),
+        click.argument("given", nargs=-1, metavar="FILES...", type=PATH),
+        click.option("--to", required=True, metavar="BOOK", type=PATH, help="The book's folder."),
         click.option("--title", help="What the source is called on the pages."),
         click.option("--currency", help="The reporting currency, such as USD."),
         click.option("--time-zone", help="Of moments without an offset, and of the reports' days; as Europe/Moscow."),
         click.option("--report-zone", help="Of the reports' days, where it is not that of the export's moments."),
-        click.option("--rates", type=click.Path(path_type=Path), metavar="FILE",
+        click.option("--rates", type=PATH, metavar="FILE",
                      help="What currencies are worth: columns currency, date, rate and, if not one, per."),
         click.option("--vat", default="", metavar="TEXT",
                      help="As 'included 20%' or 'excluded 18%, 20% from 2019-01-01'."),
@@ -207,12 +206,12 @@ def import_(system, given, to, **options) -> None:
 
 
 @main.command()
-@click.argument("system")
+@click.argument("system", type=NAME)
 @click.option(
     "--to",
     required=True,
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A new folder, or that of the last time.",
 )
 def fetch(system, to) -> None:
@@ -337,13 +336,11 @@ def _check(source: str, *, as_json: bool) -> bool:
 
 
 @main.command()
-@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
+@click.argument("params_file", metavar="PARAMS", type=PATH)
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
 @click.option("--period", help="As of `salesops report`.")
 @click.option("--lang", help="Language of the workbooks: en or ru.")
-@click.option(
-    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
-)
+@click.option("--to", required=True, type=PATH, metavar="FOLDER", help="A folder that does not exist.")
 def fixes(params_file, pairs, period, lang, to) -> None:
     """Write what to mend, by the rules of PARAMS (params/hygiene.yml): a workbook for each rep into FOLDER.
 
@@ -355,13 +352,11 @@ def fixes(params_file, pairs, period, lang, to) -> None:
 
 
 @main.command()
-@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
+@click.argument("params_file", metavar="PARAMS", type=PATH)
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
 @click.option("--period", help="As of `salesops report`.")
 @click.option("--lang", help="Language of the workbooks: en or ru.")
-@click.option(
-    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
-)
+@click.option("--to", required=True, type=PATH, metavar="FOLDER", help="A folder that does not exist.")
 def files(params_file, pairs, period, lang, to) -> None:
     """Write the files of an analysis, by PARAMS (such as params/forecast.yml), into FOLDER.
 
@@ -380,19 +375,18 @@ def files(params_file, pairs, period, lang, to) -> None:
 
 
 @main.command()
-@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
+@click.argument("params_file", metavar="PARAMS", type=PATH)
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
 @click.option("--period", help="As of `salesops report`: the months of it get a page.")
 @click.option("--lang", help="Language of the statements: en or ru.")
 @click.option("--rep", "rep_id", default="", help="Only this rep.")
-@click.option(
-    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
-)
+@click.option("--to", required=True, type=PATH, metavar="FOLDER", help="A folder that does not exist.")
 def statements(params_file, pairs, period, lang, rep_id, to) -> None:
     """Write what each rep is paid and why, by the plan of PARAMS (params/comp.yml): a folder for each rep into FOLDER.
 
-    A folder holds a page for each month, and the chain by which a later edit shows (salesops check-statements). Who
-    cannot be paid is said, and left out. Exit code 1: somebody was left out; 2: nothing was written.
+    A folder holds a page for each month, and the chain by which a later edit shows (salesops check-statements); signed
+    where SALESOPS_SIGNING_KEY is the path of a private key (salesops signing-key). Who cannot be paid is said, and left
+    out. Exit code 1: somebody was left out; 2: nothing was written.
     """
     from salesops.comp import files
 
@@ -410,15 +404,13 @@ def statements(params_file, pairs, period, lang, rep_id, to) -> None:
 
 
 @main.command()
-@click.argument("params_file", metavar="PARAMS", type=click.Path(path_type=Path))
-@click.argument("system")
-@click.argument("export", metavar="EXPORT", type=click.Path(path_type=Path))
+@click.argument("params_file", metavar="PARAMS", type=PATH)
+@click.argument("system", type=NAME)
+@click.argument("export", metavar="EXPORT", type=PATH)
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter; may be repeated.")
 @click.option("--period", help="As of `salesops report`: its last day is the last one looked at.")
 @click.option("--lang", help="Language of the workbook: en or ru.")
-@click.option(
-    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
-)
+@click.option("--to", required=True, type=PATH, metavar="FOLDER", help="A folder that does not exist.")
 def recompute(params_file, system, export, pairs, period, lang, to) -> None:
     """Compare what SYSTEM paid (params/claims/SYSTEM.yml: xactly, captivateiq) with what the plan of PARAMS pays.
 
@@ -443,21 +435,45 @@ def recompute(params_file, system, export, pairs, period, lang, to) -> None:
 
 
 @main.command(name="check-statements")
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-def check_statements(folder) -> None:
-    """Say what was edited in the statements of FOLDER, one person's or all.
+@click.argument("folder", metavar="FOLDER", type=PATH)
+@click.option("--key", "key_file", metavar="PUBLIC", type=PATH, help="Verify the signatures.")
+@click.option("--rep", "rep_id", default="", help="Whose statements they have to be.")
+def check_statements(folder, key_file, rep_id) -> None:
+    """Say what was edited in the statements of FOLDER, one person's or all, and what is proved where nothing was.
 
-    Exit code 0: nothing was; 1: something was; 2: there are none.
+    Without --key accidental edits show: whoever holds the folder can seal the chain anew. With the public key of who
+    signed them (salesops signing-key) every change shows, except a whole folder replaced by an earlier one that was
+    signed too: look at the dates, which are signed and printed.
+
+    Exit code 0: nothing was edited; 1: something was, or is not signed; 2: there are none.
     """
-    from salesops.pay import letters
+    from salesops.pay import proof, signing
 
     try:
-        edited = letters.check(folder)
+        key = signing.public(key_file) if key_file else None
+        proved = proof.check(folder, key=key, person_id=rep_id)
     except BadInput as error:
         _refuse(str(error))
-    for one in edited:
+    for one in proved.faults or proved.shown:
         click.echo(one)
-    sys.exit(FAILED if edited else 0)
+    sys.exit(FAILED if proved.faults else 0)
+
+
+@main.command(name="signing-key")
+@click.argument("file", type=PATH)
+def signing_key(file) -> None:
+    """Make the pair of keys that sign statements: FILE is the private one, FILE.pub the public one.
+
+    Sign with SALESOPS_SIGNING_KEY=FILE, keep FILE where the statements are not, and give FILE.pub to who checks them.
+    """
+    from salesops.pay import signing
+
+    try:
+        public_file = signing.generate(file)
+        click.echo(f"{file}: the private key, for {signing.KEY}; nobody else may have it")
+        click.echo(f"{public_file}: the public key, {signing.fingerprint(signing.public(public_file))}")
+    except BadInput as error:
+        _refuse(str(error))
 
 
 def _params_of(analyses: str | tuple[str, ...], params_file: Path, pairs, period: str | None, lang: str | None):
@@ -477,7 +493,7 @@ def _params_of(analyses: str | tuple[str, ...], params_file: Path, pairs, period
 @click.option(
     "--to",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Ends in .xes, .xes.gz, .csv or .csv.gz.",
 )
@@ -501,11 +517,9 @@ def events(source, to, as_of, pipeline) -> None:
 
 
 @main.command(name="write-back")
-@click.argument("system")
-@click.argument("given", nargs=-1, required=True, metavar="WORKBOOKS...", type=click.Path(path_type=Path))
-@click.option(
-    "--to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A folder that does not exist."
-)
+@click.argument("system", type=NAME)
+@click.argument("given", nargs=-1, required=True, metavar="WORKBOOKS...", type=PATH)
+@click.option("--to", required=True, type=PATH, metavar="FOLDER", help="A folder that does not exist.")
 def write_back(system, given, to) -> None:
     """Make of filled workbooks of `salesops fixes` the files that SYSTEM's own import takes, one for each field.
 
@@ -524,31 +538,48 @@ def write_back(system, given, to) -> None:
 
 def _write_whole(folder: Path, make) -> None:
     """Write files into a new folder, all or none; print their names."""
-    import tempfile
-
     try:
-        if folder.exists():
-            raise BadInput(f"{folder} exists already", ["name a folder that does not"])
+        _check_new(folder)
         made = make()
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.absolute().parent) as place:
-            draft = Path(place) / "files"
+        if not made:
+            raise BadInput("nothing was written", ["there is nothing to write"])
+        with _new_folder(folder) as draft:
             for name, content in made.items():
                 (draft / name).parent.mkdir(parents=True, exist_ok=True)
                 (draft / name).write_bytes(content)
-            if not made:
-                raise BadInput("nothing was written", ["there is nothing to write"])
-            draft.rename(folder)
     except BadInput as error:
         _refuse(str(error))
-    except OSError as error:
-        _refuse(f"{folder} cannot be written: {error.strerror}")
     for name in made:
         click.echo(folder / name)
 
 
+def _check_new(folder: Path) -> None:
+    if os.path.lexists(folder):
+        raise BadInput(f"{folder} exists already", ["name a folder that does not"])
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path):
+    """A folder to fill, which gets its name once it is whole; `BadInput` where it cannot be written."""
+    import shutil
+
+    from salesops import ownership
+
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with ownership.working(folder.absolute().parent, "writing") as place:
+            draft = place / "files"
+            draft.mkdir()
+            yield draft
+            draft.rename(folder)
+    except shutil.Error as error:  # of many files, each with its reason
+        raise BadInput(f"{folder} cannot be written", [printable(one[-1]) for one in error.args[0][:3]]) from None
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be written", [faults.in_words(error)]) from None
+
+
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option("--deals", default=12_000, show_default=True, help="How many deals, 2,000 to 5,000,000.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same company.")
 def sample(folder: Path, deals: int, seed: int) -> None:
@@ -556,18 +587,18 @@ def sample(folder: Path, deals: int, seed: int) -> None:
     from salesops import crm
     from salesops.crm import whole
 
-    if folder.exists():
-        _refuse(f"{folder} exists already; name a folder that does not")
     try:
+        _check_new(folder)
         book = crm.open(f"sample:deals={deals},seed={seed}")
+        with _new_folder(folder) as draft:
+            whole.copy(book.folder, draft)
     except BadInput as error:
         _refuse(str(error))
-    whole.copy(book.folder, folder)
     click.echo(folder)
 
 
 @main.command()
-@click.argument("question")
+@click.argument("question", type=NAME)
 def new(question: str) -> None:
     """Write a new question, small and whole: library, notebook, parameters, test; all to be rewritten from there."""
     from salesops import project, scaffold

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 _listeners: list[Callable[["Interrupted"], None]] = []
+_ends: list["Interrupted"] = []  # the one that was raised, if any
 
 
 class Interrupted(SystemExit):
@@ -18,8 +19,14 @@ class Interrupted(SystemExit):
 
 def listen() -> None:
     """From now on the first SIGINT or SIGTERM ends this process as `Interrupted`."""
+    _ends.clear()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
+
+
+def pending() -> "Interrupted | None":
+    """The end that a signal asked for; a library in another language may have raised an error of its own instead."""
+    return _ends[-1] if _ends else None
 
 
 @contextlib.contextmanager
@@ -36,6 +43,7 @@ def _end(number, frame) -> None:  # noqa: ARG001  the form of a handler
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda number, frame: None)  # once is enough; the rest is tidying up
     end = Interrupted(128 + number)
+    _ends.append(end)
     if not _listeners:
         raise end
     _listeners[-1](end)

@@ -4,13 +4,17 @@ The mark names its folder by device and inode, so a copy that somebody made of a
 never followed, and a folder of another user is never touched.
 """
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from salesops import locks
 
 MARK = ".salesops-made"
 PROGRAM = "salesops"
@@ -79,3 +83,23 @@ def in_(place: Path, kind: str) -> Iterator[Path]:
     """The folders directly in a place that are ours, by name."""
     if place.is_dir():
         yield from (path for path in sorted(place.iterdir()) if is_ours(path, kind))
+
+
+@contextlib.contextmanager
+def working(place: Path, kind: str) -> Iterator[Path]:
+    """A new folder in a place to work in, gone afterwards; those of the kind that killed processes left go first."""
+    remove_left_over(place, kind)
+    folder = Path(tempfile.mkdtemp(prefix=f".salesops-{kind}-", dir=place))
+    try:
+        with locks.hold(folder):  # before it is marked, so that no other process takes it for a left-over one
+            mark(folder, kind)
+            yield folder
+    finally:
+        remove(folder, kind)
+
+
+def remove_left_over(place: Path, kind: str) -> None:
+    """Remove the folders of a kind whose process, which had their lock, is gone."""
+    for folder in list(in_(place, kind)):
+        with contextlib.suppress(OSError, locks.Locked), locks.hold(folder):
+            remove(folder, kind)

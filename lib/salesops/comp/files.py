@@ -11,7 +11,7 @@ from salesops import crm, lang, project
 from salesops.comp import compute
 from salesops.comp.params import Params
 from salesops.lang import _
-from salesops.pay import claims, letters, payouts, recompute, spans
+from salesops.pay import claims, letters, payouts, proof, recompute, signing, spans
 from salesops.problems import BadInput, printable
 
 LONGEST = 80  # characters of a folder's name
@@ -19,14 +19,16 @@ LONGEST = 80  # characters of a folder's name
 
 def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], list[str]]:
     """Statements of the months of the period that have ended, in the language of the parameters: name of a file in the
-    rep's own folder -> contents; and who cannot be paid, with the reason.
+    rep's own folder -> contents; and who cannot be paid, with the reason. Signed where `$SALESOPS_SIGNING_KEY` names a
+    key.
 
     Raises
     ------
     BadInput
-        If the source or the plan cannot be used, or nobody can be paid.
+        If the source, the plan or the key cannot be used, or nobody can be paid.
     """
     lang.use(params.lang)
+    key = signing.from_environment()
     try:
         book = crm.open(**params.book)
         _plan, versions, read = compute.people(book, params)
@@ -40,7 +42,8 @@ def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], l
     by_version = {one.version: one for one in versions}
     names = dict(book.reps.select("rep_id", "name").execute().itertuples(index=False))
     deals = _deal_names(book, read)
-    made: dict[str, bytes] = {}
+    facts = {"period": params.period, "as_of": str(book.as_of)}
+    made: dict[str, dict[str, bytes]] = {}
     left_out: list[str] = []
     for one in read.people:
         if rep_id and one.person_id != rep_id:
@@ -52,12 +55,12 @@ def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], l
             left_out += [printable(str(problem)) for problem in error.problems]
             continue
         name = names.get(one.person_id)
-        pages = letters.write(name if isinstance(name, str) else one.person_id, lines, own, by_version, months, deals)
-        folder = _folder(one.person_id, {path.split("/")[0].casefold() for path in made})
-        made |= {f"{folder}/{file}": content for file, content in pages.items()}
+        name = name if isinstance(name, str) else one.person_id
+        if pages := letters.write(name, lines, own, by_version, months, deals, facts):
+            made[_folder(one.person_id, {folder.casefold() for folder in made})] = pages
     if not made:
         raise BadInput("nothing was written", left_out or [f"nothing is paid in {params.period}"])
-    return made, left_out
+    return proof.sealed(made, facts, key), left_out
 
 
 def _folder(rep_id: str, taken: set[str]) -> str:

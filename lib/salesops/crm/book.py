@@ -12,8 +12,8 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from salesops import formats, periods
-from salesops.crm import cache, engine, prepare
+from salesops import periods
+from salesops.crm import about, cache, engine, prepare
 from salesops.crm import vat as vat_
 from salesops.crm.dimensions import with_group
 from salesops.crm.source import Located, locate
@@ -43,8 +43,7 @@ class Book:
     ):
         self.folder = folder
         self._located, self._asked = located, as_of
-        self.about = json.loads((folder / "book.json").read_text("utf-8"))
-        formats.check(self.about.get("format", 1), formats.BOOK, str(folder / "book.json"))
+        self.about = about.read(folder)
         last_on = self.last_on
         self.as_of = min(as_of, last_on) if as_of else last_on
         self.cut = periods.end_of(self.as_of, self.time_zone)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salesops import formats, periods
+from salesops.crm import about as about_
 from salesops.crm import whole
 from salesops.crm.parse import literal
 from salesops.crm.prepare import TRACKED
@@ -78,7 +79,7 @@ def migrate(book: Path, day: str, days: Sequence[str], folder: Path) -> Path:
     """Complete the folder of a snapshot from a book of format 1, which kept the deals of each day in
     `snapshots/<day>.parquet`, and all other tables of the last one alone; its log is the source's own part of the book's.
     """
-    about = json.loads((book / "book.json").read_text("utf-8"))
+    about = about_.read(book)
     shutil.copyfile(book / "snapshots" / f"{day}.parquet", folder / "deals.parquet")
     last = day == max(days)
     for name in [*TABLES, "stage_dates", "refused"] if last else ["stages"]:

@@ -49,8 +49,9 @@ def content(folder: Path) -> list[bytes]:
 
 
 def copy(folder: Path, target: Path) -> None:
-    """Copy a folder that is whole to one that is not there yet, with the rights of the user's other files."""
-    target.mkdir(parents=True)
+    """Copy a folder that is whole to an empty one or one that is not there yet, with the rights of the user's other
+    files."""
+    target.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.iterdir()):
         if path.name not in (NAME, MARK):
             shutil.copyfile(path, target / path.name)

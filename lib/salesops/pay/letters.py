@@ -15,26 +15,25 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from salesops import lang, periods
 from salesops.findings import Table
 from salesops.lang import _
-from salesops.pay import statements
+from salesops.pay import proof, statements
 from salesops.pay.explain import explain, kind_name
 from salesops.pay.plans import Plan
 from salesops.pay.records import Credit, Line
 from salesops.pay.statements import Statement
-from salesops.problems import BadInput, printable
 
-CHAIN = "chain.json"
 ORDER = ("earned", "true_up", "spiff", "held", "released", "clawback", "draw", "recovered", "guarantee")
 
 
 def write(
     name: str, lines: Sequence[Line], credits: Sequence[Credit], versions: Mapping[str, Plan], months: Iterable[str],
-    deals: Mapping[str, str],
+    deals: Mapping[str, str], facts: Mapping[str, str],
 ) -> dict[str, bytes]:  # fmt: skip
     """A page for each of the months that has lines, and the chain of all: file name -> contents.
 
     Parameters
     ----------
     lines : of one person, all of them. versions : of the plan, by version. deals : deal -> its name.
+    facts : of the run, put into the chain: its period, and the last day known, by which an earlier one shows.
     """
     drawn, asked = statements.draw_up(lines), set(months)
     made, chain = {}, []
@@ -49,8 +48,8 @@ def write(
             entry["page"] = hashlib.sha256(page).hexdigest()
         chain.append(entry)
     if made:
-        made[CHAIN] = json.dumps({"person_id": drawn[0].person_id, "statements": chain}, ensure_ascii=False,
-                                 indent=1).encode()  # fmt: skip
+        content = {"format": proof.FORMAT, "kind": "chain", "person_id": drawn[0].person_id, **facts}
+        made[proof.CHAIN] = json.dumps(content | {"statements": chain}, ensure_ascii=False, indent=1).encode()
     return made
 
 
@@ -120,54 +119,3 @@ def _credits(credits: list[Credit], plan: Plan, deals: Mapping[str, str]) -> Tab
         rows.append([one.deal_id or lang.NONE, deals.get(one.deal_id, ""), lang.day(one.on), names[one.kind], said])
     columns = [_("Deal"), _("Name"), _("Day"), _("Credit"), _("Amount")]
     return Table(_("Credits of the month"), columns, rows, [False] * 4 + [True])
-
-
-def check(folder: Path) -> list[str]:
-    """What was edited in the statements of a folder, its own and those of the folders in it; empty where nothing was.
-
-    Raises
-    ------
-    BadInput
-        Where there are no statements.
-    """
-    chains = sorted(folder.rglob(CHAIN))
-    if not chains:
-        raise BadInput(f"{folder} cannot be checked", [f"there is no {CHAIN} in it"])
-    found: list[str] = []
-    whose: dict[str, str] = {}
-    for path in chains:
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            other = whose.setdefault(str(content["person_id"]), path.parent.name)
-            if other != path.parent.name:
-                found.append(
-                    f"{path.parent.name}: the chain of {printable(content['person_id'])} stands in {other} too"
-                )
-            found += [f"{path.parent.name}: {one}" for one in _edited(content, path.parent)]
-        except (ValueError, KeyError, TypeError, AttributeError, OSError, ArithmeticError, RecursionError):
-            found.append(f"{path.parent.name}: {CHAIN} is no chain of statements")
-    return found
-
-
-def _edited(content: dict, folder: Path) -> Iterable[str]:
-    before, to_date = statements.FIRST, {}
-    known = set()
-    for one in content["statements"]:
-        month, year = one["month"], one["month"][:4]
-        if one["before"] != before or statements.seal_data(one["lines"], one["before"]) != one["digest"]:
-            yield f"{printable(month)} was edited, or does not follow the one before it"
-        total = sum((Decimal(line["amount"]) for line in one["lines"]), Decimal(0))
-        to_date[year] = to_date.get(year, Decimal(0)) + total
-        if (str(total), str(to_date[year])) != (one["total"], one["year_to_date"]):
-            yield f"{printable(month)}: its total is not that of its lines"
-        if any((line["person_id"], line["month"]) != (content["person_id"], month) for line in one["lines"]):
-            yield f"{printable(month)} holds lines of another person or month"
-        if "page" in one:
-            page = folder / f"{month}.html"
-            known.add(page.name)
-            if not page.is_file() or hashlib.sha256(page.read_bytes()).hexdigest() != one["page"]:
-                yield f"{printable(page.name)} is not the page that was written"
-        before = one["digest"]
-    for page in sorted(folder.glob("*.html")):
-        if page.name not in known:
-            yield f"{printable(page.name)} is in no chain"

@@ -129,7 +129,7 @@ def _make(jobs, folders, do, executor, at_once, limits, force, result: Result, t
 def digests(
     jobs: Sequence[Job], do: Callable[[dict], dict], executor: Executor, *, at_once: int, limits: Limits
 ) -> dict[str, str]:
-    """Stem of each job -> the hash of what its data knew at the end of its last day; without those that cannot be read."""
+    """Stem of each job -> the hash of what its data knew at the end of its last day; only of data that can be read."""
     located, _bad = _prepare_data(jobs, do, executor, at_once, limits, silent)
     known = {
         job.stem: located[_where(job)].contents(job.params.last_known_on) for job in jobs if _where(job) in located

@@ -24,6 +24,7 @@ from salesops.report.files import KINDS
 GRACE = 15  # seconds a page may go on after its time, to say so itself
 START_SECONDS = 60  # until a warm parent has imported everything and forked
 SECONDS_TO_END = 10
+PROBE = 65_536  # bytes that a disk which is not full takes
 FORKS = 200  # pages after which the warm parents are replaced
 MARK = "SALESOPS_PROCESS"  # in the environment of a forked process and of all it begins
 PREFIX = "salesops_"  # earlier versions remove every folder called salesops-... of the same user
@@ -46,7 +47,7 @@ class Workers:
     def __init__(self, *, cold: bool = False):
         place = _place()
         self.cold = cold or not CAN_FORK or len(os.fsencode(place)) > LONGEST_PLACE
-        _remove_left_over(place)
+        ownership.remove_left_over(place, WORKING)
         self._held = contextlib.ExitStack()
         self._folder = _own_folder(place, self._held)
         self._numbers = itertools.count(1)
@@ -80,9 +81,9 @@ class Workers:
     def do(self, task: dict) -> dict:
         """The outcome of a task; see `report.page`."""
         folder = self._folder / str(next(self._numbers))
-        (folder / "tmp").mkdir(parents=True)
-        (folder / "task.json").write_text(json.dumps(task), "utf-8")
         try:
+            (folder / "tmp").mkdir(parents=True)
+            (folder / "task.json").write_text(json.dumps(task), "utf-8")
             for attempt in (1, 2):  # if the parent of the kernels is gone, a new one takes over, once
                 try:
                     outcome = _outcome(folder, self._run(folder, task), task)
@@ -91,7 +92,9 @@ class Workers:
                 if outcome["ending"] != "parent_gone" or self._closed or attempt == 2:
                     break
                 (folder / "outcome.json").unlink(missing_ok=True)
-            return outcome
+            return outcome if outcome["ending"] == "made" else _with_disk(outcome, self._folder)
+        except OSError as error:
+            return _with_disk(_broken(f"{type(error).__name__}: {error}"), self._folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -250,6 +253,20 @@ def _outcome(folder: Path, code: int | None, task: dict) -> dict:
     return _broken(f"its process ended with exit code {code}" + (f": {said[-1]}" if said else ""))
 
 
+def _with_disk(outcome: dict, place: Path) -> dict:
+    """An outcome that names the disk where that is full: who ran out of it could often not even say so."""
+    probe = place / "probe"
+    try:
+        probe.write_bytes(b"\0" * PROBE)
+        return outcome
+    except OSError as error:
+        reason = f"{os.strerror(error.errno)}: {place} ({outcome['reason']})"
+        return outcome | {"reason": f"{reason}; make room there, or set TMPDIR to another folder"}
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def _broken(reason: str) -> dict:
     return {"ending": "broken", "reason": reason}
 
@@ -276,11 +293,3 @@ def _own_folder(place: Path, held: contextlib.ExitStack) -> Path:
     folder = draft.with_name(draft.name.removeprefix("."))
     draft.rename(folder)
     return folder
-
-
-def _remove_left_over(place: Path) -> None:
-    """Remove the working folders of runs that were killed together with everything that would have cleaned up: those
-    that carry our mark, whatever they are called."""
-    for folder in ownership.in_(place, WORKING):
-        with contextlib.suppress(OSError, locks.Locked), locks.hold(folder):
-            ownership.remove(folder, WORKING)
