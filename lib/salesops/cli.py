@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from salesops import __version__, interrupts
+from salesops import __version__, interrupts, plaintext
 from salesops.problems import BadInput, printable
 
 FAILED, REFUSED, LOCKED = 1, 2, 3
@@ -88,8 +88,13 @@ def report(params_files, pairs, period, lang, out, only, force, listed, dry_run,
 
 
 def _refuse(message: str, code: int = REFUSED) -> None:
-    click.echo(message, err=True)
+    click.echo(plaintext.block(message), err=True)
     sys.exit(code)
+
+
+def _say(text: object, *, err: bool = False) -> None:
+    """Print one line, whatever stands in a name."""
+    click.echo(plaintext.line(text), err=err)
 
 
 def _making(cluster: str | None, files: str | None, n_jobs: int | None, wanted, limits: dict):
@@ -127,10 +132,10 @@ def _show(wanted, *, why: bool, force: bool) -> None:
 
     if not why:
         for job in wanted:
-            click.echo(job.name)
+            _say(job.name)
         return
     for one in run.plan(wanted, force=force):
-        click.echo(f"{one.job.name}: {f'would be made: {one.why}' if one.why else 'as it would be made now'}")
+        _say(f"{one.job.name}: {f'would be made: {one.why}' if one.why else 'as it would be made now'}")
 
 
 @main.command()
@@ -155,7 +160,7 @@ def verify(folder: Path, n_jobs, log, **limits) -> None:
         if log == "json":
             click.echo(json.dumps({"event": "verified", "name": verdict.name, "differs": verdict.differs}))
         else:
-            click.echo(f"{printable(verdict.name)}: {'; '.join(verdict.differs) or 'the same'}")
+            _say(f"{printable(verdict.name)}: {'; '.join(verdict.differs) or 'the same'}")
     sys.exit(FAILED if any(verdict.differs for verdict in verdicts) else 0)
 
 
@@ -217,7 +222,7 @@ def fetch(system, to) -> None:
     from salesops import live
 
     try:
-        click.echo(live.fetch(system, to, tell=click.echo))
+        _say(live.fetch(system, to, tell=_say))
     except BadInput as error:
         _refuse(str(error))
     except live.Stopped as error:
@@ -270,9 +275,9 @@ def _check(source: str, *, as_json: bool) -> bool:
     except BadInput as error:
         if as_json:
             problems = [one._asdict() if hasattr(one, "_asdict") else {"allowed": str(one)} for one in error.problems]
-            click.echo(json.dumps({"refused": error.what, "problems": problems}, ensure_ascii=False))
+            click.echo(json.dumps({"refused": error.what, "problems": problems}))
         _refuse(str(error))
-    click.echo(json.dumps(found, ensure_ascii=False, indent=1) if as_json else check.text(found))
+    click.echo(json.dumps(found, indent=1) if as_json else plaintext.block(check.text(found)))
     return bool(found["refused"])
 
 
@@ -345,7 +350,7 @@ def statements(params_file, pairs, period, lang, rep_id, to) -> None:
 
     _write_whole(to, make)
     for one in left_out:
-        click.echo(f"left out: {one}", err=True)
+        _say(f"left out: {one}", err=True)
     sys.exit(FAILED if left_out else 0)
 
 
@@ -378,7 +383,7 @@ def recompute(params_file, system, export, pairs, period, lang, to) -> None:
 
     _write_whole(to, make)
     for one in differs:
-        click.echo(one)
+        _say(one)
     sys.exit(FAILED if differs else 0)
 
 
@@ -396,7 +401,7 @@ def check_statements(folder) -> None:
     except BadInput as error:
         _refuse(str(error))
     for one in edited:
-        click.echo(one)
+        _say(one)
     sys.exit(FAILED if edited else 0)
 
 
@@ -437,7 +442,7 @@ def events(source, to, as_of, pipeline) -> None:
         n = write_events(crm.open(source, as_of=as_of or None), to, pipeline=pipeline)
     except (BadInput, ValueError, OSError) as error:
         _refuse(printable(str(error)) if not isinstance(error, BadInput) else str(error))
-    click.echo(f"{to}: {n:,} events")
+    _say(f"{to}: {n:,} events")
 
 
 @main.command(name="write-back")
@@ -456,7 +461,7 @@ def write_back(system, given, to) -> None:
     def make() -> dict[str, bytes]:
         made, left_out = files.for_import(system, given)
         for field, n in left_out.items():
-            click.echo(f"left out: {n:,} of {field}, which {printable(system)} does not take", err=True)
+            _say(f"left out: {n:,} of {field}, which {printable(system)} does not take", err=True)
         return made
 
     _write_whole(to, make)
@@ -482,9 +487,9 @@ def _write_whole(folder: Path, make) -> None:
     except BadInput as error:
         _refuse(str(error))
     except OSError as error:
-        _refuse(f"{folder} cannot be written: {error.strerror}")
+        _refuse(plaintext.line(f"{folder} cannot be written: {error.strerror}"))
     for name in made:
-        click.echo(folder / name)
+        _say(folder / name)
 
 
 @main.command()
@@ -498,13 +503,13 @@ def sample(folder: Path, deals: int, seed: int) -> None:
     from salesops import crm
 
     if folder.exists():
-        _refuse(f"{folder} exists already; name a folder that does not")
+        _refuse(f"{plaintext.line(folder)} exists already; name a folder that does not")
     try:
         book = crm.open(f"sample:deals={deals},seed={seed}")
     except BadInput as error:
         _refuse(str(error))
     shutil.copytree(book.folder, folder)
-    click.echo(folder)
+    _say(folder)
 
 
 @main.command()
@@ -516,6 +521,6 @@ def new(question: str) -> None:
     root = project.root()
     try:
         for path in scaffold.new(question, root=root):
-            click.echo(path.relative_to(root))
+            _say(path.relative_to(root))
     except BadInput as error:
         _refuse(str(error))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from salesops import lang, periods
+from salesops import lang, periods, plaintext
 from salesops.findings import Table
 from salesops.lang import _
 from salesops.pay import statements
@@ -76,7 +76,7 @@ def _page(
                     "them."),
         before=one.before, digest=one.digest,
     )  # fmt: skip
-    return text.encode()
+    return plaintext.clean(text, lines=True).encode()
 
 
 def _sections(one: Statement, plan: Plan) -> Iterable[dict]:
@@ -140,12 +140,11 @@ def check(folder: Path) -> list[str]:
             content = json.loads(path.read_text("utf-8"))
             other = whose.setdefault(str(content["person_id"]), path.parent.name)
             if other != path.parent.name:
-                found.append(
-                    f"{path.parent.name}: the chain of {printable(content['person_id'])} stands in {other} too"
-                )
-            found += [f"{path.parent.name}: {one}" for one in _edited(content, path.parent)]
+                whose_chain = f"the chain of {printable(content['person_id'])} stands in {printable(other)} too"
+                found.append(f"{printable(path.parent.name)}: {whose_chain}")
+            found += [f"{printable(path.parent.name)}: {one}" for one in _edited(content, path.parent)]
         except (ValueError, KeyError, TypeError, AttributeError, OSError, ArithmeticError, RecursionError):
-            found.append(f"{path.parent.name}: {CHAIN} is no chain of statements")
+            found.append(f"{printable(path.parent.name)}: {CHAIN} is no chain of statements")
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from salesops.lang import LANGUAGES
 from salesops.periods import is_day
 from salesops.report import banner, files, front, ledger
 from salesops.report.asks import Ask
@@ -196,7 +197,10 @@ def _read(path: Path) -> tuple[dict, dict, dict, str]:
 
 
 def _is_whole(page: object) -> bool:
-    return isinstance(page, dict) and all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items())
+    return (
+        isinstance(page, dict) and all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items())
+        and page["lang"] in LANGUAGES  # it becomes part of the name of a file
+    )  # fmt: skip
 
 
 def _is_failure(failure: object) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import click
 
+from salesops import plaintext
 from salesops.problems import printable
 
 WIDEST = 400
@@ -64,7 +65,8 @@ class Text:
     def __call__(self, event: str, **facts) -> None:
         getattr(self, f"_{event}")(**facts)
 
-    def _print(self, text: str, *, error: bool = False) -> None:
+    def _print(self, *lines: str, error: bool = False) -> None:
+        text = "\n".join(map(plaintext.line, lines))
         if self._progress and not error:
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -93,9 +95,12 @@ class Text:
 
     def _failed(self, name: str, reason: str, page: str, ending: str = "", notebook: str = "") -> None:  # noqa: ARG002
         self._advance()
-        shown = "\n".join(_plain(line) for line in reason.splitlines()[:60])
+        first_line, *others = [_plain(line) for line in reason.splitlines()[:60]] or [""]
         first = self._told.setdefault(reason, name)
-        self._print(f"{name}: failed: {shown if first == name else f'as {first}'}", error=True)
+        if first == name:
+            self._print(f"{name}: failed: {first_line}", *others, error=True)
+        else:
+            self._print(f"{name}: failed: as {first}", error=True)
         if notebook:
             self._print(f"{name}: the notebook with its error is {notebook}", error=True)
         if os.path.isfile(page):  # noqa: PTH113  which a name that is too long does not stop
@@ -133,5 +138,4 @@ def _counts(result) -> dict[str, int]:
 
 
 def _plain(text: str) -> str:
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return clean if len(clean) <= WIDEST else clean[: WIDEST - 1] + "…"
+    return printable(text, WIDEST)
