@@ -1,6 +1,6 @@
 """What is wrong with the user's files: every problem at once, each with its place."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from salesops import plaintext
@@ -55,6 +55,13 @@ def explain(error: dict) -> str:
         came = "" if isinstance(error["input"], (dict, list)) else f", got {printable(error['input'])!r}"
         said = f"{told[0].lower()}{told[1:]}{came}"
     return f"{place}: {said}" if place else said
+
+
+def listed(names: Iterable[str], most: int = SHOWN) -> str:
+    """Names one after the other; of many the first, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(printable(name) for name in names[:most]) + more
 
 
 def printable(value: object, most: int = WIDEST) -> str:
