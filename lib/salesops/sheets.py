@@ -8,8 +8,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from salesops import plaintext
 
-LONGEST = 32_767  # characters of a cell; a longer one would be cut without a word
-LONGEST_PART = LONGEST // 2  # what is surely below it, whatever the characters
+LONGEST = 32_767  # characters of a cell, as UTF-16 counts them; a longer one would be cut without a word
 
 
 class Sheet(Worksheet):
@@ -17,8 +16,8 @@ class Sheet(Worksheet):
 
     def _write_string(self, row: int, col: int, string: str, cell_format=None) -> int:
         text = plaintext.clean(string, lines=True)
-        if len(text) > LONGEST_PART and len(text.encode("utf-16-le")) > 2 * LONGEST:
-            text = text[: LONGEST_PART - 1] + "…"
+        if len(text) > LONGEST // 2 and len(units := text.encode("utf-16-le")) > 2 * LONGEST:
+            text = units[: 2 * LONGEST - 2].decode("utf-16-le", "ignore") + "…"
         return super()._write_string(row, col, text, cell_format)
 
 

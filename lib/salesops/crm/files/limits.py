@@ -43,8 +43,9 @@ class Budget:
 class Guard(io.RawIOBase):
     """Bytes as they come, but no endless line (or tag, where its end is the mark), and no more than a budget."""
 
-    def __init__(self, stream, file: str, mark: bytes = b"\n", budget: Budget | None = None):
-        self.stream, self.file, self.mark, self.budget, self.length = stream, file, mark, budget, 0
+    def __init__(self, stream, file: str, mark: bytes = b"\n", budget: Budget | None = None, longest: int = LINE):
+        self.stream, self.file, self.mark, self.budget, self.longest = stream, file, mark, budget, longest
+        self.length = 0  # since the last mark
 
     def readable(self) -> bool:
         return True
@@ -56,7 +57,7 @@ class Guard(io.RawIOBase):
             self.budget.take(len(data))
         last = data.rfind(self.mark)
         self.length = len(data) - last if last >= 0 else self.length + len(data)
-        if self.length > LINE:
+        if self.length > self.longest:
             what = "a line" if self.mark == b"\n" else "a tag or a text"
-            raise Unreadable(self.file, None, "", f"{what} is longer than {LINE:,} bytes")
+            raise Unreadable(self.file, None, "", f"{what} is longer than {self.longest:,} bytes")
         return len(data)

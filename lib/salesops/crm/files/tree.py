@@ -4,11 +4,13 @@ A record is flattened: `properties.amount` is the key `amount` of its `propertie
 that it stands in, `...id` of the one above. A key of a mapping that is stepped through stands in `key`.
 """
 
+import calendar
 import datetime as dt
 import gzip
 import io
 import itertools
 import json
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,11 +26,14 @@ MOST_TIMES = 20_000  # of an event that repeats
 LARGEST = 1 << 29  # bytes of one JSON file
 LARGEST_CALENDAR = 1 << 26  # bytes
 MOST_VALUES = 30_000_000  # of a JSON file, which stand in memory together
-MOST_ROWS = 1_000_000  # of a calendar
+MOST_ROWS = 250_000  # of a calendar
 MOST_STEPS = 2_000_000  # that are taken through the days of events that repeat
 MOST_ELEMENTS = 1_000_000  # of a case of an event log
 MOST_YEARS = 100  # that an event goes on
 STEP = {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 28, "YEARLY": 365}  # days
+MAY_SEARCH = 10_000  # steps that a rule counts as whose next day cannot be foreseen
+CYCLE_YEARS = 28  # after which days fall on the same weekdays again
+LONGEST_TAG = 2_000_000  # bytes of a tag or text of an event log
 LONGEST_NAME = 2_000  # characters of a key with those above it
 DEEPEST = 60
 
@@ -280,10 +285,35 @@ def _bounded(rule, first: dt.datetime, last: dt.datetime | None, left: list[int]
     count = parsed._count
     end = min(end, parsed._until) if parsed._until else end
     left[0] -= max((end - first).days, 0) // STEP[rule["FREQ"][0]] + 1
+    if parsed._byyearday or parsed._byweekno or parsed._byeaster or max(map(abs, parsed._bysetpos or (0,))) > 4:
+        left[0] -= MAY_SEARCH
+    if not _can_be(parsed, first):
+        return []
     if left[0] < 0:
         raise ValueError(f"its events repeat over more than {MOST_STEPS:,} days together; split it")
     times = parsed.replace(count=None, until=end)
     return times if count is None else itertools.islice(times, count)
+
+
+def _can_be(rule, first: dt.datetime) -> bool:
+    """Whether any day fits a rule; one that none fits would be followed day by day to the year 9999."""
+    from dateutil import rrule
+
+    months = rule._bymonth or range(1, 13)
+    days = [abs(day) for day in (*(rule._bymonthday or ()), *(rule._bynmonthday or ()))]
+    if days and not any(day <= calendar.monthrange(2024, month)[1] for day in days for month in months):
+        return False
+    if rule._freq == rrule.MONTHLY:
+        return any((month - first.month) % math.gcd(rule._interval, 12) == 0 for month in months)
+    if rule._freq != rrule.DAILY or not (rule._bymonth or days or rule._byweekday):
+        return True
+    start = first.date()
+    return any(
+        day.month in months and (not rule._byweekday or day.weekday() in rule._byweekday)
+        and (not days or day.day in (rule._bymonthday or ())
+             or day.day - calendar.monthrange(day.year, day.month)[1] - 1 in (rule._bynmonthday or ()))
+        for day in (start + dt.timedelta(days=k) for k in range(0, CYCLE_YEARS * 366, rule._interval))
+    )  # fmt: skip
 
 
 def _all(event, name: str) -> list:
@@ -342,7 +372,7 @@ def read_xes(path: Path, file: str, sink: Sink, *, rows: str, budget: Budget) ->
     known: dict[str, None] = {}
     try:
         with (gzip.open if packed else open)(path, "rb") as stream:
-            guarded = io.BufferedReader(Guard(stream, file, b">", budget if packed else None), 1 << 16)
+            guarded = io.BufferedReader(Guard(stream, file, b">", budget if packed else None, LONGEST_TAG), 1 << 16)
             for case, events in _cases(guarded, file):
                 pending += [{**event, **case} for event in events] if rows == "events" else [case]
                 if len(pending) >= BATCH:
