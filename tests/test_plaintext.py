@@ -118,7 +118,7 @@ def front_page(tmp_path, **changed) -> str:
     return (folder / "index.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("address", ["//evil.example", "//evil.example/x.html", "https://evil.example/x.html", "/x.html",
+@pytest.mark.parametrize("address", ["//evil.example", "//evil.example/x.html", "https://evil.example/x", "/x.html",
                                      "javascript:alert(1)", "../../x.html", "..\\x.html", ".html", "x", "a\u202e.html",
                                      "", "/etc/passwd", "\\\\evil\\x.html"])  # fmt: skip
 def test_what_is_no_page_of_the_folder_is_no_link(tmp_path, address):
@@ -166,10 +166,8 @@ def test_a_file_name_cannot_forge_a_line_of_the_log(capsys):
     say("failed", name=name, reason=f"a: {name}", page="")
     said = capsys.readouterr()
     lines = (said.out + said.err).splitlines()
-    assert "\x1b" not in said.out + said.err and not any(
-        line.startswith("2026-10/funnel: made") for line in said.out.splitlines()
-    )
-    assert len(said.out.splitlines()) == 2 and lines
+    assert "\x1b" not in said.out + said.err and len(lines) == 5
+    assert not any(line.startswith("2026-10/funnel: made") for line in lines)
 
 
 def test_messages_of_the_command_line_hide_nothing(tmp_path, monkeypatch):
@@ -201,8 +199,10 @@ def test_texts_of_workbooks_hide_nothing_and_are_no_formulas():
     for at, text in enumerate([SCRIPT, "=1+1", "a\nb", "x" * 40_000, "\ud800"]):
         sheet.write_string(at, 0, text)
     book.close()
-    read = python_calamine.CalamineWorkbook.from_filelike(stream).get_sheet_by_name("S").to_python()
-    texts = [row[0] for row in read]
+    read = (
+        python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.getvalue())).get_sheet_by_name("S").to_python()
+    )
+    texts = [row[0] for row in read.get_sheet_by_name("S").to_python()]
     assert texts[:3] == ["A\ufffdB\ufffd[31mC\ufffdD", "=1+1", "a\nb"] and texts[4] == "\ufffd"
     assert texts[3].endswith("…")  # a cell that is too long is cut where it can be seen
 

@@ -277,7 +277,7 @@ def _check(source: str, *, as_json: bool) -> bool:
             problems = [one._asdict() if hasattr(one, "_asdict") else {"allowed": str(one)} for one in error.problems]
             click.echo(json.dumps({"refused": error.what, "problems": problems}))
         _refuse(str(error))
-    click.echo(json.dumps(found, indent=1) if as_json else plaintext.block(check.text(found)))
+    click.echo(json.dumps(found, indent=1) if as_json else check.text(found))
     return bool(found["refused"])
 
 

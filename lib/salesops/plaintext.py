@@ -67,8 +67,9 @@ def line(text: object, most: int | None = None) -> str:
 
 
 def block(text: object) -> str:
-    """Several lines, for a terminal or a log."""
-    return "\n".join(clean(one) for one in str(text).split("\n"))
+    """Several lines for a terminal or a log; the later ones are indented, so that none looks like the next event."""
+    first, *others = (clean(one) for one in str(text).splitlines() or [""])
+    return "\n".join([first, *(one if one.startswith("  ") else f"  {one}" for one in others)])
 
 
 def is_hidden(c: str) -> bool:
