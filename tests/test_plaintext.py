@@ -199,9 +199,7 @@ def test_texts_of_workbooks_hide_nothing_and_are_no_formulas():
     for at, text in enumerate([SCRIPT, "=1+1", "a\nb", "x" * 40_000, "\ud800"]):
         sheet.write_string(at, 0, text)
     book.close()
-    read = (
-        python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.getvalue())).get_sheet_by_name("S").to_python()
-    )
+    read = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.getvalue()))
     texts = [row[0] for row in read.get_sheet_by_name("S").to_python()]
     assert texts[:3] == ["A\ufffdB\ufffd[31mC\ufffdD", "=1+1", "a\nb"] and texts[4] == "\ufffd"
     assert texts[3].endswith("…")  # a cell that is too long is cut where it can be seen
