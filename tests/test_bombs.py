@@ -102,9 +102,23 @@ def test_two_cells_in_opposite_corners_are_not_a_sheet(folder):
     assert "row 1,048,576, column 16,384" in refusal(folder)
     a_workbook(folder / "d.xlsx", corner.replace('"', "'"))
     assert "row 1,048,576, column 16,384" in refusal(folder)
-    bare = "<row>" + "<c/>" * 20_000 + "</row>" + "<row/>" * 20_000  # no cell says where it stands
+    a_workbook(folder / "d.xlsx", '<row r="1048576"><c><v>1</v></c></row>' + corner.replace("1048576", "9"))
+    assert "row 1,048,576, column 16,384" in refusal(folder)
+    filled = "<c><v>1</v></c>"  # no cell says where it stands
+    bare = f"<row>{'<c/>' * 20_000}{filled}</row>" + f"<row>{filled}</row>" * 20_000
     a_workbook(folder / "d.xlsx", bare)
     assert "at most 50,000,000 cells" in refusal(folder)
+
+
+def test_cells_that_have_a_look_alone_are_no_cells(folder):
+    """A program that formats whole rows writes blank cells to the end of the sheet."""
+    looks = "".join(f'<c r="{column}{{0}}" s="1"/>' for column in ("D", "XFD"))
+    rows = "".join(
+        f'<row r="{k}">{cells(str(k), "A", "2026-01-01")[5:-6]}{looks.format(k)}</row>' for k in range(2, 5000)
+    )
+    a_workbook(folder / "d.xlsx", cells("id", "stage", "created") + rows + '<row r="1048576" s="1"/>')
+    read(folder)
+    assert n_deals(folder) == 4998
 
 
 def test_a_long_text_shown_in_every_cell_is_refused(folder):

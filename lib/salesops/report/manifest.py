@@ -191,7 +191,7 @@ def _read(path: Path) -> tuple[dict, dict, dict, str]:
         pages = {stem: page for stem, page in content["pages"].items() if _is_whole(page)}
         failures = {stem: failure for stem, failure in content.get("not_made", {}).items() if _is_failure(failure)}
         retold = {stem: one for stem, one in content.get("retold", {}).items() if isinstance(one, dict)}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}, {}, {}, ""
     return pages, failures, retold, str(content.get("rests_on", ""))
 

@@ -19,7 +19,9 @@ MOST_TEXT = 2 << 30  # bytes of the shared texts, each as often as it is shown
 BLOCK = 1 << 22  # bytes
 _ROW = re.compile(rb"<(?:\w+:)?row\b")
 _CELL = re.compile(rb"<(?:\w+:)?c\b")
-_PLACE = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{0,3})(\d{1,10})[\"']")
+# Where a cell stands, unless it closes at once: a blank one, which has a look alone and is not kept.
+_PLACE = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{1,3})(\d{1,10})[\"'](?!(?:\s+[\w:]+\s*=\s*\"[^\"<>]*\")*\s*/>)")
+_ROW_PLACE = re.compile(rb"[^<>]*?\br\s*=\s*[\"'](\d{1,10})[\"']")
 _REPEATED = re.compile(rb"(<table:table-row\b[^>]*>)|(<table:(?:covered-)?table-cell\b[^>]*>)")
 _TEXT = re.compile(rb"<(?:\w+:)?si\b")
 _SHOWS_TEXT = re.compile(rb"\bt\s*=\s*[\"']s[\"']")
@@ -57,12 +59,13 @@ class _Part:
 
     def __init__(self, packed: zipfile.ZipFile, member: zipfile.ZipInfo, file: str):
         self.member, self.file = member, file
-        self.high = self.wide = self.n_shown = self._in_row = 0
+        self.high = self.wide = self.n_shown = 0
+        self._n_rows = self._row = self._in_row = 0  # rows so far, where the last one says it stands, its cells so far
         self._n_above = self._n_same = self._before = 0  # rows above this one, rows like it, cells before the next
         self.lengths: list[int] = []
         for piece in _pieces(packed, member, file):
             self._look(piece)
-        if self.high * max(self.wide, self._in_row) > MOST_CELLS:
+        if self.high * self.wide > MOST_CELLS:
             raise Unreadable(
                 file, None, f"cells as far as row {self.high:,}, column {self.wide:,}",
                 f"a sheet of at most {MOST_CELLS:,} cells, blank ones between others counted; delete what stands far"
@@ -75,12 +78,15 @@ class _Part:
             self.lengths[-1] += len(texts[0])
         self.lengths += map(len, texts[1:])
         self.n_shown += len(_SHOWS_TEXT.findall(piece))
-        rows = _ROW.split(piece)
-        self.high += len(rows) - 1
-        for k, row in enumerate(rows):
-            n = row.count(b"<c") if b":c" not in row else len(_CELL.findall(row))
-            self._in_row = n if k else self._in_row + n
-            self.wide = max(self.wide, self._in_row)
+        for k, row in enumerate(_ROW.split(piece)):
+            if k:
+                place = _ROW_PLACE.match(row)
+                self._n_rows, self._row, self._in_row = self._n_rows + 1, int(place[1]) if place else 0, 0
+            end = max(row.rfind(b"</c"), row.rfind(b":c"))  # of the last cell that holds something
+            if end >= 0:
+                self.high = max(self.high, self._n_rows, self._row)
+                self.wide = max(self.wide, self._in_row + _n_cells(row[: end + 2]))
+            self._in_row += _n_cells(row)
         if b"table:table-" in piece:
             self._look_at_repeats(piece)
         places = set(_PLACE.findall(piece))
@@ -103,6 +109,10 @@ class _Part:
 def _times(tag: bytes, of: bytes) -> int:
     match = re.search(b"number-" + of + rb"-repeated\s*=\s*[\"'](\d{1,10})", tag)
     return int(match[1]) if match else 1
+
+
+def _n_cells(row: bytes) -> int:
+    return row.count(b"<c") if b":c" not in row else len(_CELL.findall(row))
 
 
 def _number(column: bytes) -> int:
