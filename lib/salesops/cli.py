@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from salesops import __version__, faults, interrupts
+from salesops import __version__, faults, interrupts, plaintext
 from salesops.arguments import NAME, PATH
 from salesops.problems import BadInput, printable
 
@@ -90,8 +90,13 @@ def report(params_files, pairs, period, lang, out, only, force, listed, dry_run,
 
 
 def _refuse(message: str, code: int = REFUSED) -> None:
-    click.echo(message, err=True)
+    click.echo(plaintext.block(message), err=True)
     sys.exit(code)
+
+
+def _say(text: object, *, err: bool = False) -> None:
+    """Print one line, whatever stands in a name."""
+    click.echo(plaintext.line(text), err=err)
 
 
 def _making(cluster: str | None, files: str | None, n_jobs: int | None, wanted, limits: dict):
@@ -127,10 +132,10 @@ def _show(wanted, *, why: bool, force: bool) -> None:
 
     if not why:
         for job in wanted:
-            click.echo(job.name)
+            _say(job.name)
         return
     for one in run.plan(wanted, force=force):
-        click.echo(f"{one.job.name}: {f'would be made: {one.why}' if one.why else 'as it would be made now'}")
+        _say(f"{one.job.name}: {f'would be made: {one.why}' if one.why else 'as it would be made now'}")
 
 
 @main.command()
@@ -162,7 +167,7 @@ def verify(folder: Path, pages, trust, n_jobs, log, **limits) -> None:
         if log == "json":
             click.echo(json.dumps({"event": "verified", "name": verdict.name, "differs": verdict.differs}))
         else:
-            click.echo(f"{printable(verdict.name)}: {'; '.join(verdict.differs) or 'the same'}")
+            _say(f"{printable(verdict.name)}: {'; '.join(verdict.differs) or 'the same'}")
     sys.exit(FAILED if any(verdict.differs for verdict in verdicts) else 0)
 
 
@@ -225,7 +230,7 @@ def fetch(system, to) -> None:
     from salesops import live
 
     try:
-        click.echo(live.fetch(system, to, tell=click.echo))
+        _say(live.fetch(system, to, tell=_say))
     except BadInput as error:
         _refuse(str(error))
     except live.Stopped as error:
@@ -329,9 +334,9 @@ def _check(source: str, *, as_json: bool) -> bool:
     except BadInput as error:
         if as_json:
             problems = [one._asdict() if hasattr(one, "_asdict") else {"allowed": str(one)} for one in error.problems]
-            click.echo(json.dumps({"refused": error.what, "problems": problems}, ensure_ascii=False))
+            click.echo(json.dumps({"refused": error.what, "problems": problems}))
         _refuse(str(error))
-    click.echo(json.dumps(found, ensure_ascii=False, indent=1) if as_json else check.text(found))
+    click.echo(json.dumps(found, indent=1) if as_json else check.text(found))
     return bool(found["refused"])
 
 
@@ -399,7 +404,7 @@ def statements(params_file, pairs, period, lang, rep_id, to) -> None:
 
     _write_whole(to, make)
     for one in left_out:
-        click.echo(f"left out: {one}", err=True)
+        _say(f"left out: {one}", err=True)
     sys.exit(FAILED if left_out else 0)
 
 
@@ -430,7 +435,7 @@ def recompute(params_file, system, export, pairs, period, lang, to) -> None:
 
     _write_whole(to, make)
     for one in differs:
-        click.echo(one)
+        _say(one)
     sys.exit(FAILED if differs else 0)
 
 
@@ -454,8 +459,8 @@ def check_statements(folder, key_file, rep_id) -> None:
         proved = proof.check(folder, key=key, person_id=rep_id)
     except BadInput as error:
         _refuse(str(error))
-    for one in proved.faults or proved.shown:
-        click.echo(one)
+    for text in proved.faults or proved.shown:
+        _say(text)
     sys.exit(FAILED if proved.faults else 0)
 
 
@@ -470,8 +475,8 @@ def signing_key(file) -> None:
 
     try:
         public_file = signing.generate(file)
-        click.echo(f"{file}: the private key, for {signing.KEY}; nobody else may have it")
-        click.echo(f"{public_file}: the public key, {signing.fingerprint(signing.public(public_file))}")
+        _say(f"{file}: the private key, for {signing.KEY}; nobody else may have it")
+        _say(f"{public_file}: the public key, {signing.fingerprint(signing.public(public_file))}")
     except BadInput as error:
         _refuse(str(error))
 
@@ -513,7 +518,7 @@ def events(source, to, as_of, pipeline) -> None:
         n = write_events(crm.open(source, as_of=as_of or None), to, pipeline=pipeline)
     except (BadInput, ValueError, OSError) as error:
         _refuse(printable(str(error)) if not isinstance(error, BadInput) else str(error))
-    click.echo(f"{to}: {n:,} events")
+    _say(f"{to}: {n:,} events")
 
 
 @main.command(name="write-back")
@@ -530,7 +535,7 @@ def write_back(system, given, to) -> None:
     def make() -> dict[str, bytes]:
         made, left_out = files.for_import(system, given)
         for field, n in left_out.items():
-            click.echo(f"left out: {n:,} of {field}, which {printable(system)} does not take", err=True)
+            _say(f"left out: {n:,} of {field}, which {printable(system)} does not take", err=True)
         return made
 
     _write_whole(to, make)
@@ -550,7 +555,7 @@ def _write_whole(folder: Path, make) -> None:
     except BadInput as error:
         _refuse(str(error))
     for name in made:
-        click.echo(folder / name)
+        _say(folder / name)
 
 
 def _check_new(folder: Path) -> None:
@@ -594,7 +599,7 @@ def sample(folder: Path, deals: int, seed: int) -> None:
             whole.copy(book.folder, draft)
     except BadInput as error:
         _refuse(str(error))
-    click.echo(folder)
+    _say(folder)
 
 
 @main.command()
@@ -606,6 +611,6 @@ def new(question: str) -> None:
     root = project.root()
     try:
         for path in scaffold.new(question, root=root):
-            click.echo(path.relative_to(root))
+            _say(path.relative_to(root))
     except BadInput as error:
         _refuse(str(error))

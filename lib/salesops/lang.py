@@ -14,7 +14,7 @@ from functools import lru_cache
 from babel import Locale, dates, numbers
 from babel.messages import mofile, pofile
 
-from salesops import periods
+from salesops import periods, plaintext
 from salesops.project import PACKAGE
 
 LANGUAGES = ("en", "ru")
@@ -211,8 +211,7 @@ def month(value: dt.date) -> str:
 
 def short(text: str, most: int = 24) -> str:
     """A name that fits the axis of a picture."""
-    clean = "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return clean if len(clean) <= most else clean[: most - 1] + "…"
+    return plaintext.line(text, most)
 
 
 def known(value: float | None) -> bool:

@@ -7,11 +7,35 @@ import yaml
 
 from salesops.problems import BadInput
 
+LARGEST = 2 << 20  # bytes of a file, which people write
+MOST_NODES = 200_000  # values and names of a file
+
 
 class _Loader(yaml.SafeLoader):
     """The core schema of YAML 1.2: `NO` is Norway, `2026-10-31` is text, `010` is text."""
 
     yaml_implicit_resolvers = {}
+
+    def __init__(self, stream):
+        super().__init__(stream)
+        self.n_nodes = 0  # so far, with those that an alias stands for
+        self.sizes: dict[str, int] = {}  # anchor -> the nodes that an alias of it stands for
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        before = self.n_nodes
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in self.anchors and event.anchor not in self.sizes:
+                raise yaml.composer.ComposerError(None, None, f"*{event.anchor} stands in itself", event.start_mark)
+            self.n_nodes += self.sizes.get(event.anchor, 0)
+        self.n_nodes += 1
+        if self.n_nodes > MOST_NODES:
+            problem = f"more than {MOST_NODES:,} values, those of aliases counted each time"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        node = super().compose_node(parent, index)
+        if getattr(event, "anchor", None) and not isinstance(event, yaml.AliasEvent):
+            self.sizes[event.anchor] = self.n_nodes - before
+        return node
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -44,10 +68,16 @@ def load(path: Path | str) -> dict:
     """
     path = Path(path)
     try:
+        if path.stat().st_size > LARGEST:
+            raise BadInput(f"{path} cannot be read", [f"it is larger than {LARGEST >> 20} MB"])
         content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506
     except FileNotFoundError:
         raise BadInput(f"{path} cannot be read", ["there is no such file"]) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+    except BadInput:
+        raise
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read", ["lists and mappings stand too deeply inside each other"]) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise BadInput(f"{path} cannot be read", [" ".join(str(error).split())]) from None
     if content is None:
         content = {}

@@ -3,9 +3,7 @@
 import datetime as dt
 import io
 
-import xlsxwriter
-
-from salesops import crm, lang
+from salesops import crm, lang, sheets
 from salesops.buying import compute
 from salesops.buying.params import Params
 from salesops.lang import _
@@ -36,10 +34,7 @@ def write(params: Params) -> dict[str, bytes]:
 
 def _workbook(book: crm.Book, found: compute.Found) -> bytes:
     stream = io.BytesIO()
-    made = xlsxwriter.Workbook(
-        stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    )
-    made.set_properties({"created": dt.datetime.combine(found.as_of, dt.time())})
+    made = sheets.workbook(stream, found.as_of)
     names = {}
     if "name" in book.about["filled"]["accounts"]:
         names = dict(book.accounts.select("account_id", "name").execute().itertuples(index=False))

@@ -1,14 +1,12 @@
 """Customers with contracts as a list: who is likely to stay, and what each is expected to bring; text is never a
 formula."""
 
-import datetime as dt
 import io
 
 import numpy as np
-import xlsxwriter
 from ibis import _ as row_
 
-from salesops import crm, lang
+from salesops import crm, lang, sheets
 from salesops.cohort import projection, retention, words
 from salesops.cohort.params import Params
 from salesops.lang import _
@@ -70,10 +68,7 @@ def _leaves(stays: np.ndarray) -> tuple[int, int]:
 
 def _workbook(book: crm.Book, cube: retention.Cube, table) -> bytes:
     stream = io.BytesIO()
-    made = xlsxwriter.Workbook(
-        stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    )
-    made.set_properties({"created": dt.datetime.combine(cube.last_on, dt.time())})
+    made = sheets.workbook(stream, cube.last_on)
     names = {}
     if "name" in book.about["filled"]["accounts"]:
         names = dict(book.accounts.select("account_id", "name").execute().itertuples(index=False))

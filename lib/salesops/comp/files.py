@@ -5,9 +5,7 @@ import io
 import re
 from pathlib import Path
 
-import xlsxwriter
-
-from salesops import crm, lang, project
+from salesops import crm, lang, project, sheets
 from salesops.comp import compute
 from salesops.comp.params import Params
 from salesops.lang import _
@@ -125,10 +123,7 @@ def cause_name(cause: str) -> str:
 def _workbook(made: recompute.Audit, names: dict[str, str], currency: str, as_of: dt.date) -> bytes:
     """Causes, lines and credits; text is never a formula."""
     stream = io.BytesIO()
-    book = xlsxwriter.Workbook(
-        stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    )
-    book.set_properties({"created": dt.datetime.combine(as_of, dt.time())})
+    book = sheets.workbook(stream, as_of)
     head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
     money, day = book.add_format({"num_format": "#,##0.00"}), book.add_format({"num_format": "yyyy-mm-dd"})
     rate = book.add_format({"num_format": "0.00%"})

@@ -5,6 +5,7 @@ The files live in `params/crm/<name>.yml`; a new system is a new file.
 
 import codecs
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from salesops import yamlfile
 from salesops.crm.tables import TABLES
 from salesops.periods import is_day
-from salesops.problems import BadInput, printable
+from salesops.problems import BadInput, listed, printable
 
 
 def known_encoding(value: str) -> str:
@@ -268,10 +269,10 @@ class Mapping(BaseModel):
     @field_validator("stages")
     @classmethod
     def _each_stage_once(cls, value: list[Stage]) -> list[Stage]:
-        names = [(stage.pipeline, stage.stage) for stage in value]
-        twice = sorted({stage for pipeline, stage in names if names.count((pipeline, stage)) > 1})
+        names = Counter((stage.pipeline, stage.stage) for stage in value)
+        twice = sorted({stage for (_pipeline, stage), n in names.items() if n > 1})
         if twice:
-            raise ValueError(f"{', '.join(twice)}: each stage once in its pipeline")
+            raise ValueError(f"{listed(twice)}: each stage once in its pipeline")
         return value
 
     @model_validator(mode="after")

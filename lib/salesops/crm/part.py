@@ -19,9 +19,10 @@ from salesops.crm.files.sink import LISTED, Names
 from salesops.crm.mapping import Mapping, Product, TableMap
 from salesops.crm.parse import literal, quoted
 from salesops.crm.tables import Column, Table
-from salesops.problems import Problem
+from salesops.problems import Problem, listed
 
 GONE = "gone"  # the engine's table of the ids of deals that a mapping leaves out
+MOST_UNPIVOTED = 2000  # columns that are really rows
 MASKS = 2000  # ways of writing that are looked at in a column
 TIMES = " × "
 PERCENT = ("number", "share")  # kinds that may be written in percent
@@ -154,7 +155,11 @@ class Part:
         if not matched:
             self._lacks(told.columns, "no column of such a name")
             return view
-        others = [column for name, column in self.raw.items() if name not in dict(matched)]
+        if len(matched) > MOST_UNPIVOTED:
+            self._lacks(told.columns, f"at most {MOST_UNPIVOTED:,} columns of such a name, not {len(matched):,}")
+            return view
+        taken = {name for name, _word in matched}
+        others = [column for name, column in self.raw.items() if name not in taken]
         name_at, value_at = f"r{len(self.raw)}", f"r{len(self.raw) + 1}"
         selects = [
             f"SELECT n * {len(matched)} + {k} AS n, file, row, {''.join(f'{c}, ' for c in others)}{literal(word)} AS {name_at},"
@@ -195,7 +200,7 @@ class Part:
 
     def _lacks(self, column: str, allowed: str) -> None:
         for file, header in self.found.headers.items():
-            has = ", ".join(name for name in header if not name.startswith("\0"))
+            has = listed(name for name in header if not name.startswith("\0"))
             self.fatal.append(Problem(file, 1, column, "", f"{allowed}; the file has {has}"))
 
     # text

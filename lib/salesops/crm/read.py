@@ -26,7 +26,7 @@ from salesops.crm.mapping import Mapping, TableMap
 from salesops.crm.parse import literal, quoted
 from salesops.crm.part import GONE, Part, Repair, Typed, wanted
 from salesops.crm.tables import ARROW, TABLES
-from salesops.problems import BadInput, Problem
+from salesops.problems import BadInput, Problem, listed
 
 MEMORY = "900MB"
 DATA = (
@@ -200,12 +200,16 @@ class _Reader:
     def _name_files_not_read(self, parts: list[tuple[str, TableMap]]) -> None:
         """A file that looks like data and cannot be read is not passed over; any other that no part takes is named."""
         taken = {path for _name, spec in parts for path in self._paths(spec)}
+        unread = {}
+        for problem in self.unread:
+            unread.setdefault(problem.file, problem)
         for spec in {spec.file: spec for _name, spec in parts if spec.has}.values():
+            inside = set(find(self.folder, spec.file))
             for path in sorted(one for one in self.folder.glob(spec.file) if one.is_file()):
-                problem = next((one for one in self.unread if one.file == path.name), None)
+                problem = unread.get(path.name)
                 if path in taken or path.name.startswith("."):
                     continue
-                if path not in find(self.folder, spec.file):
+                if path not in inside:
                     self.fatal.append(
                         Problem(path.name, None, "", "", "a file of the folder itself; this link leads out of it")
                     )
@@ -274,7 +278,7 @@ class _Reader:
                 raise
             problems.append(Problem("mapping", None, f"tables.{name}", "", str(error).splitlines()[0]))
             done = None
-        self.fatal += [problem for problem in problems if problem not in self.fatal]
+        self.fatal = list(dict.fromkeys([*self.fatal, *problems]))
         self.repairs += part.repairs
         self.notes |= part.notes
         self.written |= {
@@ -561,6 +565,9 @@ class _Reader:
             self.stages_derived = True
         else:
             return
+        if rows is not None and (problem := stages.too_many(Counter(row["pipeline"] for row in rows))):
+            self.fatal.append(problem)
+            self._raise_if_fatal()
         if rows is not None:
             positions: Counter[str] = Counter()
             for row in rows:
@@ -585,21 +592,23 @@ class _Reader:
 
     def _check_deals(self) -> None:
         """Their stages are declared, their currency is the reporting one, and only closed ones have been closed."""
-        names = ", ".join(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
         view = self._view(
             "deals", "piped", f"SELECT * REPLACE (coalesce(pipeline, '') AS pipeline) FROM {self.views['deals']}"
         )
-        strange = "stage IS NOT NULL AND (pipeline, stage) NOT IN (SELECT (pipeline, stage) FROM declared)"
-        view = self._drop("deals", view, strange, "stage", "stage", f"a stage of its pipeline: {names}")
+        strange = f"stage IS NOT NULL AND {_not_among('stage')}"
+        view = self._drop("deals", view, strange, "stage", "stage", f"a stage of its pipeline: {self._names()}")
         self.views["deals"] = view
-        still_open = "SELECT (pipeline, stage) FROM declared WHERE kind = 'open'"  # its closing day is a plan
-        ended = f"(pipeline, stage) NOT IN ({still_open})"
+        ended = _not_among("stage", "WHERE kind = 'open'")  # whose closing day is a plan
         closed = f"CASE WHEN {ended} THEN {self._not_before_created('closed_at', 'created_at')} END AS closed_at"
         self.views["deals"] = self._view("deals", "closed", f"SELECT * REPLACE ({closed}) FROM {self.views['deals']}")
         self._no_plans()
         self._before_export("deals")
         rate = "times, per" if "rates" in self.views else "NULL AS times, NULL AS per"
         self.con.execute(f"CREATE TEMP TABLE known AS SELECT deal_id, pipeline, {rate} FROM {self.views['deals']}")
+
+    def _names(self) -> str:
+        """The declared stages, for a message."""
+        return listed(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
 
     def _not_before_created(self, moment: str, created: str) -> str:
         """A closing without a clock, on the day of creation, is not before it."""
@@ -627,7 +636,6 @@ class _Reader:
         """They belong to a deal, and their stages are declared."""
         if "deals" not in self.views:
             return
-        names = ", ".join(dict.fromkeys(one[0] for one in self.con.execute("SELECT stage FROM declared").fetchall()))
         orphan = "deal_id NOT IN (SELECT deal_id FROM known)"
         theirs = f"{orphan} AND deal_id IN (SELECT deal_id FROM {GONE})"
         view = self.views["changes"]
@@ -639,8 +647,8 @@ class _Reader:
             "changes", "piped", f"SELECT c.*, k.pipeline, k.times, k.per FROM {view} c JOIN known k USING (deal_id)"
         )
         for side in ("old_value", "new_value"):
-            strange = f"field = 'stage' AND {side} IS NOT NULL AND (pipeline, {side}) NOT IN (SELECT (pipeline, stage) FROM declared)"
-            view = self._drop("changes", view, strange, side, side, f"a stage of its pipeline: {names}")
+            strange = f"field = 'stage' AND {side} IS NOT NULL AND {_not_among(side)}"
+            view = self._drop("changes", view, strange, side, side, f"a stage of its pipeline: {self._names()}")
         if "rates" in self.views:  # a logged amount is in the currency of its deal
             logged = ", ".join(
                 f"CASE WHEN field = 'amount' AND times IS NOT NULL THEN CAST({converted(f'TRY_CAST({side} AS BIGINT)')} AS VARCHAR)"
@@ -747,6 +755,13 @@ class _Reader:
             )
             if not pq.read_metadata(path).num_rows:
                 path.unlink()
+
+
+def _not_among(stage: str, where: str = "") -> str:
+    """SQL: whether a stage of a pipeline is not declared. One text for both: of pairs, the engine would compare each with
+    each."""
+    key = "pipeline || chr(31) || {}"
+    return f"({key.format(stage)}) NOT IN (SELECT {key.format('stage')} FROM declared {where})"
 
 
 def converted(amount: str) -> str:

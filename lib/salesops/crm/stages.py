@@ -11,13 +11,16 @@ from graphlib import CycleError, TopologicalSorter
 import duckdb
 
 from salesops.crm.mapping import Mapping
-from salesops.problems import Problem
+from salesops.problems import Problem, printable
 
 WON = ("won", "closed won", "closedwon", "успешно реализовано", "сделка успешна", "выиграно", "142", "won deal")
 LOST = (
     "lost", "closed lost", "closedlost", "закрыто и не реализовано", "сделка провалена", "проиграно", "143",
     "closed-lost to competition", "closed lost to competition",
 )  # fmt: skip
+MOST_STAGES = 1000  # of a pipeline
+MOST_PIPELINES = 1000
+MOST_NAMED = 40  # stages in a message, those with most deals
 SETTLED = 10**9  # moves that an order known before counts as
 CLEAR = 0.8  # share of the moves between two stages that go one way
 
@@ -60,11 +63,18 @@ def derive(
     for first, then in zip(before, before[1:], strict=False):
         if first["pipeline"] == then["pipeline"] and first["kind"] == then["kind"] == "open":
             moves[first["pipeline"], first["stage"], then["stage"]] += SETTLED
-    rows = []
-    for pipeline in sorted({pipeline for pipeline, _stage in sizes}):
-        names = sorted(stage for there, stage in sizes if there == pipeline)
-        kinds = {name: _kind(name, mapping) for name in names}
-        order = _order([name for name in names if kinds[name] == "open"], pipeline, chances, moves)
+    stages, rows, meant = defaultdict(list), [], _meanings(mapping)
+    for pipeline, stage in sorted(sizes):
+        stages[pipeline].append(stage)
+    if problem := too_many({pipeline: len(names) for pipeline, names in stages.items()}):
+        fatal.append(problem)
+        return []
+    steps: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+    for (pipeline, prior, stage), n in moves.items():
+        steps[pipeline][prior, stage] = n
+    for pipeline, names in stages.items():
+        kinds = {name: meant.get(name.casefold(), "open") for name in names}
+        order = _order([name for name in names if kinds[name] == "open"], pipeline, chances, steps[pipeline])
         if order is None:
             fatal.append(Problem("mapping", None, "stages", "", _ask(pipeline, names, kinds, sizes)))
             continue
@@ -76,12 +86,23 @@ def derive(
     return rows
 
 
-def _kind(name: str, mapping: Mapping) -> str:
-    word = name.casefold()
-    for kind, told, known in (("won", mapping.won, WON), ("lost", mapping.lost, LOST)):
-        if word in {one.casefold() for one in told} or word in known:
-            return kind
-    return "open"
+def _meanings(mapping: Mapping) -> dict[str, str]:
+    """What a word says of a stage that is not open: won or lost."""
+    lost = dict.fromkeys([*(one.casefold() for one in mapping.lost), *LOST], "lost")
+    return lost | dict.fromkeys([*(one.casefold() for one in mapping.won), *WON], "won")
+
+
+def too_many(sizes: dict[str, int]) -> Problem | None:
+    """What is wrong where a column of stages or pipelines holds something else; `sizes` are stages by pipeline."""
+    if len(sizes) > MOST_PIPELINES:
+        allowed = f"at most {MOST_PIPELINES:,}; is it another column that names the pipeline?"
+        return Problem("mapping", None, "pipeline", f"{len(sizes):,} pipelines", allowed)
+    pipeline = max(sizes, key=sizes.__getitem__, default="")
+    if sizes and sizes[pipeline] > MOST_STAGES:
+        of = f" of the pipeline {printable(pipeline)}" if pipeline else ""
+        allowed = f"at most {MOST_STAGES:,}{of}; is it another column that names the stage?"
+        return Problem("mapping", None, "stage", f"{sizes[pipeline]:,} stages", allowed)
+    return None
 
 
 def _chances(con: duckdb.DuckDBPyConnection, deals: str) -> dict[tuple[str, str], float]:
@@ -93,19 +114,18 @@ def _chances(con: duckdb.DuckDBPyConnection, deals: str) -> dict[tuple[str, str]
     return {(pipeline, stage): chance for pipeline, stage, chance in found}
 
 
-def _order(names: list[str], pipeline: str, chances: dict, moves: Counter) -> list[str] | None:
-    """The order of the open stages; None where it is not certain."""
+def _order(names: list[str], pipeline: str, chances: dict, moves: dict[tuple[str, str], int]) -> list[str] | None:
+    """The order of the open stages; None where it is not certain. Looks at each move once, not at each pair."""
     if len(names) <= 1:
         return names
     known = [chances.get((pipeline, name)) for name in names]
     if None not in known and len(set(known)) == len(names):
         return sorted(names, key=lambda name: chances[pipeline, name])
     before: dict[str, set[str]] = defaultdict(set)  # stage -> those that come before it
-    for a in names:
-        for b in names:
-            forth, back = moves[pipeline, a, b], moves[pipeline, b, a]
-            if forth and forth >= CLEAR * (forth + back):
-                before[b].add(a)
+    open_ = set(names)
+    for (a, b), forth in moves.items():
+        if {a, b} <= open_ and forth and forth >= CLEAR * (forth + moves.get((b, a), 0)):
+            before[b].add(a)
     try:
         order = list(TopologicalSorter({name: before[name] for name in names}).static_order())
     except CycleError:
@@ -115,6 +135,10 @@ def _order(names: list[str], pipeline: str, chances: dict, moves: Counter) -> li
 
 
 def _ask(pipeline: str, names: list[str], kinds: dict[str, str], sizes: dict) -> str:
-    found = "; ".join(f"{name} ({sizes[pipeline, name]} deals, {kinds[name]})" for name in names)
+    largest = sorted(names, key=lambda name: (-sizes[pipeline, name], name))[:MOST_NAMED]
+    found = "; ".join(
+        f"{printable(name)} ({sizes[pipeline, name]} deals, {kinds[name]})" for name in names if name in set(largest)
+    )
+    found += f"; and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     of = f" of the pipeline {pipeline}" if pipeline else ""
     return f"declare the stages{of} in their order (--stages, or stages in the mapping); it cannot be told from the data: {found}"

@@ -6,13 +6,12 @@ import csv
 import datetime as dt
 import io
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from salesops import periods
+from salesops import periods, plaintext
 from salesops.crm.mapping import Mapping, WriteBack
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput, Problem
@@ -143,6 +142,6 @@ def _day(value: object) -> dt.date:
 def _safe(text: str) -> str:
     if text.startswith(FORMULA):
         raise ValueError(f"text that does not begin with {text[0]!r}, as a formula does")
-    if not text or any(unicodedata.category(c) == "Cc" for c in text):
-        raise ValueError("text without control characters")
+    if not text or plaintext.clean(text) != text or plaintext.MARK in text:
+        raise ValueError("text without control or hidden characters")
     return text

@@ -1,17 +1,15 @@
 """The forecast as files: its quantiles and each rep's draws as Parquet, the open deals with their chances as a
 workbook."""
 
-import datetime as dt
 import io
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xlsxwriter
 from ibis import _ as row_
 
-from salesops import crm, lang, periods
+from salesops import crm, lang, periods, sheets
 from salesops.forecast import compute, record, tables
 from salesops.forecast.compute import LEVELS, Forecast
 from salesops.forecast.params import Params
@@ -110,10 +108,7 @@ def quantiles(found: Forecast, currency: str) -> bytes:
 def workbook(found: Forecast, currency: str) -> bytes:
     """Every open deal with its chance, what it is expected to bring, and why; text is never a formula."""
     stream = io.BytesIO()
-    book = xlsxwriter.Workbook(
-        stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    )
-    book.set_properties({"created": dt.datetime.combine(found.weeks.as_of, dt.time())})
+    book = sheets.workbook(stream, found.weeks.as_of)
     sheet = book.add_worksheet("deals")
     head = book.add_format({"bold": True, "bottom": 1})
     money, share = book.add_format({"num_format": "#,##0"}), book.add_format({"num_format": "0%"})

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import python_calamine
-import xlsxwriter
 
-from salesops import crm, lang, project
+from salesops import crm, lang, project, sheets
 from salesops.crm import mapping, writeback
 from salesops.crm.tables import TABLES
 from salesops.crm.writeback import Change
@@ -79,10 +78,7 @@ def workbooks(fixes: pd.DataFrame, *, link: str, currency: str, as_of: dt.date) 
 
 def _workbook(part: pd.DataFrame, link: str, currency: str, as_of: dt.date) -> bytes:
     stream = io.BytesIO()
-    book = xlsxwriter.Workbook(
-        stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    )
-    book.set_properties({"created": dt.datetime.combine(as_of, dt.time())})
+    book = sheets.workbook(stream, as_of)
     sheet = book.add_worksheet(SHEET)
     head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
     day, money, fill = (book.add_format({"num_format": form}) for form in ("yyyy-mm-dd", "#,##0.00", "General"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from salesops import lang, periods
+from salesops import lang, periods, plaintext
 from salesops.findings import Table
 from salesops.lang import _
 from salesops.pay import proof, statements
@@ -75,7 +75,7 @@ def _page(
                     "them."),
         before=one.before, digest=one.digest,
     )  # fmt: skip
-    return text.encode()
+    return plaintext.clean(text, lines=True).encode()
 
 
 def _sections(one: Statement, plan: Plan) -> Iterable[dict]:

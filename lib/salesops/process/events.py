@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import ibis
 from ibis import _
 
-from salesops import crm
+from salesops import crm, plaintext
 from salesops.problems import BadInput
 
 CASE = ("name", "pipeline", "status", "segment", "region", "source", "product", "deal_type")
@@ -113,8 +113,8 @@ def _write_csv(stream, events: ibis.Table, book: crm.Book) -> int:
 
 
 def _harmless(cell: str | None) -> str | None:
-    """Text that a spreadsheet would take for a formula begins with an apostrophe; control characters are left out."""
-    clean = cell.translate(CONTROL) if cell else cell
+    """Text that a spreadsheet would take for a formula begins with an apostrophe; nothing in it is hidden."""
+    clean = plaintext.clean(cell) if cell else cell
     return f"'{clean}" if clean and clean.strip().startswith(FORMULA) else clean
 
 

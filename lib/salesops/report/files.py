@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 from functools import lru_cache
 from pathlib import Path
 
-from salesops import ownership
+from salesops import ownership, plaintext
 from salesops.project import PACKAGE
 
 DRAFTS = "drafts"  # a kind of folders of ours
@@ -38,6 +39,14 @@ def write(path: Path, content: str | bytes) -> None:
 def read(path: Path) -> str:
     """A file as it is: no newline is changed, and what is not UTF-8 comes back as it was when it is written."""
     return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def is_page_name(name: object) -> bool:
+    """Whether text names a page of the same folder and nothing else: no folder, no other site, no scheme."""
+    return (
+        isinstance(name, str) and re.fullmatch(r"[^./\\][^/\\]*\.html", name) is not None
+        and plaintext.clean(name) == name
+    )  # fmt: skip
 
 
 def sha256(*parts: bytes) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from salesops import lang, periods
+from salesops import lang, periods, plaintext
 from salesops.findings import MARKS
 from salesops.lang import _, ngettext
 from salesops.report import banner, files, ledger, spark
@@ -47,13 +47,15 @@ def render(
     lang.use(language)
     try:
         environment = jinja2.Environment(loader=jinja2.FileSystemLoader(files.TEMPLATES / "salesops"), autoescape=True)
-        return environment.get_template("month.html.j2").render(
+        environment.tests["page_name"] = files.is_page_name
+        page = environment.get_template("month.html.j2").render(
             **_told(pages, not_made, language, folder, rows, before, asks, was, damaged),
             restated=_restated(pages, was, retold, language),
             lang=language,
             other=other,
             marks=MARKS,
         )
+        return plaintext.clean(page, lines=True)
     finally:
         lang.use(spoken)
 

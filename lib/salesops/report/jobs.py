@@ -97,7 +97,7 @@ def prepare(
         except BadInput as error:
             refused.append(error)
     if refused:
-        raise refused[0] if len(refused) == 1 else BadInput("nothing was run", [str(error) for error in refused])
+        raise refused[0] if len(refused) == 1 else BadInput("nothing was run", refused)
     jobs = [job for job in jobs if fnmatchcase(job.stem, only)]
     twice = [name for name, n in Counter(job.page for job in jobs).items() if n > 1]
     if twice:

@@ -7,11 +7,13 @@ period before that are not found any more, with what became of them.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from salesops import formats, periods
+from salesops.lang import LANGUAGES
 from salesops.problems import BadInput
 from salesops.report import files, records
 
@@ -159,7 +161,21 @@ def read(folder: Path) -> list[Row]:
         raise
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise ValueError(f"{path}: not as it was written ({type(error).__name__})") from None
+    if not all(map(_is_row, rows)):
+        raise ValueError(f"{path}: not as it was written (a row that is no finding)")
     return [Row(**one) for one in rows]
+
+
+def _is_row(row: dict) -> bool:
+    """Whether a row can be one of ours: others may have edited the file, and an id becomes part of a page."""
+    try:
+        periods.parse(row["period"])
+    except (TypeError, ValueError):
+        return False
+    return (
+        re.fullmatch(r"F-[0-9a-f]{6}", row["id"] or "") is not None and row["lang"] in LANGUAGES
+        and row["state"] in (OPEN, CLOSED, UNSEEN)
+    )  # fmt: skip
 
 
 def _schema():

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from salesops import formats
+from salesops.lang import LANGUAGES
 from salesops.periods import is_day
 from salesops.report import banner, files, front, ledger, records
 from salesops.report.asks import Ask
@@ -237,7 +238,7 @@ def _read(path: Path) -> dict:
         failures = {stem: failure for stem, failure in content.get("not_made", {}).items() if _is_failure(failure)}
         retold = {stem: one for stem, one in content.get("retold", {}).items() if isinstance(one, dict)}
         front_ = {name: str(digest) for name, digest in content.get("front", {}).items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return nothing
     formats.check(number, formats.MANIFEST, str(path))
     return {"pages": pages, "not_made": failures, "retold": retold, "front": front_,
@@ -245,10 +246,10 @@ def _read(path: Path) -> dict:
 
 
 def _is_whole(stem: str, page: object) -> bool:
-    """Whether a record has what is needed of it, and its page is a file of the folder."""
+    """Whether a record has what is needed of it, in a language there is; its page is a file of the folder."""
     if not isinstance(page, dict) or page.get("page") != f"{stem}.html" or Path(stem).name != stem:
         return False
-    return all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items())
+    return all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items()) and page["lang"] in LANGUAGES
 
 
 def _is_failure(failure: object) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import nbformat
 from nbconvert import HTMLExporter
 
-from salesops import lang, project
+from salesops import lang, plaintext, project
 from salesops.findings import FINDINGS, FRONT, PAGE
 from salesops.lang import _
 from salesops.report import inputs
@@ -47,8 +47,18 @@ def facts(notebook: nbformat.NotebookNode) -> Facts:
                     collected.append(output["data"][mime])
     if not found[PAGE]:
         raise ValueError("the notebook does not call show.start, so its page has no title")
-    findings, tiles = ([dict(one) for group in found[mime] for one in group] for mime in (FINDINGS, FRONT))
-    return Facts(dict(found[PAGE][0]), findings, tiles)
+    findings, tiles = ([_clean(dict(one)) for group in found[mime] for one in group] for mime in (FINDINGS, FRONT))
+    page = dict(found[PAGE][0])
+    return Facts(page | _clean({name: value for name, value in page.items() if name != "parameters"}), findings, tiles)
+
+
+def _clean(value):
+    """Data whose every text is clean; parameters are not text but what the page is made with again."""
+    if isinstance(value, dict):
+        return {name: _clean(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(one) for one in value]
+    return plaintext.clean(value) if isinstance(value, str) else value
 
 
 class PageExporter(HTMLExporter):
@@ -67,7 +77,7 @@ class PageExporter(HTMLExporter):
         lang.use(known.page["parameters"]["lang"])
         page = _page(nb, known)
         body, resources = super().from_notebook_node(nb, resources={**(resources or {}), "page": page}, **kwargs)
-        return re.sub(r"\n\s*\n+", "\n", body).strip() + "\n", resources
+        return plaintext.clean(re.sub(r"\n\s*\n+", "\n", body).strip(), lines=True) + "\n", resources
 
 
 @lru_cache

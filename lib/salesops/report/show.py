@@ -8,18 +8,16 @@ import datetime as dt
 import html
 import io
 import re
-import unicodedata
 from collections.abc import Sequence
 
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from salesops import crm, lang, settings, theme
+from salesops import crm, lang, plaintext, settings, theme
 from salesops.findings import FINDINGS, FRONT, MARKS, PAGE, Finding, Link, Table, Tile
 from salesops.lang import _, ngettext
 from salesops.report import spark
 
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _n_figures = 0
 
 
@@ -267,6 +265,5 @@ def _emit(markup: str, **data) -> None:
 
 
 def _e(text_: str) -> str:
-    """Text as text: no markup, no control or direction characters, which could hide what a name says."""
-    clean = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _HIDDEN else c for c in str(text_))
-    return html.escape(clean)
+    """Text as text: no markup, nothing hidden."""
+    return html.escape(plaintext.clean(text_))

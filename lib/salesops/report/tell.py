@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import click
 
+from salesops import plaintext
 from salesops.problems import printable
 
 WIDEST = 400
@@ -65,6 +66,7 @@ class Text:
         getattr(self, f"_{event}")(**facts)
 
     def _print(self, text: str, *, error: bool = False) -> None:
+        text = plaintext.block(text) if error else plaintext.line(text)
         if self._progress and not error:
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -97,12 +99,13 @@ class Text:
     def _failed(self, name: str, reason: str, page: str, ending: str = "", notebook: str = "") -> None:  # noqa: ARG002
         self._advance()
         shown = "\n".join(_plain(line) for line in reason.splitlines()[:60])
+        name = printable(name, WIDEST)
         first = self._told.setdefault(reason, name)
         self._print(f"{name}: failed: {shown if first == name else f'as {first}'}", error=True)
         if notebook:
-            self._print(f"{name}: the notebook with its error is {notebook}", error=True)
+            self._print(f"{name}: the notebook with its error is {plaintext.line(notebook)}", error=True)
         if os.path.isfile(page):  # noqa: PTH113  which a name that is too long does not stop
-            self._print(f"{name}: the earlier page stays: {page}", error=True)
+            self._print(f"{name}: the earlier page stays: {plaintext.line(page)}", error=True)
 
     def _end(self, result, folders) -> None:
         for trouble in result.trouble:
@@ -116,7 +119,8 @@ class Text:
         for reason, names in alike.items() if sum(_counts(result).values()) > 1 else ():
             why = reason.splitlines()[0].rstrip(":")
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-            self._print(f"failed: {', '.join(names[:MOST_NAMES])}{more}: {_plain(why)}", error=True)
+            shown = ", ".join(map(printable, names[:MOST_NAMES]))
+            self._print(f"failed: {shown}{more}: {_plain(why)}", error=True)
         for folder in folders:
             if (folder / "index.html").is_file():
                 self._print(str(folder / "index.html"))
@@ -136,5 +140,4 @@ def _counts(result) -> dict[str, int]:
 
 
 def _plain(text: str) -> str:
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return clean if len(clean) <= WIDEST else clean[: WIDEST - 1] + "…"
+    return printable(text, WIDEST)

@@ -9,11 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from salesops.crm.files import packed, text
+from salesops.crm.files import limits, packed, text
 from salesops.crm.files.sink import Names, Peek, Seen, Sink, Staged, Unreadable
 from salesops.problems import Problem
 
-ODD = (OSError, UnicodeError, LookupError, ValueError, zipfile.BadZipFile, EOFError)  # of readers that others wrote
+ODD = (
+    OSError,
+    UnicodeError,
+    LookupError,
+    ValueError,
+    zipfile.BadZipFile,
+    EOFError,
+    RecursionError,
+)  # of readers that others wrote
 
 
 class How(NamedTuple):
@@ -44,11 +52,13 @@ def stage(paths: list[Path], folder: Path, wanted: Names, tell: Callable[[Proble
     unreadable = []
     for path in paths:
         try:
+            budget = limits.Budget(path)
+            sink.open(path)
             if how.inside:
-                for name, member in packed.members(path, how.inside, folder):
-                    _read(member, name, sink, how)
+                for name, member in packed.members(path, how.inside, folder, budget):
+                    _read(member, name, sink, how, budget)
             else:
-                _read(path, path.name, sink, how)
+                _read(path, path.name, sink, how, budget)
         except Unreadable as error:
             unreadable.append(error.problem)
         except ODD as error:
@@ -60,7 +70,7 @@ def stage(paths: list[Path], folder: Path, wanted: Names, tell: Callable[[Proble
 def header(path: Path, scratch: Path, wanted: Names, how: How) -> tuple[list[str], Problem | None]:
     """The header of a file, found by the columns wanted; empty, and why, where it cannot be read."""
     try:
-        _read(path, path.name, Peek(scratch, wanted, lambda problem: None), how)
+        _read(path, path.name, Peek(scratch, wanted, lambda problem: None), how, limits.Budget(path))
     except Seen as seen:
         return seen.args[0], None
     except Unreadable as error:
@@ -70,13 +80,13 @@ def header(path: Path, scratch: Path, wanted: Names, how: How) -> tuple[list[str
     return [], None
 
 
-def _read(path: Path, file: str, sink: Sink, how: How) -> None:
+def _read(path: Path, file: str, sink: Sink, how: How, budget: limits.Budget) -> None:
     with path.open("rb") as stream:
         head = stream.read(4096)
     name = file.lower()
     if head.startswith(b"\x1f\x8b") and not name.endswith(".xes.gz"):
-        unzipped = packed.unzip(path, sink.folder)
-        _read(unzipped, file.removesuffix(".gz"), sink, how)
+        unzipped = packed.unzip(path, file, sink.folder, budget)
+        _read(unzipped, file.removesuffix(".gz"), sink, how, budget)
         unzipped.unlink()
     elif head.startswith(b"PAR1") or name.endswith(".parquet"):
         from salesops.crm.files import typed
@@ -89,7 +99,7 @@ def _read(path: Path, file: str, sink: Sink, how: How) -> None:
     elif name.endswith((".xes", ".xes.gz")) or b"<log" in head[:2000]:
         from salesops.crm.files import tree
 
-        tree.read_xes(path, file, sink, rows=how.rows)
+        tree.read_xes(path, file, sink, rows=how.rows, budget=budget)
     elif _begins(head, b"BEGIN:VCALENDAR"):
         from salesops.crm.files import tree
 

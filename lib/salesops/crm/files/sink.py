@@ -7,8 +7,8 @@ spaces around it, "" where blank. Files with the same header share one staged fi
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,10 @@ from salesops.problems import Problem
 
 LISTED = 10_000  # problems remembered of one source; the others are counted
 BATCH = 64_000  # rows
+MOST_BYTES = 500  # of text for each byte of a file
+SMALL_TEXT = 2 << 30  # bytes of text that any file may have
+LONGEST_CELL = 1_000_000  # characters
+MOST_COLUMNS = 100_000
 
 
 class Unreadable(Exception):
@@ -48,6 +52,15 @@ class Names:
     def __init__(self, named: Iterable[str], like: Iterable[str] = ()):
         self.named = list(dict.fromkeys(named))
         self.like = [re.compile(pattern) for pattern in like]
+
+    def may_want(self, name: str) -> bool:
+        """Whether a column may be wanted by some header with it; no is certain."""
+        stems = self._stems
+        return name in stems or plain(name) in stems or any(pattern.fullmatch(name) for pattern in self.like)
+
+    @cached_property
+    def _stems(self) -> set[str]:
+        return {form for name in self.named for form in (name, plain(name), name.rpartition("#")[0])}
 
     def found(self, header: Sequence[str]) -> dict[str, list[int]]:
         """Name wanted -> the places in the header where it stands."""
@@ -90,9 +103,14 @@ class Sink:
         self.headers: dict[str, list[str]] = {}  # file -> its header
         self.notes: Counter[tuple[str, str]] = Counter()  # (file, what was mended or left out) -> rows
         self.n_read = 0
+        self.size, self.n_bytes = SMALL_TEXT // MOST_BYTES, 0  # of the file of the user, and of its text so far
         self._writers: dict[tuple, pq.ParquetWriter] = {}
         self._counts: Counter[tuple] = Counter()
         self._numbers = 0
+
+    def open(self, path: Path) -> None:
+        """The next file of the user, which may have others inside of it."""
+        self.size, self.n_bytes = max(path.stat().st_size, SMALL_TEXT // MOST_BYTES), 0
 
     def begin(self, file: str, header: Sequence[str], *, typed: Iterable[str] = (), row: int | None = 1) -> None:
         """The next file, and the names of its columns.
@@ -102,6 +120,8 @@ class Sink:
         Unreadable
             If a wanted name stands twice.
         """
+        if len(header) > MOST_COLUMNS:
+            raise Unreadable(file, row, f"{len(header):,} columns", f"at most {MOST_COLUMNS:,} columns")
         self.file, self.header = file, list(header)
         self.headers[file] = self.header
         found = self.wanted.found(self.header)
@@ -132,10 +152,30 @@ class Sink:
         self.n_read += n
         self._counts[self.layout] += n
         names = ["n", "file", "row", *(f"c{k}" for k in range(len(columns)))]
+        self._refuse_long(columns, numbers)
+        self.n_bytes += sum(column.nbytes for column in columns)
+        if self.n_bytes > MOST_BYTES * self.size:
+            allowed = f"a file whose text is at most {MOST_BYTES} times its size, or {SMALL_TEXT >> 20:,} MB"
+            raise Unreadable(self.file, None, f"{self.n_bytes >> 20:,} MB of text", allowed)
         columns = [pc.utf8_trim_whitespace(column) for column in columns]
         running = pa.array(range(self.n_read - n, self.n_read), pa.int64())
         file = pa.array([self.file] * n, pa.string())
         self._writer().write_table(pa.table([running, file, pa.array(numbers, pa.int64()), *columns], names=names))
+
+    def add_records(self, records: Sequence[Mapping[str, str]], numbers: Sequence[int]) -> None:
+        """Rows by the names of their columns; those that a row has not are blank."""
+        names = [self.header[at] for at in self.places.values()]
+        self.add_columns([pa.array([one.get(name, "") for one in records], pa.string()) for name in names], numbers)
+
+    def _refuse_long(self, columns: Sequence[pa.Array], numbers: Sequence[int]) -> None:
+        for name, column in zip(self.places, columns, strict=True):
+            if column.nbytes <= LONGEST_CELL:  # of all rows together
+                continue
+            lengths = pc.utf8_length(column)
+            longest = pc.max(lengths).as_py() or 0
+            if longest > LONGEST_CELL:
+                row = numbers[pc.index(lengths, longest).as_py()]
+                raise Unreadable(self.file, row, f"{longest:,} characters", f"a cell of at most {LONGEST_CELL:,}", name)
 
     def _writer(self) -> pq.ParquetWriter:
         if self.layout not in self._writers:
@@ -171,6 +211,10 @@ class Sink:
 
 class Peek(Sink):
     """Takes no rows: the first header ends the reading."""
+
+    def open(self, path: Path) -> None:
+        """The next file of the user, which may have others inside of it."""
+        self.size, self.n_bytes = max(path.stat().st_size, SMALL_TEXT // MOST_BYTES), 0
 
     def begin(self, file: str, header: Sequence[str], **_how) -> None:  # noqa: ARG002  as its base
         raise Seen(list(header))

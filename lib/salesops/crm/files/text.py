@@ -14,34 +14,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
+from salesops.crm.files.limits import CELL, Guard
 from salesops.crm.files.sink import Sink, Unreadable
 
-WIDEST_FIELD = 1_000_000
 BLOCK = 8_000_000  # characters
 LOOKED_AT = 262_144  # bytes, to decide on the delimiter
 DELIMITERS = ",;\t|"
 TITLE_LINES = 20  # lines that may stand above the header
+FOOTER_LINES = 1000  # lines that may stand below the last row
 _CYRILLIC = frozenset(range(0xC0, 0x100)) | {0xA8, 0xB8}
 _MARKS_1251 = frozenset({0x85, 0x91, 0x92, 0x93, 0x94, 0x96, 0x97, 0xA0, 0xA7, 0xAB, 0xB0, 0xB9, 0xBB, 0x88})
-
-
-class _Guard(io.RawIOBase):
-    """Bytes as they come, but no endless line."""
-
-    def __init__(self, stream, file: str):
-        self.stream, self.file, self.line = stream, file, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        data = self.stream.read(len(buffer))
-        buffer[: len(data)] = data
-        last = data.rfind(b"\n")
-        self.line = len(data) - last if last >= 0 else self.line + len(data)
-        if self.line > 16 * WIDEST_FIELD:
-            raise Unreadable(self.file, None, "", f"a line is longer than {16 * WIDEST_FIELD} bytes")
-        return len(data)
 
 
 def read(path: Path, file: str, sink: Sink, *, encoding: str, delimiter: str) -> None:
@@ -56,7 +38,7 @@ def read(path: Path, file: str, sink: Sink, *, encoding: str, delimiter: str) ->
     try:
         with (
             path.open("rb") as raw,
-            io.TextIOWrapper(io.BufferedReader(_Guard(raw, file)), encoding, newline="") as text,
+            io.TextIOWrapper(io.BufferedReader(Guard(raw, file)), encoding, newline="") as text,
         ):
             _Csv(text, file, sink, delimiter).read()
     except UnicodeError:
@@ -122,7 +104,7 @@ def _undecodable(path: Path, file: str, encoding: str) -> Unreadable:
 
 class _Csv:
     def __init__(self, text: io.TextIOWrapper, file: str, sink: Sink, delimiter: str):
-        csv.field_size_limit(WIDEST_FIELD)
+        csv.field_size_limit(CELL)
         self.text, self.file, self.sink, self.delimiter = text, file, sink, delimiter
         self.line = 1  # number of the next line
         self.short: list[tuple[int, list[str]]] = []  # rows that may be a footer
@@ -241,6 +223,8 @@ class _Csv:
                 numbers.append(number)
             elif any(field.strip() for field in row):
                 self.short.append((number, row))
+                if len(self.short) > FOOTER_LINES:
+                    self._refuse_short()
             elif not row or not any(row):
                 self.blank_at = number
             before = used
@@ -283,7 +267,7 @@ class _Csv:
 
     def _footer(self) -> None:
         """Short lines after the last row and a blank line are a footer; without the blank line they are bad rows."""
-        below = [one for one in self.short if self.blank_at and one[0] > self.blank_at]
-        self.short = [one for one in self.short if one not in below]
+        n_below = sum(1 for number, _row in self.short if self.blank_at and number > self.blank_at)
+        self.short = self.short[: len(self.short) - n_below]
         self._refuse_short()
-        self.sink.note("lines of a footer", len(below))
+        self.sink.note("lines of a footer", n_below)

@@ -4,21 +4,37 @@ A record is flattened: `properties.amount` is the key `amount` of its `propertie
 that it stands in, `...id` of the one above. A key of a mapping that is stepped through stands in `key`.
 """
 
+import calendar
 import datetime as dt
 import gzip
+import io
+import itertools
 import json
+import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, iterparse
 
-from salesops.crm.files.sink import BATCH, Sink, Unreadable
+from salesops.crm.files.limits import Budget, Guard
+from salesops.crm.files.sink import BATCH, Names, Sink, Unreadable
 from salesops.crm.files.text import sniff_encoding
 
 MOST_TIMES = 20_000  # of an event that repeats
 LARGEST = 1 << 29  # bytes of one JSON file
+LARGEST_CALENDAR = 1 << 26  # bytes
+MOST_VALUES = 30_000_000  # of a JSON file, which stand in memory together
+MOST_ROWS = 250_000  # of a calendar
+MOST_STEPS = 2_000_000  # that are taken through the days of events that repeat
+MOST_ELEMENTS = 1_000_000  # of a case of an event log
+MOST_YEARS = 100  # that an event goes on
+STEP = {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 28, "YEARLY": 365}  # days
+MAY_SEARCH = 10_000  # steps that a rule counts as whose next day cannot be foreseen
+CYCLE_YEARS = 28  # after which days fall on the same weekdays again
+LONGEST_TAG = 2_000_000  # bytes of a tag or text of an event log
+LONGEST_NAME = 2_000  # characters of a key with those above it
 DEEPEST = 60
 
 
@@ -38,21 +54,25 @@ def read_json(path: Path, file: str, sink: Sink, *, records: str) -> None:
     if path.stat().st_size > LARGEST:
         raise Unreadable(file, None, "", f"a JSON file of at most {LARGEST >> 20} MB; split it")
     text = path.read_text(encoding=sniff_encoding(path, file))
+    n_values = sum(map(text.count, "{[,"))  # about so many, and never fewer
+    if n_values > MOST_VALUES:
+        raise Unreadable(file, None, f"{n_values:,} values", f"a JSON file of at most {MOST_VALUES:,}; split it")
     try:
         tree = _parse(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise Unreadable(file, None, "", "not readable as JSON: lists stand too deeply inside each other") from None
+    except ValueError as error:
         raise Unreadable(file, getattr(error, "lineno", None), "", f"not readable as JSON: {error}") from None
     steps = [step.strip() for step in records.split("/")] if records else [_only_list(tree)]
-    found = [_flat(leaf) | above for leaf, above in _walk(tree, [step for step in steps if step], {})]
+    flat, over = _Flat(file, sink.wanted), _Flat(file, sink.wanted)
+    found = [flat(leaf) | above for leaf, above in _walk(tree, [step for step in steps if step], {}, over)]
     if not found:
         raise Unreadable(file, None, records, "records there; the file has none")
-    header = list(dict.fromkeys(name for record in found for name in record))
+    header = list(dict.fromkeys([*flat.names, *(name for record in found for name in record)]))
     sink.begin(file, header, typed=header, row=None)
-    names = list(sink.places)
     for start in range(0, len(found), BATCH):
         part = found[start : start + BATCH]
-        rows = [[record.get(name, "") for name in header] for record in part] if names else [[] for _ in part]
-        sink.add(rows, list(range(start + 1, start + len(part) + 1)))
+        sink.add_records(part, range(start + 1, start + len(part) + 1))
 
 
 def _parse(text: str):
@@ -82,41 +102,74 @@ def _only_list(tree) -> str:
     return lists[0] if len(lists) == 1 else ""
 
 
-def _walk(tree, steps: list[str], above: dict[str, str]) -> Iterator[tuple[dict, dict[str, str]]]:
+def _walk(tree, steps: list[str], above: dict[str, str], flat: "_Flat") -> Iterator[tuple[dict, dict[str, str]]]:
     if isinstance(tree, list):
         for one in tree:
-            yield from _walk(one, steps, above)
+            yield from _walk(one, steps, above, flat)
     elif isinstance(tree, dict):
         if not steps:
             yield tree, above
             return
-        own = {
-            f".{name}" if name.startswith(".") else f"..{name}": value for name, value in above.items() if name != "key"
-        }
-        own = (
-            own
-            | {f"..{name}": value for name, value in _flat(tree).items()}
-            | {n: v for n, v in above.items() if n == "key"}
-        )
         if steps[0] == "*":
             for key, value in tree.items():
-                yield from _walk(value, steps[1:], {**above, "key": key})
+                yield from _walk(value, steps[1:], {**above, "key": flat.text(key)}, flat)
         elif steps[0] in tree:
-            yield from _walk(tree[steps[0]], steps[1:], above if steps[1:2] == ["*"] and not _flat(tree) else own)
+            passed = steps[1:2] == ["*"] and not flat.has_values(tree)
+            own = above if passed else _below(above, flat(tree, ".."))
+            yield from _walk(tree[steps[0]], steps[1:], own, flat)
 
 
-def _flat(tree: dict, prefix: str = "", depth: int = 0) -> dict[str, str]:
-    found = {}
-    for name, value in tree.items():
-        if isinstance(value, dict) and depth < DEEPEST:
-            found |= _flat(value, f"{prefix}{name}.", depth + 1)
-        elif isinstance(value, bool):
-            found[prefix + name] = str(value).lower()
-        elif value is None:
-            found[prefix + name] = ""
-        elif isinstance(value, str):  # half of a character that was cut has no bytes
-            found[prefix + name] = value.encode("utf-8", "replace").decode()
-    return found
+def _below(above: dict[str, str], own: dict[str, str]) -> dict[str, str]:
+    """What a record knows of those that it stands in, one step further down."""
+    key = {name: value for name, value in above.items() if name == "key"}
+    return {f".{name}": value for name, value in above.items() if name != "key"} | own | key
+
+
+class _Flat:
+    """Records as flat dictionaries of text, with what is wanted of them; `names` are all that were seen."""
+
+    def __init__(self, file: str, wanted: Names):
+        self.file, self.wanted = file, wanted
+        self.names: dict[str, bool] = {}  # name -> whether it, or it further down (with more points), may be wanted
+
+    def __call__(self, tree: dict, prefix: str = "") -> dict[str, str]:
+        found: dict[str, str] = {}
+        self._add(tree, prefix, 0, found)
+        return found
+
+    def _add(self, tree: dict, prefix: str, depth: int, found: dict[str, str]) -> None:
+        for name, value in tree.items():
+            if isinstance(value, dict) and depth < DEEPEST:
+                self._add(value, self._named(f"{prefix}{name}."), depth + 1, found)
+            elif value is None or isinstance(value, bool | str):
+                key = self._named(prefix + name)
+                if key not in self.names:
+                    self.names[key] = self._may_want(key)
+                if self.names[key]:
+                    found[key] = self.text(value)
+
+    def _named(self, name: str) -> str:
+        if len(name) > LONGEST_NAME:
+            raise Unreadable(self.file, None, name, f"keys that make names of at most {LONGEST_NAME:,} characters")
+        return name
+
+    def _may_want(self, name: str) -> bool:
+        further_down = (f"..{'.' * k}{name.lstrip('.')}" for k in range(DEEPEST)) if name.startswith("..") else ()
+        return self.wanted.may_want(name) or any(map(self.wanted.may_want, further_down))
+
+    @staticmethod
+    def has_values(tree: dict) -> bool:
+        """Whether a record has any value of its own."""
+        return any(
+            _Flat.has_values(value) if isinstance(value, dict) else value is None or isinstance(value, bool | str)
+            for value in tree.values()
+        )
+
+    @staticmethod
+    def text(value: str | bool | None) -> str:
+        if isinstance(value, str):  # half of a character that was cut has no bytes
+            return value.encode("utf-8", "replace").decode()
+        return "" if value is None else str(value).lower()
 
 
 def read_ics(path: Path, file: str, sink: Sink) -> None:
@@ -131,8 +184,8 @@ def read_ics(path: Path, file: str, sink: Sink) -> None:
     """
     from icalendar import Calendar
 
-    if path.stat().st_size > LARGEST:
-        raise Unreadable(file, None, "", f"a calendar of at most {LARGEST >> 20} MB; split it")
+    if path.stat().st_size > LARGEST_CALENDAR:
+        raise Unreadable(file, None, "", f"a calendar of at most {LARGEST_CALENDAR >> 20} MB; split it")
     try:
         events = Calendar.from_ical(path.read_bytes()).walk("VEVENT")
         rows, n_repeats = _occurrences(events)
@@ -164,13 +217,15 @@ def _occurrences(events: list) -> tuple[list[list[str]], int]:
         _utc(event.start) for event in single
     ]
     last = max(known, default=None)
-    rows, n_repeats = [], 0
+    rows, n_repeats, left = [], 0, [MOST_STEPS]
     for event in events:
         if not _repeats(event):
             at = _utc(event.start) if "RECURRENCE-ID" in event else None
             rows.append(_row(event, event.start, at))
             continue
-        for start in _times(event, last):
+        for start in _times(event, last, left):
+            if len(rows) > MOST_ROWS:
+                raise ValueError(f"its events take place more than {MOST_ROWS:,} times; split it")
             if (str(event.get("UID", "")), _utc(start)) not in moved:
                 rows.append(_row(event, start, _utc(start)))
                 n_repeats += 1
@@ -181,9 +236,12 @@ def _repeats(event) -> bool:
     return "RRULE" in event or "RDATE" in event
 
 
-def _times(event, last: dt.datetime | None) -> list:
-    """When an event that repeats takes place: to its end, or without one up to `last`; its first time always."""
-    from dateutil.rrule import rruleset, rrulestr
+def _times(event, last: dt.datetime | None, left: list[int]) -> list:
+    """When an event that repeats takes place: to its end, or without one up to `last`; its first time always.
+
+    `left` has how many steps through days all events together may still take: a rule that no day fits takes them too.
+    """
+    from dateutil.rrule import rruleset
 
     begin = event.start
     first = begin if isinstance(begin, dt.datetime) else dt.datetime.combine(begin, dt.time())
@@ -195,7 +253,7 @@ def _times(event, last: dt.datetime | None) -> list:
             raise ValueError("an event repeats in another way than by days, weeks, months or years")
         if "UNTIL" in rule and first.tzinfo:  # a day, or a moment of its own zone, though it should be UTC
             rule["UNTIL"] = [_like(first, until, dt.time(23, 59, 59)).astimezone(dt.UTC) for until in rule["UNTIL"]]
-        rules.rrule(rrulestr(rule.to_ical().decode(), dtstart=first))
+        rules.rrule(_bounded(rule, first, last, left))
     for name, add in (("RDATE", rules.rdate), ("EXDATE", rules.exdate)):
         for one in _all(event, name):
             for day in one.dts:
@@ -208,6 +266,54 @@ def _times(event, last: dt.datetime | None) -> list:
         if len(found) > MOST_TIMES:
             raise ValueError(f"an event repeats more than {MOST_TIMES} times")
     return found
+
+
+def _bounded(rule, first: dt.datetime, last: dt.datetime | None, left: list[int]) -> Iterable[dt.datetime]:
+    """The times of a rule, to an end that it may not have itself; else one that no day fits would be followed to the
+    year 9999."""
+    from dateutil.rrule import rrulestr
+
+    if any(int(step) < 1 for step in rule.get("INTERVAL", [])):
+        raise ValueError("an event repeats every 0 days, weeks, months or years")
+    if last is None:
+        last = _utc(first)
+    end = first.replace(year=min(first.year + MOST_YEARS, dt.MAXYEAR), day=min(first.day, 28))
+    if "COUNT" not in rule and "UNTIL" not in rule:
+        until = max(last, _utc(first)).astimezone(first.tzinfo) if first.tzinfo else last.replace(tzinfo=None)
+        end = min(end, max(until, first) + dt.timedelta(days=1))
+    parsed = rrulestr(rule.to_ical().decode(), dtstart=first)
+    count = parsed._count
+    end = min(end, parsed._until) if parsed._until else end
+    left[0] -= max((end - first).days, 0) // STEP[rule["FREQ"][0]] + 1
+    if parsed._byyearday or parsed._byweekno or parsed._byeaster or max(map(abs, parsed._bysetpos or (0,))) > 4:
+        left[0] -= MAY_SEARCH
+    if not _can_be(parsed, first):
+        return []
+    if left[0] < 0:
+        raise ValueError(f"its events repeat over more than {MOST_STEPS:,} days together; split it")
+    times = parsed.replace(count=None, until=end)
+    return times if count is None else itertools.islice(times, count)
+
+
+def _can_be(rule, first: dt.datetime) -> bool:
+    """Whether any day fits a rule; one that none fits would be followed day by day to the year 9999."""
+    from dateutil import rrule
+
+    months = rule._bymonth or range(1, 13)
+    days = [abs(day) for day in (*(rule._bymonthday or ()), *(rule._bynmonthday or ()))]
+    if days and not any(day <= calendar.monthrange(2024, month)[1] for day in days for month in months):
+        return False
+    if rule._freq == rrule.MONTHLY:
+        return any((month - first.month) % math.gcd(rule._interval, 12) == 0 for month in months)
+    if rule._freq != rrule.DAILY or not (rule._bymonth or days or rule._byweekday):
+        return True
+    start = first.date()
+    return any(
+        day.month in months and (not rule._byweekday or day.weekday() in rule._byweekday)
+        and (not days or day.day in (rule._bymonthday or ())
+             or day.day - calendar.monthrange(day.year, day.month)[1] - 1 in (rule._bynmonthday or ()))
+        for day in (start + dt.timedelta(days=k) for k in range(0, CYCLE_YEARS * 366, rule._interval))
+    )  # fmt: skip
 
 
 def _all(event, name: str) -> list:
@@ -240,7 +346,7 @@ def _row(event, start, at: dt.datetime | None) -> list[str]:
     return [*words, f"{length.total_seconds() / 60:g}", organizer, str(event.get("STATUS", ""))]
 
 
-def read_xes(path: Path, file: str, sink: Sink, *, rows: str) -> None:
+def read_xes(path: Path, file: str, sink: Sink, *, rows: str, budget: Budget) -> None:
     """Put the cases of an event log into the sink, or its events with the attributes of their case as `case:<name>`.
 
     Raises
@@ -259,17 +365,15 @@ def read_xes(path: Path, file: str, sink: Sink, *, rows: str) -> None:
         if new or not header:
             header = list(known)
             sink.begin(file, header, typed=header, row=None)
-        sink.add(
-            [[record.get(name, "") for name in header] for record in pending],
-            list(range(seen + 1, seen + len(pending) + 1)),
-        )
+        sink.add_records(pending, range(seen + 1, seen + len(pending) + 1))
         seen += len(pending)
         pending.clear()
 
     known: dict[str, None] = {}
     try:
         with (gzip.open if packed else open)(path, "rb") as stream:
-            for case, events in _cases(stream):
+            guarded = io.BufferedReader(Guard(stream, file, b">", budget if packed else None, LONGEST_TAG), 1 << 16)
+            for case, events in _cases(guarded, file):
                 pending += [{**event, **case} for event in events] if rows == "events" else [case]
                 if len(pending) >= BATCH:
                     flush()
@@ -278,18 +382,23 @@ def read_xes(path: Path, file: str, sink: Sink, *, rows: str) -> None:
     flush()
 
 
-def _cases(stream) -> Iterator[tuple[dict, list[dict]]]:
+def _cases(stream, file: str) -> Iterator[tuple[dict, list[dict]]]:
     parents: list = []
+    n_elements = 0
     for moment, element in iterparse(stream, events=("start", "end")):
         if moment == "start":
             parents.append(element)
+            n_elements = n_elements + 1 if len(parents) > 2 else 0
+            if n_elements > MOST_ELEMENTS or len(parents) > DEEPEST:
+                raise Unreadable(file, None, "", f"cases of at most {MOST_ELEMENTS:,} elements, {DEEPEST} deep")
             continue
         parents.pop()
         if element.tag.rpartition("}")[2] == "trace":
             events = [child for child in element if child.tag.rpartition("}")[2] == "event"]
             case = {f"case:{name}": value for name, value in _attributes(element).items()}
             yield case, [_attributes(event) for event in events]
-            parents[-1].remove(element)  # otherwise the whole log stays in memory
+        if len(parents) == 1:
+            parents[0].clear()  # otherwise the whole log stays in memory
 
 
 def _attributes(element) -> dict[str, str]:
