@@ -155,7 +155,8 @@ def test_damaged_facts_of_a_book_are_refused(damage, small, tmp_path):
     (book / "book.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     (book / "snapshots").mkdir()
     for command in (["check", book], ["check", book, "--json"], ["events", book, "--to", tmp_path / "e.csv"],
-                    ["snapshot", "hubspot", ROOT / EXPORT, "--to", book, "--currency", "USD"]):  # fmt: skip
+                    ["snapshot", "hubspot", ROOT / EXPORT, "--to", book, "--currency", "USD",
+                     "--exported-on", "2026-03-31"]):  # fmt: skip
         done = run(*command)
         assert done.exit_code == 2 and "book.json" in done.stderr, done.output
 

@@ -176,7 +176,7 @@ def test_snapshots_keep_their_rates_and_their_vat(tmp_path):
     snapshot("2026-02-01", first)
     with pytest.raises(BadInput, match="rates up to 2026-02-01 are not those of then: EUR of 2026-01-10"):
         snapshot("2026-03-01", first + "EUR,2026-01-10,1.2\n")
-    with pytest.raises(BadInput, match="its amounts held other VAT"):
+    with pytest.raises(BadInput, match="its amounts had other VAT"):
         snapshot("2026-03-01", first, vat="excluded 20%")
     snapshot("2026-03-01", first + "EUR,2026-02-10,1.2\n")
     book = crm.open(tmp_path / "book")

@@ -121,7 +121,10 @@ def front_page(tmp_path, **changed) -> str:
 @pytest.mark.parametrize("address", ["//evil.example", "//evil.example/x.html", "https://evil.example/x", "/x.html",
                                      "javascript:alert(1)", "../../x.html", "..\\x.html", ".html", "x", "a\u202e.html",
                                      "", "/etc/passwd", "\\\\evil\\x.html"])  # fmt: skip
-def test_what_is_no_page_of_the_folder_is_no_link(tmp_path, address):
+def test_what_is_no_page_of_the_folder_is_no_link(tmp_path, address, monkeypatch):
+    """The manifest's reader drops such a record; were one to come through, the front page shows text alone."""
+    assert "A headline" not in front_page(tmp_path, page=address)
+    monkeypatch.setattr(manifest, "_is_whole", lambda _stem, _page: True)
     page = front_page(tmp_path, page=address)
     assert "A headline" in page and "It fell" in page and 'href="' in page
     assert [one.split('"')[0] for one in page.split('href="')[1:]] == ["#main"]

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from salesops import formats, locks, ownership
-from salesops.crm import whole
+from salesops.crm import about, whole
 from salesops.crm.tables import TABLES
-from salesops.problems import BadInput
+from salesops.problems import BadInput, printable
 
 NAME = "book.json"
 VERSION, TAKEN, WORK, BOOK = "tables", "snapshots", "work", "book"  # kinds of folders of ours
@@ -40,19 +40,22 @@ def read(folder: Path) -> dict:
         If it is damaged, of a later version, or names a folder that is not one of its own.
     """
     path = folder / NAME
+    what, mend = f"the book {folder} cannot be read", "import it again, or bring back the file"
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read", [f"{error}; import the files again (--replace)"]) from None
+    except OSError as error:
+        raise BadInput(what, [f"{NAME}: {error.strerror}; {mend}"]) from None
+    except (ValueError, RecursionError):
+        raise BadInput(what, [f"{NAME} is no JSON; {mend}"]) from None
     if not isinstance(content, dict):
-        raise BadInput(f"{path} cannot be read", ["it is no book's; import the files again (--replace)"])
+        raise BadInput(what, [f"{NAME} has no facts of a book; {mend}"])
     formats.check(content.get("format", 1), formats.BOOK, str(path))
     named = [content["tables"]] if "tables" in content else []
     snapshots = content.get("snapshots", {}) if named else {}
     named += list(snapshots.values()) if isinstance(snapshots, dict) else [None]
     for name in (*named, *filter(None, [content.get("before")])):
         if not isinstance(name, str) or not INSIDE.fullmatch(name) or (folder / name).is_symlink():
-            raise BadInput(f"{path} cannot be read", [f"{name!r} is no folder of this book"])
+            raise BadInput(what, [f"{NAME}: {printable(name)!r} is no folder of this book; {mend}"])
     return content
 
 
@@ -62,10 +65,11 @@ def tables(folder: Path) -> Path:
     Raises
     ------
     BadInput
-        As `read`; and if the tables are not as they were written.
+        As `read`; and if the tables or their facts are not as they were written.
     """
     content = read(folder)
     place = folder / content["tables"] if "tables" in content else folder
+    about.read(place)
     if ("tables" in content or whole.is_listed(place)) and (fault := whole.fault(place)):
         raise BadInput(f"{folder} is damaged", [f"{place.name}/{fault}; {_remedy(folder, content)}"])
     return place
@@ -146,7 +150,9 @@ class Writer:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.content: dict = read(folder) if (folder / NAME).exists() else {}
+        self.content: dict = read(folder) if os.path.lexists(folder / NAME) else {}
+        if os.path.lexists(folder / NAME) and "tables" not in self.content:
+            about.read(folder)  # of format 1, which says all in one file
 
     @property
     def is_flat(self) -> bool:
