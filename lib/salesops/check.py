@@ -104,6 +104,9 @@ def text(found: dict) -> str:
         lines.append(f"VAT: {'included' if vat['included'] else 'not included'}, {shares}")
     if taken := found["snapshots"]:
         lines.append(f"snapshots: {len(taken['taken'])}, {taken['taken'][0]} .. {taken['taken'][-1]}")
+        if kept := taken.get("kept"):
+            counts = ", ".join(f"{n:,} {status}" for status, n in sorted(kept.items()))
+            lines.append(f"  shown as last seen, because their rows were refused: {counts}")
         if taken["gap"]:
             lines.append("  longest time without one: {2} days, {0} .. {1}".format(*taken["gap"]))
         lines += [

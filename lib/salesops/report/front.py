@@ -5,7 +5,7 @@ It knows no analysis: status, tiles and findings are the pages' own data (`sales
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from salesops import lang, periods, plaintext
@@ -91,6 +91,7 @@ def _told(pages, not_made, language, folder, rows, before, asks, was, damaged) -
         "parts": parts,
         "damaged": _damaged(damaged) if damaged else "",
         "outdated": _outdated(own, not_made),
+        "lacking": _lacking(own.values()),
         "companies": list(dict.fromkeys(page["company"] for page in own.values())),
         "headline": _headline(status, findings, whole) if own else _("Nothing was made"),
         "no_plan": bool(tiles) and not status,
@@ -172,6 +173,20 @@ def shortened(detail: str, most: int = 260) -> str:
 def _damaged(period: str) -> str:
     text = _("The findings of {period} cannot be read, so that what is new and for how long is not told.")
     return text.format(period=lang.period(periods.parse(period)))
+
+
+def _lacking(pages: Iterable[dict]) -> list[str]:
+    """For each source whose last snapshot lacks open deals, how many."""
+    noted = [(page["company"], page["lacking"]) for page in pages if page.get("lacking")]
+    lacks = {(company, *(one.get(name) for name in ("day", "n_kept", "n_open"))) for company, one in noted}
+    text = _(
+        "The snapshot of {day} has no usable row for {kept} of {company}'s {open} open deals; they are shown as last"
+        " seen."
+    )
+    return [
+        text.format(company=company, day=lang.day(dt.date.fromisoformat(day)), kept=lang.count(n), open=lang.count(of))
+        for company, day, n, of in sorted(lacks)
+    ]
 
 
 def _outdated(own: Mapping[str, dict], not_made: Mapping[str, dict]) -> str:

@@ -249,7 +249,12 @@ def _is_whole(stem: str, page: object) -> bool:
     """Whether a record has what is needed of it, in a language there is; its page is a file of the folder."""
     if not isinstance(page, dict) or page.get("page") != f"{stem}.html" or Path(stem).name != stem:
         return False
-    return all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items()) and page["lang"] in LANGUAGES
+    lacking = page.get("lacking") or {"day": "2000-01-01", "n_kept": 1, "n_open": 1}
+    if not isinstance(lacking, dict) or not is_day(str(lacking.get("day"))):
+        return False
+    counted = all(type(lacking.get(name)) is int for name in ("n_kept", "n_open"))
+    needed = all(isinstance(page.get(name), kind) for name, kind in _NEEDED.items())
+    return counted and needed and page["lang"] in LANGUAGES
 
 
 def _is_failure(failure: object) -> bool:

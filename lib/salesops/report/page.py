@@ -76,7 +76,7 @@ def make(task: dict) -> dict:
         text = nbformat.writes(attempt.notebook) if attempt.notebook else None
         return {"ending": stop.ending, "reason": stop.reason, "cell": stop.cell, "notebook": text}
     record = {
-        **{name: known.page[name] for name in ("title", "company", "currency", "period", "as_of", "data")},
+        **{name: known.page[name] for name in ("title", "company", "currency", "period", "as_of", "data", "lacking")},
         "headline": known.headline,
         "deck": known.deck,
         "findings": known.findings,

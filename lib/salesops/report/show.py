@@ -38,9 +38,18 @@ def start(params: settings.Params, book: crm.Book, *, title: str, facts: Sequenc
         "as_of": lang.day(book.as_of),
         "facts": facts,
         "data": book.digest(),
+        "lacking": _lacking(book),
     }
     deck = " · ".join([title, book.title, about["period"], *facts])
     _emit(f"<p>{_e(deck)}</p>", **{PAGE: about})
+
+
+def _lacking(book: crm.Book) -> dict:
+    """The day of the last snapshot, its open deals, and how many of them are shown as last seen because their rows were
+    refused; empty where none is."""
+    taken = book.about.get("snapshots") or {}
+    n_kept = taken.get("kept", {}).get("open", 0)
+    return {"day": taken["taken"][-1], "n_kept": n_kept, "n_open": taken["open"]} if n_kept else {}
 
 
 def findings(found: Sequence[Finding]) -> None:
@@ -161,6 +170,8 @@ def _snapshots(about: dict) -> list[tuple[str, str]]:
     days = [lang.day(dt.date.fromisoformat(day)) for day in (taken["taken"][0], taken["taken"][-1])]
     text_ = ngettext("{n} snapshot, {first}", "{n} snapshots, {first} to {last}", len(taken["taken"]))
     rows = [(_("Snapshots compared"), text_.format(n=lang.count(len(taken["taken"])), first=days[0], last=days[1]))]
+    if n_kept := sum(taken.get("kept", {}).values()):
+        rows.append((_("Deals shown as last seen, because their rows were refused"), lang.count(n_kept)))
     if taken["gap"]:
         first, last = (lang.day(dt.date.fromisoformat(day)) for day in taken["gap"][:2])
         gap = ngettext("{n} day, {first} to {last}", "{n} days, {first} to {last}", taken["gap"][2])
