@@ -7,15 +7,22 @@ On logarithms where every value is above zero, so that trend and season are fact
 import warnings
 
 import numpy as np
+from scipy.linalg import cho_solve_banded, cholesky_banded
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from salesops.forecast import series
+from salesops.stats import optima
 
 LEAST = {"ets": 24, "components": 24, "sarimax": 48}  # months; SARIMAX loses thirteen to its differences
 HARMONICS = 2  # of the season: the year and the half-year
 MOST_STEPS = 100  # of the search
+LIMITS = {"weight": (1e-4, 1 - 1e-4), "damping": (0.8, 0.98)}  # of exponential smoothing, as statsmodels has them
+STENCIL = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}  # of a first derivative by six values, exact to the sixth power of
+APART = 5e-3  # between them
+STARTS = ((-0.5, -0.5), (-0.2, -1.2), (-1.2, -0.2))  # angles whose sines are the airline model's weights
+TINY = 1e-30  # step into the complex plane, which leaves a derivative with all its digits
 
 
 def ets(values: np.ndarray, season: int):
@@ -27,13 +34,60 @@ def ets(values: np.ndarray, season: int):
     """
     seasonal = {"seasonal": "add", "seasonal_periods": season} if season else {}
     model = ETSModel(values, error="add", trend="add", damped_trend=True, **seasonal)
-    return model.fit(disp=False, maxiter=MOST_STEPS)
+    at = model.fit(disp=False, maxiter=MOST_STEPS).params
+    first, damping = (6, 3) if season else (4, 2)  # where the season's states begin, and the damping
+
+    def whole(free: np.ndarray) -> np.ndarray:
+        """Weights of trend and season are searched as shares of what the level's leaves them, so that each has limits;
+        the last state of the season follows from the others, for the level has their mean."""
+        params = np.concatenate([free, -free[first:].sum(keepdims=True)]) if season else free.copy()
+        params[1] *= free[0]
+        if season:
+            params[2] *= 1 - free[0]
+        return params
+
+    free = at.copy()
+    free[1] /= at[0]
+    if season:
+        free[2] /= 1 - at[0]
+        free[4] += at[first:].mean()
+        free[first:] -= at[first:].mean()
+        free = free[:-1]
+    low, high = np.full(len(free), -np.inf), np.full(len(free), np.inf)
+    low[:damping], high[:damping] = LIMITS["weight"]
+    low[damping], high[damping] = LIMITS["damping"]
+    best = optima.lowest(_look(lambda one: model.loglike(whole(one))), [free], low, high)
+    return model.smooth(whole(best.x))
 
 
 def sarimax(values: np.ndarray, season: int = series.SEASON):
     """The airline model, (0,1,1)(0,1,1). Box & Jenkins (1970), Time Series Analysis, chapter 9."""
-    seasonal = (0, 1, 1, season or series.SEASON)
-    return SARIMAX(values, order=(0, 1, 1), seasonal_order=seasonal).fit(disp=False, maxiter=MOST_STEPS)
+    season = season or series.SEASON
+    changes = np.diff(values[season:] - values[:-season])
+    n = len(changes)
+
+    def minus(angles: np.ndarray) -> tuple[float, float]:
+        """Of the changes, exactly: a moving average's covariances are a band; and the variance that goes with it.
+        Weights are sines, so that one of 1 is a place like any other."""
+        weights = np.sin(angles)
+        of_season = np.zeros(season + 1)
+        of_season[[0, -1]] = 1, weights[1]
+        terms = np.convolve([1, weights[0]], of_season)
+        band = np.array([np.full(n, terms[: len(terms) - k] @ terms[k:]) for k in range(len(terms))])
+        root = cholesky_banded(band, lower=True)
+        variance = max(float(changes @ cho_solve_banded((root, True), changes)) / n, 1e-300)
+        return n / 2 * (np.log(2 * np.pi * variance) + 1) + float(np.log(root[0]).sum()), variance
+
+    def look(angles: np.ndarray) -> tuple[float, np.ndarray]:
+        slope = [
+            sum(c * (minus(angles + k * step)[0] - minus(angles - k * step)[0]) for k, c in STENCIL.items()) / APART
+            for step in np.eye(2) * APART
+        ]
+        return minus(angles)[0], np.array(slope)
+
+    angles = optima.lowest(look, STARTS, -np.pi, np.pi).x
+    model = SARIMAX(values, order=(0, 1, 1), seasonal_order=(0, 1, 1, season))
+    return model.smooth([*np.sin(angles), minus(angles)[1]])
 
 
 def components(values: np.ndarray, season: int):
@@ -44,7 +98,28 @@ def components(values: np.ndarray, season: int):
     Harvey (1989), Forecasting, Structural Time Series Models and the Kalman Filter.
     """
     seasonal = {"freq_seasonal": [{"period": season, "harmonics": HARMONICS}]} if season else {}
-    return UnobservedComponents(values, "llevel", **seasonal).fit(disp=False, maxiter=MOST_STEPS)
+    return _filtered(UnobservedComponents(values, "llevel", use_exact_diffuse=True, **seasonal))
+
+
+def _filtered(model):
+    """The most likely parameters of a model in state-space form: statsmodels' search, brought to its end."""
+    at = model.untransform_params(model.fit(disp=False, maxiter=MOST_STEPS).params)
+
+    def likelihood(free: np.ndarray):
+        return model.loglike(free, transformed=False, complex_step=np.iscomplexobj(free))
+
+    best = optima.lowest(_look(likelihood), [at], -np.inf, np.inf)
+    return model.smooth(model.transform_params(best.x))
+
+
+def _look(likelihood) -> optima.Look:
+    """Minus a likelihood and its slope, by steps into the complex plane (Squire & Trapp 1998, SIAM Review 40)."""
+
+    def look(at: np.ndarray) -> tuple[float, np.ndarray]:
+        steps = np.eye(len(at)) * (TINY * 1j)
+        return -float(likelihood(at)), np.array([-likelihood(at + step).imag / TINY for step in steps])
+
+    return look
 
 
 MODELS = {"ets": ets, "sarimax": sarimax, "components": components}
@@ -58,7 +133,8 @@ def forecast(values: np.ndarray, steps: int) -> dict[str, np.ndarray]:
     values : one series, the oldest first.
     """
     logs = bool((values > 0).all())
-    known = np.log(values) if logs else values
+    size = 1.0 if logs else float(np.abs(values).max()) or 1.0
+    known = np.log(values) if logs else values / size
     season = series.SEASON if (series.indices(values[None]) != 1).any() else 0
     found = {}
     for name, model in MODELS.items():
@@ -71,7 +147,7 @@ def forecast(values: np.ndarray, steps: int) -> dict[str, np.ndarray]:
             except (np.linalg.LinAlgError, ValueError):
                 continue
         with np.errstate(over="ignore"):
-            ahead = np.exp(ahead) if logs else ahead
+            ahead = np.exp(ahead) if logs else ahead * size
         if np.isfinite(ahead).all():
             found[name] = ahead
     return found
