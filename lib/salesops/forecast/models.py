@@ -21,7 +21,8 @@ MOST_STEPS = 100  # of the search
 LIMITS = {"weight": (1e-4, 1 - 1e-4), "damping": (0.8, 0.98)}  # of exponential smoothing, as statsmodels has them
 STENCIL = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}  # of a first derivative by six values, exact to the sixth power of
 APART = 5e-3  # between them
-STARTS = ((-0.5, -0.5), (-0.2, -1.2), (-1.2, -0.2))  # angles whose sines are the airline model's weights
+STARTS = ((-0.5, -0.5), (-0.2, -0.9), (-0.9, -0.2))  # of the airline model's weights
+FAR = 1e3
 TINY = 1e-30  # step into the complex plane, which leaves a derivative with all its digits
 
 
@@ -66,10 +67,8 @@ def sarimax(values: np.ndarray, season: int = series.SEASON):
     changes = np.diff(values[season:] - values[:-season])
     n = len(changes)
 
-    def minus(angles: np.ndarray) -> tuple[float, float]:
-        """Of the changes, exactly: a moving average's covariances are a band; and the variance that goes with it.
-        Weights are sines, so that one of 1 is a place like any other."""
-        weights = np.sin(angles)
+    def minus(weights: np.ndarray) -> tuple[float, float]:
+        """Of the changes, exactly: a moving average's covariances are a band; and the variance that goes with it."""
         of_season = np.zeros(season + 1)
         of_season[[0, -1]] = 1, weights[1]
         terms = np.convolve([1, weights[0]], of_season)
@@ -78,16 +77,19 @@ def sarimax(values: np.ndarray, season: int = series.SEASON):
         variance = max(float(changes @ cho_solve_banded((root, True), changes)) / n, 1e-300)
         return n / 2 * (np.log(2 * np.pi * variance) + 1) + float(np.log(root[0]).sum()), variance
 
-    def look(angles: np.ndarray) -> tuple[float, np.ndarray]:
+    def look(weights: np.ndarray) -> tuple[float, np.ndarray]:
         slope = [
-            sum(c * (minus(angles + k * step)[0] - minus(angles - k * step)[0]) for k, c in STENCIL.items()) / APART
+            sum(c * (minus(weights + k * step)[0] - minus(weights - k * step)[0]) for k, c in STENCIL.items()) / APART
             for step in np.eye(2) * APART
         ]
-        return minus(angles)[0], np.array(slope)
+        return minus(weights)[0], np.array(slope)
 
-    angles = optima.lowest(look, STARTS, -np.pi, np.pi).x
+    # A weight and one over it are equally likely, so that 1 is a place like any other; the lesser is the one meant.
+    weights = optima.lowest(look, STARTS, -FAR, FAR).x
+    if (np.abs(weights) > 1).any():
+        weights = optima.lowest(look, [np.where(np.abs(weights) > 1, 1 / weights, weights)], -1, 1).x
     model = SARIMAX(values, order=(0, 1, 1), seasonal_order=(0, 1, 1, season))
-    return model.smooth([*np.sin(angles), minus(angles)[1]])
+    return model.smooth([*weights, minus(weights)[1]])
 
 
 def components(values: np.ndarray, season: int):
