@@ -1,7 +1,7 @@
 """The lowest point of a smooth function, to the last digits it has: alike on every processor and from every start.
 
-A search that stops where the function hardly falls leaves five or six digits, and the others hang on the order in
-which a processor adds. Newton's steps on an exact slope leave fourteen. No BLAS is used on the way.
+A search that stops where the function hardly falls leaves five or six digits; what follows them hangs on the order in
+which a processor adds. Newton's steps on an exact slope leave twelve or more.
 
 References
 ----------
@@ -140,6 +140,8 @@ def _at_edge(look: Look, best: Lowest, low: np.ndarray, high: np.ndarray) -> Low
         with np.errstate(divide="ignore", invalid="ignore"):
             room = np.where(way > 1e-9, (high - best.x) / way, np.where(way < -1e-9, (low - best.x) / way, np.inf))
         at = int(room.argmin())
+        if not np.isfinite(room[at]):
+            continue
         start = np.clip(best.x + room[at] * way, low, high)
         start[at] = high[at] if way[at] > 0 else low[at]
         edge = _descend(look, start, low, high, pinned=at)
