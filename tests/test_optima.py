@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from salesops.forecast import models
+from salesops.forecast import models, series
 from salesops.stats import buying, contracts, optima
 
 RNG = np.random.default_rng(11)
@@ -83,3 +83,10 @@ def test_a_few_equations_are_solved_or_refused():
     matrix = np.array([[4.0, 1, 0], [1, 3, 1], [0, 1, 2]])
     assert matrix @ optima.solve(matrix, np.array([1.0, 2, 3])) == pytest.approx([1, 2, 3])
     assert optima.solve(np.array([[1.0, 2], [2, 1]]), np.ones(2)) is None
+
+
+def test_theta_does_not_choose_by_rounding():
+    rng = np.random.default_rng(1)
+    values = 1e6 * np.exp(rng.normal(0, 0.1, (100, 60)).cumsum(axis=1) / 2 + rng.normal(0, 0.1, (100, 60)))
+    other = values * (1 + rng.choice([-1, 0, 1], values.shape) * 1.2e-16)
+    assert series.theta(other, 3).forecasts == pytest.approx(series.theta(values, 3).forecasts, rel=1e-11)
