@@ -221,6 +221,15 @@ def test_draws_have_the_mean_and_the_scatter_that_are_said():
     assert (again == simulate.roll_up(part, simulate.NO_SHOCK, n_draws=500, seed=5)).all()
 
 
+def test_totals_of_draws_are_exact():
+    """Alike in whatever order a processor adds them: whole multiples of one over a power of two."""
+    rng = np.random.default_rng(3)
+    n, atoms = 400, np.arange(400) % 7
+    part = simulate.Part(np.full(n, 0.4), rng.uniform(1e3, 1e6, n), atoms, np.full(n, 0.2), np.zeros((7, 3)), 0.0, 0.0)
+    drawn = simulate.roll_up(part, simulate.NO_SHOCK, n_draws=300, seed=5)
+    assert drawn.min() > 0 and (drawn * simulate.PARTS % 1 == 0).all()
+
+
 def test_a_common_shock_widens_as_much_as_it_should():
     """Many small deals: what is left of the scatter is the shock's, slope times size."""
     n = 4000

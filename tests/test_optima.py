@@ -68,6 +68,7 @@ def test_customers_who_are_all_alike_are_at_the_edge():
     assert even.beta == pytest.approx(contracts.WIDE) and even.retention(5) == pytest.approx(np.full(5, 0.9), abs=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:Maximum Likelihood")  # of the search that is brought to its end
 def test_models_of_a_series_end_where_their_slope_is_nothing():
     months = np.arange(72)
     values = 4 + 0.01 * months + 0.1 * np.sin(months * np.pi / 6) + np.random.default_rng(2).normal(0, 0.05, 72)
