@@ -221,6 +221,15 @@ def test_draws_have_the_mean_and_the_scatter_that_are_said():
     assert (again == simulate.roll_up(part, simulate.NO_SHOCK, n_draws=500, seed=5)).all()
 
 
+def test_totals_of_draws_are_exact():
+    """Alike in whatever order a processor adds them: whole multiples of one over a power of two."""
+    rng = np.random.default_rng(3)
+    n, atoms = 400, np.arange(400) % 7
+    part = simulate.Part(np.full(n, 0.4), rng.uniform(1e3, 1e6, n), atoms, np.full(n, 0.2), np.zeros((7, 3)), 0.0, 0.0)
+    drawn = simulate.roll_up(part, simulate.NO_SHOCK, n_draws=300, seed=5)
+    assert drawn.min() > 0 and (drawn * simulate.PARTS % 1 == 0).all()
+
+
 def test_a_common_shock_widens_as_much_as_it_should():
     """Many small deals: what is left of the scatter is the shock's, slope times size."""
     n = 4000
@@ -820,12 +829,13 @@ def test_what_is_booked_and_the_days_left_bound_the_forecast_by_months(book):
 
 @pytest.mark.real_data
 def test_the_airline_model_is_the_published_one(data):
-    """Box & Jenkins's series G, as in R's arima: coefficients, variance, log-likelihood, AIC."""
+    """Box & Jenkins's series G, as R's `arima` prints it: coefficients, variance, log-likelihood, AIC."""
     values = pd.read_csv(data / "fpp_series" / "AirPassengers.csv").iloc[:, -1].to_numpy(dtype=float)
     fit = models.sarimax(np.log(values))
-    assert fit.params.round(6).tolist() == [-0.401695, -0.556887, 0.001348]
+    assert fit.params.round(4).tolist()[:2] == [-0.4018, -0.5569] and round(fit.params[2], 6) == 0.001348
     assert (round(fit.llf, 2), round(fit.aic, 2)) == (244.70, -483.39)
-    assert fit.params.round(4).tolist()[:2] == [-0.4017, -0.5569]  # R prints -0.4018; its search ends a little earlier
+    slope = fit.model.score(fit.params, approx_complex_step=True)[:2]
+    assert np.abs(slope).max() < 1e-5  # statsmodels' search stops at 2e-2, each processor's elsewhere
     told = models.forecast(values[:-12], 12)
     errors = {name: np.abs(ahead / values[-12:] - 1).mean() for name, ahead in told.items()}
     assert set(told) == {"ets", "sarimax", "components"} and max(errors.values()) < 0.08

@@ -3,6 +3,7 @@
 import datetime as dt
 import string
 
+import numpy as np
 import pytest
 from salesops import lang, messages, periods
 
@@ -71,3 +72,14 @@ def test_a_number_that_is_absent_is_a_dash():
     assert [lang.percent(None), lang.days(float("nan")), lang.money(None, "USD"), lang.decimal(float("inf"))] == [
         "—"
     ] * 4
+
+
+def test_the_last_bits_of_a_number_are_not_printed():
+    """Halves, and whole numbers: written alike whatever the order in which they were added up."""
+    assert lang.percent(0.125) == lang.percent(0.125 + 3e-17) == lang.percent(np.nextafter(0.125, 1)) == "12%"
+    assert lang.points(np.nextafter(0.145, 0)) == lang.points(0.145) and lang.between(0.125, 1) == lang.between(
+        np.nextafter(0.125, 1), 1
+    )
+    assert lang.decimal(np.nextafter(2.5, 3), 0) == lang.decimal(2.5, 0) == "2"
+    assert lang.count(np.nextafter(3, 0)) == "3" and lang.money(np.nextafter(1234.5, 2000), "USD") == "$1,234"
+    assert lang.money(9_876_543_210_987.0, "USD") == "$9,876,543,210,987"

@@ -19,6 +19,7 @@ from salesops.project import PACKAGE
 
 LANGUAGES = ("en", "ru")
 NONE = "—"  # an em dash: a number that is absent; its reason stands beside it
+DIGITS = 13  # that are safe to print: sixteen less those that sums in another order change
 _current = "en"
 
 
@@ -53,15 +54,21 @@ def _(text: str) -> str:
 
 
 def ngettext(one: str, many: str, n: int) -> str:
-    return catalogue(_current).ngettext(one, many, int(n))
+    return catalogue(_current).ngettext(one, many, int(_settled(n)))
 
 
 def locale() -> Locale:
     return Locale.parse({"en": "en_US"}.get(_current, _current))
 
 
+def _settled(value: float) -> float:
+    """A number without its last digits, which hang on the order in which a processor adds: what lies halfway between
+    two printed figures, or is a whole number, would be written either way."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
 def count(n: float) -> str:
-    return numbers.format_decimal(int(n), locale=locale())
+    return numbers.format_decimal(int(_settled(n)), locale=locale())
 
 
 def percent(share: float | None, digits: int = 0) -> str:
@@ -69,7 +76,7 @@ def percent(share: float | None, digits: int = 0) -> str:
         return NONE
     share = 0.0 if abs(share) < 0.005 / 10**digits else share  # never minus nothing
     return numbers.format_percent(
-        share, format="0" + ("." + "0" * digits if digits else "") + _percent_sign(), locale=locale()
+        _settled(share), format="0" + ("." + "0" * digits if digits else "") + _percent_sign(), locale=locale()
     )
 
 
@@ -79,7 +86,7 @@ def _percent_sign() -> str:
 
 def between(low: float, high: float) -> str:
     """The limits of a share: 55–67%."""
-    return f"{numbers.format_decimal(low * 100, format='0', locale=locale())}–{percent(high)}"
+    return f"{numbers.format_decimal(_settled(low * 100), format='0', locale=locale())}–{percent(high)}"
 
 
 def rate(found, digits: int = 0) -> str:
@@ -149,7 +156,7 @@ def no_quota(why: str) -> str:
 
 def points(change: float, *, signed: bool = False) -> str:
     """A difference of two shares in percentage points, without the word."""
-    text = numbers.format_decimal(abs(change) * 100, format="0", locale=locale())
+    text = numbers.format_decimal(_settled(abs(change) * 100), format="0", locale=locale())
     sign = "\N{MINUS SIGN}" if change < 0 else "+"
     return f"{sign}{text}" if signed and text != "0" else text
 
@@ -157,7 +164,9 @@ def points(change: float, *, signed: bool = False) -> str:
 def decimal(value: float | None, digits: int = 1) -> str:
     if not known(value):
         return NONE
-    return numbers.format_decimal(value, format="#,##0" + ("." + "0" * digits if digits else ""), locale=locale())
+    return numbers.format_decimal(
+        _settled(value), format="#,##0" + ("." + "0" * digits if digits else ""), locale=locale()
+    )
 
 
 def days(value: float | None) -> str:
@@ -180,6 +189,7 @@ def money(amount: float | None, currency: str, *, compact: bool = False) -> str:
     """An amount in whole units of its currency; `compact` is $1.2M."""
     if not known(amount):
         return NONE
+    amount = _settled(amount)
     size, sign = abs(amount), "\N{MINUS SIGN}" if round(amount) < 0 else ""
     if compact and round(size) >= 1000:
         digits = 1 if size >= 1e6 else 0

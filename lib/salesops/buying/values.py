@@ -1,7 +1,6 @@
 """What customers will buy: fitted, tried on months that were held out, drawn."""
 
 import datetime as dt
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy.stats import chi2
 
 from salesops import crm
 from salesops.buying import purchases
-from salesops.stats import buying
+from salesops.stats import buying, optima
 
 MOST_FITTED = 20_000  # customers; of more, as many are drawn, by their place in the order of ids
 WEEKS = 365.25 / 7  # of a year
@@ -26,12 +25,12 @@ CLASSES = (0, 1, 2, 3, 5, 8)  # repeat purchases, by which errors are told
 
 
 class Model(NamedTuple):
-    """rates : BG/NBD. amounts : gamma-gamma, or None of too few who came back. minus : minus the log-likelihood by the
-    logarithms of the rates' parameters. n : customers fitted. correlation : of how often and for how much."""
+    """rates : BG/NBD. amounts : gamma-gamma, or None of too few who came back. look : minus the log-likelihood and its
+    slope, by the logarithms of the rates' parameters. n : customers fitted. correlation : of how often and how much."""
 
     rates: buying.Rates
     amounts: buying.Amounts | None
-    minus: Callable[[np.ndarray], float]
+    look: optima.Look
     n: int
     correlation: float | None
 
@@ -82,26 +81,22 @@ def fit(table: pd.DataFrame) -> Model | None:
     correlation = None
     if len(back) >= buying.LEAST and back["mean"].std() > 0 and back["x"].std() > 0:
         correlation = float(np.corrcoef(back["x"], back["mean"])[0, 1])
-    minus = buying.rates_likelihood(part["x"], part["t_x"], part["t"])
-    return Model(rates, amounts, minus, len(part), correlation)
+    look = buying.rates_likelihood(part["x"], part["t_x"], part["t"])
+    return Model(rates, amounts, look, len(part), correlation)
 
 
 def parameters(model: Model, n_draws: int, rng: np.random.Generator) -> list[buying.Rates]:
     """Parameters as uncertain as the data leave them: drawn about the likeliest by the curvature of the likelihood
     there, and kept where the likelihood is not much less (within a region of 99 %)."""
-    at, step = np.log(np.array(model.rates[:4])), 1e-3
-    bend, move = np.empty((4, 4)), np.eye(4) * step
-    for i in range(4):
-        for j in range(4):
-            ends = [model.minus(at + si * move[i] + sj * move[j]) for si, sj in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
-            bend[i, j] = (ends[0] - ends[1] - ends[2] + ends[3]) / (4 * step**2)
-    weights, ways = np.linalg.eigh((bend + bend.T) / 2)
+    at = np.log(np.array(model.rates[:4]))
+    weights, ways = np.linalg.eigh(optima.curvature(model.look, at))
     # Where the data say next to nothing, the region bounds what is drawn, not the curvature.
-    spread = ways * np.minimum(1 / np.sqrt(np.maximum(weights, 1e-12)), WIDEST)
-    best, kept = model.minus(at), []
+    reach = np.minimum(1 / np.sqrt(np.maximum(weights, 1e-12)), WIDEST)
+    spread = ways * reach @ ways.T  # the symmetric root: the signs of `ways` are as the processor has it
+    best, kept = model.look(at)[0], []
     for _try in range(MOST_TRIES * n_draws):
         one = np.clip(at + spread @ rng.standard_normal(4), -buying.BOUND, buying.BOUND)
-        if model.minus(one) - best < REGION:
+        if model.look(one)[0] - best < REGION:
             kept.append(buying.Rates(*map(float, np.exp(one)), 0.0))
             if len(kept) == n_draws:
                 return kept

@@ -12,6 +12,9 @@ from scipy.stats import norm, qmc
 SEASON = 12
 ROUNDS = 7
 CANDIDATES = 32
+COARSE = 4  # rounds on a grid, before a parabola
+APART = 1e-4  # between the values that it is laid through
+LEAST = 1e-4  # weight of a level
 SHRINK = 0.55  # of the box that is searched, from round to round
 SURE = float(norm.ppf(0.95))  # of a season, two-sided at 10 %, as in the M3 competition's Theta
 
@@ -82,18 +85,31 @@ def theta(values: np.ndarray, steps: int, season: int = SEASON) -> Smoothed:
     adjusted = values / index[:, np.arange(n) % season]
     time = np.arange(n) - (n - 1) / 2
     slope = adjusted @ time / (time @ time)
-    low, high = np.full(len(values), 1e-4), np.full(len(values), 1 - 1e-4)
-    for _round in range(ROUNDS):
+    low, high = np.full(len(values), LEAST), np.full(len(values), 1 - LEAST)
+    for _round in range(COARSE):
         grid = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, CANDIDATES)
         _level, sse = _smooth(adjusted, grid)
         best = sse.argmin(axis=1)
         width = (high - low) / (CANDIDATES - 1)
         alpha = np.take_along_axis(grid, best[:, None], axis=1)[:, 0]
-        low, high = np.maximum(alpha - width, 1e-4), np.minimum(alpha + width, 1 - 1e-4)
+        low, high = np.maximum(alpha - width, LEAST), np.minimum(alpha + width, 1 - LEAST)
+    alpha = _at_vertex(adjusted, alpha)
     level, sse = (part[:, 0] for part in _smooth(adjusted, alpha[:, None]))
     ahead = np.arange(steps) + ((1 - (1 - alpha) ** n) / alpha)[:, None]
     forecasts = level[:, None] + 0.5 * slope[:, None] * ahead
     return Smoothed(forecasts * index[:, (n + np.arange(steps)) % season], sse, np.column_stack([alpha, slope]))
+
+
+def _at_vertex(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Weights at the lowest points of parabolas about the best of a grid: a finer grid would choose by rounding."""
+    for _step in range(2):
+        _level, (left, here, right) = (
+            part.T for part in _smooth(values, alpha[:, None] + APART * np.array([-1, 0, 1]))
+        )
+        bend = left - 2 * here + right
+        move = np.divide(left - right, 2 * bend, out=np.zeros_like(bend), where=bend > 0)
+        alpha = np.clip(alpha + APART * np.clip(move, -1, 1), LEAST, 1 - LEAST)
+    return alpha
 
 
 def _smooth(values: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 LEVELS = 65  # of the shock, each as likely as the others
 CHUNK = 256  # draws at once
+PARTS = 1024  # of a unit of money, to which what a deal is won for is rounded
 CENTRED = 4  # Newton steps; the mean chance is then right to its sixth digit under any shock met
 SHOCKS = np.linspace(0.0, 1.5, 151)  # sizes that are thought possible
 USUAL_SHOCK = 0.12  # half-Cauchy scale of what is believed beforehand
@@ -124,7 +125,7 @@ def roll_up(part: Part, shock: Shock, *, n_draws: int, seed: int) -> np.ndarray:
     n_atoms = len(part.unborn)
     order = np.argsort(part.atoms, kind="stable")
     logits, amounts = _centred(part.p[order], values), part.amounts[order]
-    belongs = np.eye(n_atoms, dtype="float32")[part.atoms[order]]
+    belongs = np.eye(n_atoms)[part.atoms[order]]
     log_spread = np.sqrt(np.log1p(part.amount_spread[order] ** 2))
     totals = np.zeros((n_draws, n_atoms))
     uniform = np.empty((CHUNK, len(logits)), dtype="float32")
@@ -138,7 +139,8 @@ def roll_up(part: Part, shock: Shock, *, n_draws: int, seed: int) -> np.ndarray:
             np.less(here, chance, out=here, casting="unsafe")  # 1 where won, in the place of the random number
             # What deals are won for is drawn once for some draws together: each of them alone is as it should be.
             worth = amounts * np.exp(log_spread * rng.standard_normal(len(logits)) - log_spread**2 / 2)
-            totals[start:stop] = here @ (belongs * worth.astype("float32")[:, None])
+            # Whole multiples of one over a power of two add up exactly, in whatever order a processor adds them.
+            totals[start:stop] = here.astype("float64") @ (belongs * (np.round(worth * PARTS) / PARTS)[:, None])
     if part.unborn[:, 0].any():
         totals += _unborn(rng, part, values[level])
     return totals

@@ -17,6 +17,7 @@ from salesops import crm, lang, plaintext, settings, theme
 from salesops.findings import FINDINGS, FRONT, MARKS, PAGE, Finding, Link, Table, Tile
 from salesops.lang import _, ngettext
 from salesops.report import spark
+from salesops.report.svg import named, rounded
 
 _n_figures = 0
 
@@ -264,7 +265,7 @@ def _svg(figure: Figure, alt: str) -> str:
     svg = re.sub(r"<style[^>]*>.*?</style>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns:xlink="[^"]*"', "", svg).replace("xlink:href", "href")
     prefix = f"f{_n_figures}-"
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
+    svg = named(rounded(svg), prefix)
     width, height = (float(number) for number in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
     head = f'<svg role="img" aria-labelledby="{prefix}title" viewBox="0 0 {width:g} {height:g}"'
     head += ' xmlns="http://www.w3.org/2000/svg">'

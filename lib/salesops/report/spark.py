@@ -15,9 +15,9 @@ def line(values: Sequence[float]) -> str:
     low, high = min(known), max(known)
     reach = (high - low) or 1.0
     step = (WIDTH - 2 * EDGE) / (len(known) - 1)
-    points = [
-        (EDGE + k * step, HEIGHT - EDGE - (value - low) / reach * (HEIGHT - 2 * EDGE)) for k, value in enumerate(known)
-    ]
+    heights = [(value - low) / reach * (HEIGHT - 2 * EDGE) for value in known]
+    # Rounded twice, so that what lies halfway is written alike whatever its last bits are.
+    points = [(round(EDGE + k * step, 6), round(HEIGHT - EDGE - one, 6)) for k, one in enumerate(heights)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     x, y = points[-1]
     return (

@@ -13,8 +13,9 @@ Fader, Hardie & Lee (2005), Marketing Science 24(2), 275-284 (BG/NBD). Fader, Ha
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import betaincinv, betaln, gammaln, hyp2f1
+from scipy.special import betaincinv, betaln, expit, gammaln, hyp2f1, psi
+
+from salesops.stats import optima
 
 LEAST = 50  # customers, and repeat buyers for amounts, below which nothing is fitted
 BOUND = 20.0  # of logarithms of parameters
@@ -77,22 +78,36 @@ class Rates(NamedTuple):
         return (a + b - 1) / (a - 1) * (1 - (alpha / (alpha + t)) ** r * share)
 
 
-def rates_likelihood(x: np.ndarray, t_x: np.ndarray, t: np.ndarray):
-    """Minus the log-likelihood of the BG/NBD as a function of the logarithms of r, alpha, a, b; see `fit_rates`."""
-    x, t_x, t = (np.asarray(one, dtype="float64") for one in (x, t_x, t))
-    keys, n = np.unique(np.column_stack([x, t_x, t]), axis=0, return_counts=True)
+def rates_likelihood(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> optima.Look:
+    """Minus the log-likelihood of the BG/NBD and its slope, by the logarithms of r, alpha, a, b; see `fit_rates`.
+
+    Ratios of gamma functions are products over purchases, which keep their digits where customers are all alike and
+    parameters are great.
+    """
+    keys, n = np.unique(np.column_stack([x, t_x, t]).astype("float64"), axis=0, return_counts=True)
     x, t_x, t = keys.T
+    times, back = x.astype("int64"), x > 0
+    k, last = np.arange(times.max(initial=0)), np.maximum(x, 1) - 1
 
-    def minus(logs: np.ndarray) -> float:
+    def sums(terms: np.ndarray) -> np.ndarray:
+        return np.concatenate([[0.0], np.cumsum(terms)])[times]
+
+    def look(logs: np.ndarray) -> tuple[float, np.ndarray]:
         r, alpha, a, b = np.exp(logs)
-        one = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-        two = betaln(a, b + x) - betaln(a, b)
-        alive = two - (r + x) * np.log(alpha + t)
-        left = betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
-        both = np.where(x > 0, np.logaddexp(alive, left), alive)
-        return -float(n @ (one + both))
+        apart = np.log1p((t - t_x) / (alpha + t_x))
+        log_odds = np.where(back, np.log(a) - np.log(b + last) + (r + x) * apart, -np.inf)
+        buys = sums(np.log(r + k)) - x * np.log(alpha + t) - r * np.log1p(t / alpha)
+        value = buys - sums(np.log1p(a / (b + k))) + np.logaddexp(0, log_odds)
+        gone = expit(log_odds)
+        slope = (
+            r * (sums(1 / (r + k)) - np.log1p(t / alpha) + gone * apart),
+            (r * t - x * alpha) / (alpha + t) - gone * (r + x) * alpha * (t - t_x) / ((alpha + t) * (alpha + t_x)),
+            gone - sums(a / (a + b + k)),
+            sums(a * b / ((b + k) * (a + b + k))) - gone * b / (b + last),
+        )
+        return -float((n * value).sum()), -np.array([(n * one).sum() for one in slope])
 
-    return minus
+    return look
 
 
 def fit_rates(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> Rates | None:
@@ -110,10 +125,10 @@ def fit_rates(x: np.ndarray, t_x: np.ndarray, t: np.ndarray) -> Rates | None:
     x, t_x, t = (np.asarray(one, dtype="float64") for one in (x, t_x, t))
     if len(x) < LEAST or not (x > 0).any():
         return None
-    minus = rates_likelihood(x, t_x, t)
     scale = np.log(max(float(t.mean()), 1e-9))
-    found = _best(minus, [(0.0, scale, 0.0, 0.5), (-1.0, scale - 1.5, -0.3, 1.0), (0.5, scale - 0.5, -2.0, 0.0)])
-    return Rates(*map(float, np.exp(found.x)), -float(found.fun))
+    starts = [(0.0, scale, 0.0, 0.5), (-1.0, scale - 1.5, -0.3, 1.0), (0.5, scale - 0.5, -2.0, 0.0)]
+    best = optima.lowest(rates_likelihood(x, t_x, t), starts, -BOUND, BOUND)
+    return Rates(*map(float, np.exp(best.x)), -best.value)
 
 
 class Occasions(NamedTuple):
@@ -158,23 +173,40 @@ def fit_occasions(x: np.ndarray, t_x: np.ndarray, n: np.ndarray, weights: np.nda
         return None
     keys, place = np.unique(np.column_stack([x, t_x, n]), axis=0, return_inverse=True)
     many = np.bincount(place.ravel(), weights=weights)
-    found = _best(
-        lambda logs: -float(many @ _occasion_likelihood(np.exp(logs), *keys.T)),
-        [(0.0, 0.0, 0.0, 0.5), (0.0, 0.0, -0.7, 1.0), (0.7, 0.7, -1.0, 0.0)],
-    )  # fmt: skip
-    return Occasions(*map(float, np.exp(found.x)), -float(found.fun))
+
+    def look(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _occasion_slopes(np.exp(logs), *keys.T)
+        return -float((many * value).sum()), -(many * slope).sum(axis=1)
+
+    starts = [(0.0, 0.0, 0.0, 0.5), (0.0, 0.0, -0.7, 1.0), (0.7, 0.7, -1.0, 0.0)]
+    best = optima.lowest(look, starts, -BOUND, BOUND)
+    return Occasions(*map(float, np.exp(best.x)), -best.value)
 
 
 def _occasion_likelihood(parameters, x: np.ndarray, t_x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return _occasion_slopes(parameters, x, t_x, n)[0]
+
+
+def _occasion_slopes(parameters, x: np.ndarray, t_x: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The log-likelihood of each, and (4, customers) its slope by the logarithms of the parameters."""
     a, b, g, d = parameters
-    norm = betaln(a, b) + betaln(g, d)
-    total = betaln(a + x, b + n - x) + betaln(g, d + n) - norm
+
+    def ways(bought: np.ndarray, missed: np.ndarray, stopped: int, stayed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value = betaln(a + bought, b + missed) - betaln(a, b) + betaln(g + stopped, d + stayed) - betaln(g, d)
+        both, all_ = psi(a + b + bought + missed) - psi(a + b), psi(g + d + stopped + stayed) - psi(g + d)
+        slope = (a * (psi(a + bought) - psi(a) - both), b * (psi(b + missed) - psi(b) - both),
+                 g * (psi(g + stopped) - psi(g) - all_), d * (psi(d + stayed) - psi(d) - all_))  # fmt: skip
+        return value, np.array(slope)
+
+    total, slope = ways(x, n - x, 0, n)
     longest = int((n - t_x).max()) if len(n) else 0
     for k in range(longest):  # stopped after occasion t_x + k
         here = k <= n - t_x - 1
-        stopped = betaln(a + x, b + t_x - x + k) + betaln(g + 1, d + t_x + k) - norm
-        total = np.where(here, np.logaddexp(total, stopped), total)
-    return total
+        one, its_slope = ways(x, t_x - x + k, 1, t_x + k)
+        both = np.logaddexp(total, one)
+        slope = np.where(here, slope * np.exp(total - both) + its_slope * np.exp(one - both), slope)
+        total = np.where(here, both, total)
+    return total, slope
 
 
 class Amounts(NamedTuple):
@@ -203,29 +235,16 @@ def fit_amounts(x: np.ndarray, mean: np.ndarray) -> Amounts | None:
     scale = float(mean.mean())
     z = mean / scale  # so that the search is alike in every currency
 
-    def minus(logs: np.ndarray) -> float:
+    def look(logs: np.ndarray) -> tuple[float, np.ndarray]:
         p, q, v = np.exp(logs)
-        found = gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(v)
-        found = found + (p * x - 1) * np.log(z) + p * x * np.log(x) - (p * x + q) * np.log(x * z + v)
-        return -float(found.sum())
+        all_ = np.log(x * z + v)
+        value = gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(v)
+        value = value + (p * x - 1) * np.log(z) + p * x * np.log(x) - (p * x + q) * all_
+        both = psi(p * x + q)
+        slope = (p * x * (both - psi(p * x) + np.log(z) + np.log(x) - all_), q * (both - psi(q) + np.log(v) - all_),
+                 q - (p * x + q) * v / (x * z + v))  # fmt: skip
+        return -float(value.sum()), -np.array([one.sum() for one in slope])
 
-    best = _best(minus, [(1.0, 1.0, -1.0), (0.0, 0.5, 0.0), (2.0, 1.5, -1.5)])
+    best = optima.lowest(look, [(1.0, 1.0, -1.0), (0.0, 0.5, 0.0), (2.0, 1.5, -1.5)], -BOUND, BOUND)
     p, q, v = np.exp(best.x)
-    return Amounts(float(p), float(q), float(v * scale), -float(best.fun) - len(x) * float(np.log(scale)))
-
-
-def _best(minus, starts):
-    """The best of searches from several places, polished."""
-    found = []
-
-    def inside(logs: np.ndarray) -> float:
-        return minus(np.clip(logs, -BOUND, BOUND))
-
-    for start in starts:
-        bounds = [(-BOUND, BOUND)] * len(start)
-        one = minimize(minus, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000, "ftol": 1e-14})
-        found.append(minimize(inside, one.x, method="Nelder-Mead",
-                              options={"xatol": 1e-7, "fatol": 1e-9, "maxiter": 8000, "maxfev": 8000}))  # fmt: skip
-    best = min(found, key=lambda one: one.fun)
-    best.x = np.clip(best.x, -BOUND, BOUND)
-    return best
+    return Amounts(float(p), float(q), float(v * scale), -best.value - len(x) * float(np.log(scale)))

@@ -12,8 +12,9 @@ Fader & Hardie (2007), Journal of Interactive Marketing 21(1), 76-90.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import betaln
+
+from salesops.stats import optima
 
 LEAST_LEFT = 2  # periods in which somebody left, below which two parameters cannot be told apart
 WIDE = 1e6
@@ -63,22 +64,22 @@ def fit(left: np.ndarray, stayed: np.ndarray, *, near: Fit | None = None) -> Fit
     left, stayed = np.asarray(left, dtype="float64"), np.asarray(stayed, dtype="float64")
     if (left > 0).sum() < LEAST_LEFT:
         return None
-    t = np.arange(1, len(left) + 1)
+    begun = np.cumsum((left + stayed)[::-1])[::-1]  # there when each period began
+    renewed, k = begun - left, np.arange(len(left))
 
-    def minus(logs: np.ndarray) -> float:
+    def look(logs: np.ndarray) -> tuple[float, np.ndarray]:
         a, b = np.exp(logs)
-        gone = betaln(a + 1, b + t - 1) - betaln(a, b)
-        there = betaln(a, b + t) - betaln(a, b)
-        return -float(left @ gone + stayed @ there)
+        leaves, all_ = a / (a + b + k), a + b + k
+        value = left * np.log(leaves) + renewed * np.log1p(-leaves)
+        by_a = left * (b + k) / all_ - renewed * leaves
+        by_b = b / all_ * (renewed * a / (b + k) - left)
+        return -float(value.sum()), -np.array([by_a.sum(), by_b.sum()])
 
-    bounds = [(-8.0, np.log(WIDE))] * 2
     # A model at the edge (everybody alike) is a place from which no search comes back.
     starts = [np.log(near[:2])] if near and max(near[:2]) < EDGE else STARTS
-    tries = (minimize(minus, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-9})
-             for start in starts)  # fmt: skip
-    best = min(tries, key=lambda one: one.fun)
+    best = optima.lowest(look, starts, -8.0, np.log(WIDE))
     a, b = np.exp(best.x)
-    return Fit(float(a), float(b), -float(best.fun))
+    return Fit(float(a), float(b), -best.value)
 
 
 def draw_survivors(

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import betaln, expit, logit
+from scipy.special import betaln, expit, logit, psi
 from scipy.stats import beta as beta_
 from scipy.stats import norm
 
+from salesops.stats import optima
 from salesops.stats.proportions import LEVEL, Estimate
 
 ALIKE = 1e4  # cases that the prior weighs, from which on the rates cannot be told apart
@@ -105,13 +105,18 @@ def _weight(n_yes: np.ndarray, n: np.ndarray, mean: float) -> float:
     if mean in (0.0, 1.0):
         return ALIKE
 
-    def unlikely(log_weight: float) -> float:
-        a, b = np.exp(log_weight) * mean, np.exp(log_weight) * (1 - mean)
-        return -float(np.sum(betaln(a + n_yes, b + n - n_yes) - betaln(a, b)))
+    def look(log_weight: np.ndarray) -> tuple[float, np.ndarray]:
+        weight = float(np.exp(log_weight[0]))
+        a, b = weight * mean, weight * (1 - mean)
+        value = betaln(a + n_yes, b + n - n_yes) - betaln(a, b)
+        slope = (
+            a * (psi(a + n_yes) - psi(a)) + b * (psi(b + n - n_yes) - psi(b)) - weight * (psi(weight + n) - psi(weight))
+        )
+        return -float(np.sum(value)), -np.array([np.sum(slope)])
 
-    best = minimize_scalar(unlikely, bounds=(0.0, np.log(ALIKE)), method="bounded", options={"xatol": 1e-6})
     edge = np.log(ALIKE)
-    return ALIKE if unlikely(edge) <= best.fun + 1e-9 else float(np.exp(best.x))
+    best = optima.lowest(look, [(1.0,), (4.0,)], 0.0, edge)
+    return ALIKE if look(np.array([edge]))[0] <= best.value + 1e-9 else float(np.exp(best.x[0]))
 
 
 def _tarone(n_yes: np.ndarray, n: np.ndarray, mean: float) -> float:
