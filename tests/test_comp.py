@@ -132,16 +132,16 @@ def test_a_page_that_cannot_be_is_refused_with_its_reason(book, tmp_path):
 
 def test_a_page_is_made_again_when_its_plan_has_changed(project_copy):
     asked = {"plan": "account_executive"}
-    one = inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
-    assert one == inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    one = inputs.of(project_copy, "comp", asked, data="x").hashes["files"]
+    assert one == inputs.of(project_copy, "comp", asked, data="x").hashes["files"]
     file = project_copy / "params" / "plans" / "account_executive.yml"
     file.write_text(file.read_text("utf-8").replace("weight: 80%", "weight: 80.0%"), "utf-8")
-    two = inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    two = inputs.of(project_copy, "comp", asked, data="x").hashes["files"]
     later = file.with_name("account_executive.july.yml")
     later.write_text("plan: later", "utf-8")
-    three = inputs.of(project_copy, "comp", asked, data="x").hashes["parameters"]
+    three = inputs.of(project_copy, "comp", asked, data="x").hashes["files"]
     (project_copy / "mbo.csv").write_text("rep_id,period,score\n", "utf-8")
-    four = inputs.of(project_copy, "comp", asked | {"scores": "mbo.csv"}, data="x").hashes["parameters"]
+    four = inputs.of(project_copy, "comp", asked | {"scores": "mbo.csv"}, data="x").hashes["files"]
     (project_copy / "mbo.csv").write_text("rep_id,period,score\nr1,2026,1\n", "utf-8")
     assert (
         len(
@@ -150,7 +150,7 @@ def test_a_page_is_made_again_when_its_plan_has_changed(project_copy):
                 two,
                 three,
                 four,
-                inputs.of(project_copy, "comp", asked | {"scores": "mbo.csv"}, data="x").hashes["parameters"],
+                inputs.of(project_copy, "comp", asked | {"scores": "mbo.csv"}, data="x").hashes["files"],
             }
         )
         == 5

@@ -18,9 +18,11 @@ NEUTRAL = {
     "lang",
     "findings",
     "periods",
+    "plaintext",
     "problems",
     "project",
     "settings",
+    "sheets",
     "theme",
     "workdays",
     "yamlfile",
@@ -78,7 +80,11 @@ def test_stats_knows_nothing_and_crm_knows_no_question():
     for path in (LIBRARY / "crm").rglob("*.py"):
         assert {m.split(".")[0] for m in imports(path)} <= {
             "crm",
+            "formats",
+            "locks",
+            "ownership",
             "periods",
+            "plaintext",
             "problems",
             "project",
             "workdays",

@@ -11,12 +11,14 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from salesops import locks
 
 MARK = ".salesops-made"
+STARTED = time.time()  # of this process, nearly
 PROGRAM = "salesops"
 CACHED = (BOOK, DRAFT, COPY) = ("prepared-book", "draft-of-a-book", "copy-of-a-book")  # kinds of folders of the cache
 OLD_BOOK = re.compile(r"[^.].*-[0-9a-f]{32}")
@@ -31,15 +33,13 @@ def make(folder: Path, kind: str) -> Path:
 
 def mark(folder: Path, kind: str) -> None:
     """Mark a folder that this process made, or that a record of ours names, as ours."""
-    import psutil
-
     state = folder.stat()
     content = {
         "program": PROGRAM,
         "kind": kind,
         "user": state.st_uid,
         "process": os.getpid(),
-        "process_started": psutil.Process().create_time(),
+        "process_started": STARTED,
         "device": state.st_dev,
         "inode": state.st_ino,
     }

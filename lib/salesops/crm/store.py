@@ -215,7 +215,9 @@ class Writer:
         """Mark the folders that `book.json` names as ours where the whole book was copied to another place."""
         for name in self._names():
             kind, path = name.split("/")[0], self.folder / name
-            if whole.is_listed(path) and not ownership.is_ours(path, kind):
+            if (self.folder / kind).is_symlink() or not whole.is_listed(path):
+                continue
+            if not ownership.is_ours(path, kind):
                 ownership.mark(path, kind)
 
     def _names(self) -> list[str]:
@@ -271,6 +273,7 @@ class Writer:
         path.chmod(rights if path.is_dir() else rights & 0o666)
 
     def _to_disk(self, folder: Path) -> None:
+        self._as_the_book(folder)
         for path in folder.iterdir():
             if path.is_file():
                 self._as_the_book(path)
