@@ -197,7 +197,7 @@ def report(small, kernels):
         result = run.run(
             wanted, kernels.do, force=force, tell=lambda event, **facts: event == "page" and whys.append(facts["why"])
         )
-        assert result.good, result
+        assert result.good, [failure.reason for failure in result.failed]
         return whys
 
     return make

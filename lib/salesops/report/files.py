@@ -12,8 +12,12 @@ from salesops import ownership, plaintext
 from salesops.project import PACKAGE
 
 DRAFTS = "drafts"  # a kind of folders of ours
-# In every page that this program makes; the second in front pages of format 1.
-OURS = ('<meta name="generator" content="SalesOps Playbook">', '<body class="front">')
+# What each page that this program makes has: front pages, the others, and front pages of format 1.
+OURS = (
+    '<meta name="generator" content="SalesOps Playbook">',
+    '<meta content="SalesOps Playbook" name="generator"/>',
+    '<body class="front">',
+)
 KINDS = {".py", ".po", ".j2", ".css", ".json"}  # of files of the library
 TEMPLATES = PACKAGE / "report" / "templates"
 

@@ -363,5 +363,5 @@ def _seconds_before(folders: dict[Path, Folder], job: Job) -> float:
 
 def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno:
-        return f"{os.strerror(error.errno)}: {error.filename or ''}"
+        return f"{error.strerror or os.strerror(error.errno)}: {error.filename or ''}"
     return f"{type(error).__name__}: {error}"
