@@ -72,11 +72,32 @@ def is_old_book(folder: Path) -> bool:
 
 
 def remove(folder: Path, kind: str) -> bool:
-    """Remove a folder that is ours; whether it is gone. What links in it lead to stays."""
-    if is_ours(folder, kind):
-        shutil.rmtree(folder, ignore_errors=True)
-        return not folder.exists()
-    return False
+    """Remove a folder that is ours; whether it is gone. What links in it lead to stays.
+
+    The mark goes last, so that what a killed process has begun to remove is known as ours.
+    """
+    if not is_ours(folder, kind):
+        return False
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.name == MARK:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+        (folder / MARK).unlink()
+        folder.rmdir()
+    return not folder.exists()
+
+
+def remove_empty(place: Path, pattern: re.Pattern) -> None:
+    """Remove the folders of a pattern in which there is nothing: a process was killed before it had marked or after it
+    had emptied them. Nobody loses anything by it."""
+    for path in list(place.iterdir()) if place.is_dir() else ():
+        if pattern.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def in_(place: Path, kind: str) -> Iterator[Path]:

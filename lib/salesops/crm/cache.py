@@ -52,6 +52,7 @@ def preparing(located: Located) -> Iterator[Path | None]:
             return
         for left in _drafts_of(books, located.key):  # nobody else writes under this key now
             ownership.remove(left, DRAFT)
+        ownership.remove_empty(books, re.compile(rf"\.{re.escape(located.key)}-[0-9a-f]{{8}}"))
         draft = ownership.make(books / f".{located.key}-{secrets.token_hex(4)}", DRAFT)
         try:
             yield draft

@@ -28,6 +28,7 @@ NAME = "book.json"
 VERSION, TAKEN, WORK, BOOK = "tables", "snapshots", "work", "book"  # kinds of folders of ours
 DERIVED = ("visits", "states", "month_ends", "stage_dates", "refused", "audit")
 FLAT = (*(f"{name}.parquet" for name in (*TABLES, *DERIVED)),)  # of format 1, beside `book.json`
+OURS = re.compile(r"(?:[\d-]+-|format-1-)?[0-9a-f]{8}")  # names of folders that `new` gives
 INSIDE = re.compile(rf"(?:{VERSION}|{TAKEN})/[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
@@ -150,9 +151,14 @@ class Writer:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.content: dict = read(folder) if os.path.lexists(folder / NAME) else {}
-        if os.path.lexists(folder / NAME) and "tables" not in self.content:
-            about.read(folder)  # of format 1, which says all in one file
+        self.content: dict = {}
+        self._read()
+
+    def _read(self) -> None:
+        if os.path.lexists(self.folder / NAME):
+            self.content = read(self.folder)
+            if "tables" not in self.content:
+                about.read(self.folder)  # of format 1, which says all in one file
 
     @property
     def is_flat(self) -> bool:
@@ -193,11 +199,14 @@ class Writer:
         for path in (tables, *(snapshots or {}).values()):
             self._to_disk(path)
         self._replace(content)
-        self.content = content
         self.recover()
 
     def recover(self) -> None:
-        """Remove what no `book.json` names and carries our mark; finish what a switch began."""
+        """Remove what `book.json` does not name and carries our mark; finish what a switch began.
+
+        What counts is what stands on the disk: a signal may have come between the switch and our knowing of it.
+        """
+        self._read()
         if self.content.get("was_flat"):
             self._put_away()
         named = set(self._names())
@@ -208,6 +217,7 @@ class Writer:
             for path in ownership.in_(above, kind):
                 if f"{kind}/{path.name}" not in named:
                     ownership.remove(path, kind)
+            ownership.remove_empty(above, OURS)
             with contextlib.suppress(OSError):
                 above.rmdir()  # where it is empty
 

@@ -12,6 +12,7 @@ from salesops import ownership, plaintext
 from salesops.project import PACKAGE
 
 DRAFTS = "drafts"  # a kind of folders of ours
+NAMES = re.compile(r"\.salesops-[0-9a-f]{12}")  # of them
 # What each page that this program makes has: front pages, the others, and front pages of format 1.
 OURS = (
     '<meta name="generator" content="SalesOps Playbook">',

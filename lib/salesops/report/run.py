@@ -201,6 +201,7 @@ def _remove_drafts(folder: Path) -> None:
     for place in (folder, folder / "failed", records.place(folder)):
         for left in list(ownership.in_(place, files.DRAFTS)):
             ownership.remove(left, files.DRAFTS)
+        ownership.remove_empty(place, files.NAMES)
 
 
 def _write(folder: Folder, result: Result) -> None:
