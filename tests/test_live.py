@@ -477,3 +477,38 @@ def test_what_cannot_begin_is_refused(serve, tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="allowed: bitrix24, hubspot, salesforce"):
         live.fetch("zoho", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+class Notes:
+    """A system of one object, whose records go into one file."""
+
+    objects, kept_as = ("notes",), {}
+
+    def write(self, name, records, folder):
+        (folder / f"{name}.json").write_text(json.dumps(list(records)), "utf-8")
+
+
+def test_files_of_the_users_own_stay_in_a_fetched_folder(tmp_path):
+    from salesops.live.store import Store
+
+    mine = {
+        "export/mine.csv": "mine",
+        "parts/notes.txt": "mine",
+        "export.old/x": "mine",
+        "spill": "mine",
+        "a.draft": "mine",
+    }
+    for text in ("first", "second"):
+        with Store(tmp_path / "live", "hubspot", "one") as kept:
+            kept.add("notes", [{"id": text, "record": {"text": text}}], {"at": text}, kept_as="notes")
+            kept.write(Notes())
+        for name, content in mine.items():
+            (tmp_path / "live" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / "live" / name).write_text(content)
+    with Store(tmp_path / "live", "hubspot", "one") as kept:
+        kept.write(Notes())
+    assert {name: (tmp_path / "live" / name).read_text() for name in mine} == mine
+    texts = [one["text"] for one in json.loads((tmp_path / "live" / "export" / "notes.json").read_text())]
+    assert texts == ["first", "second"]
+    names = {path.name for path in (tmp_path / "live").iterdir()}
+    assert names == {"export", "export.old", "parts", "spill", "a.draft", "state.json"}

@@ -2,7 +2,7 @@
 
 import json
 import os
-import shutil
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,12 +10,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from salesops import locks
+from salesops import locks, ownership
 from salesops.crm.parse import literal
 from salesops.problems import BadInput
 
 STATE = "state.json"
-OURS = {"parts", ".lock", f".{STATE}"}  # what may be there before it
+OURS = {"parts", locks.NAME, f".{STATE}"}  # what may be there before it
+WORK = "fetching"  # a kind of folders of ours
+PART = re.compile(r"\d{9}\.(?:parquet|draft)")  # names that pages of records have
 
 
 class Stopped(Exception):
@@ -38,6 +40,7 @@ class Store:
         self._belongs = {"system": system, "account": account}
         self._marks: dict[str, dict] = {}
         self._parts: list[str] = []  # names of files, in the order they were read
+        self._files: list[str] = []  # names of the files of `export/` that are ours
         self._held = None
 
     def __enter__(self) -> "Store":
@@ -56,10 +59,11 @@ class Store:
             self._held.__exit__(None, None, None)
             raise BadInput(f"{self.folder} cannot be used", [f"its {name} is {told.get(name)}" for name in differ])
         self._marks, self._parts = told.get("marks", {}), told.get("parts", [])
+        self._files = told.get("files", [])
         (self.folder / "parts").mkdir(exist_ok=True)
         self._save()
         for path in (self.folder / "parts").iterdir():
-            if path.name not in self._parts:  # a page whose mark was not kept: it will be read again
+            if PART.fullmatch(path.name) and path.name not in self._parts:  # its mark was not kept: it is read again
                 path.unlink()
         return self
 
@@ -89,41 +93,55 @@ class Store:
 
     def write(self, reader) -> None:
         """The files of `export/`, from the last that was read of each record; then one part in the place of all."""
-        draft, whole = self.folder / "export.draft", self.folder / "parts" / "whole.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        with duckdb.connect(config={"memory_limit": "900MB", "temp_directory": str(self.folder / "spill")}) as con:
-            con.execute("SET enable_progress_bar = false")
-            if self._parts:
-                paths = ", ".join(literal(str(self.folder / "parts" / name)) for name in self._parts)
-                rows = f"read_parquet([{paths}], filename = true, file_row_number = true)"
-                last = f"SELECT object, id, arg_max(record, (filename, file_row_number)) AS record FROM {rows} GROUP BY object, id"
-                con.execute(
-                    f"COPY (SELECT * FROM ({last}) ORDER BY object, id) TO {literal(str(whole))} (FORMAT parquet)"
-                )
-                con.execute(f"CREATE VIEW last AS SELECT * FROM read_parquet({literal(str(whole))})")
-            else:
-                con.execute("CREATE TABLE last (object VARCHAR, id VARCHAR, record VARCHAR)")
-            for name in [name for name in reader.objects if name not in reader.kept_as]:
-                rows = con.execute(f"SELECT record FROM last WHERE object = {literal(name)} ORDER BY id")
-                reader.write(name, (json.loads(text) for text in _each(rows)), draft)
-        shutil.rmtree(self.folder / "spill", ignore_errors=True)
-        export, old = self.folder / "export", self.folder / "export.old"
-        shutil.rmtree(old, ignore_errors=True)
-        if export.exists():
-            export.rename(old)
-        draft.rename(export)
-        shutil.rmtree(old, ignore_errors=True)
-        if len(self._parts) > 1:
-            gone, path = self._parts, self._next()
-            _to_disk(whole)
-            whole.rename(path)
-            self._parts = [path.name]
-            self._save()
-            for name in gone:
-                (self.folder / "parts" / name).unlink()
-        else:
-            whole.unlink(missing_ok=True)
+        with ownership.working(self.folder, WORK) as place:
+            whole = place / "whole.parquet"
+            draft = place / "export"
+            draft.mkdir()
+            with duckdb.connect(config={"memory_limit": "900MB", "temp_directory": str(place / "spill")}) as con:
+                con.execute("SET enable_progress_bar = false")
+                self._gather(con, whole)
+                for name in [name for name in reader.objects if name not in reader.kept_as]:
+                    rows = con.execute(f"SELECT record FROM last WHERE object = {literal(name)} ORDER BY id")
+                    reader.write(name, (json.loads(text) for text in _each(rows)), draft)
+            self._publish(draft)
+            if len(self._parts) > 1:
+                gone, path = self._parts, self._next()
+                _to_disk(whole)
+                whole.rename(path)
+                self._parts = [path.name]
+                self._save()
+                for name in gone:
+                    (self.folder / "parts" / name).unlink()
+
+    def _gather(self, con, whole: Path) -> None:
+        """The last that was read of each record, as the view `last`."""
+        if not self._parts:
+            con.execute("CREATE TABLE last (object VARCHAR, id VARCHAR, record VARCHAR)")
+            return
+        paths = ", ".join(literal(str(self.folder / "parts" / name)) for name in self._parts)
+        rows = f"read_parquet([{paths}], filename = true, file_row_number = true)"
+        last = (
+            f"SELECT object, id, arg_max(record, (filename, file_row_number)) AS record FROM {rows} GROUP BY object, id"
+        )
+        con.execute(f"COPY (SELECT * FROM ({last}) ORDER BY object, id) TO {literal(str(whole))} (FORMAT parquet)")
+        con.execute(f"CREATE VIEW last AS SELECT * FROM read_parquet({literal(str(whole))})")
+
+    def _publish(self, draft: Path) -> None:
+        """Put the new files in the place of ours in `export/`, each whole; files of the user's own stay."""
+        export = self.folder / "export"
+        export.mkdir(exist_ok=True)
+        new = sorted(path.name for path in draft.iterdir())
+        before, self._files = self._files, sorted({*self._files, *new})
+        foreign = [name for name in new if name not in before and before and (export / name).exists()]
+        if foreign:
+            raise BadInput(f"{export} cannot be written", [f"{name} is not ours; move it away" for name in foreign])
+        self._save()
+        for name in new:
+            (draft / name).replace(export / name)
+        for name in set(before) - set(new):
+            (export / name).unlink(missing_ok=True)
+        self._files = new
+        self._save()
 
     def _next(self) -> Path:
         number = int(self._parts[-1].split(".")[0]) + 1 if self._parts else 0
@@ -132,7 +150,8 @@ class Store:
     def _save(self) -> None:
         draft = self.folder / f".{STATE}"
         with draft.open("w", encoding="utf-8") as stream:
-            json.dump({**self._belongs, "marks": self._marks, "parts": self._parts}, stream, indent=1, sort_keys=True)
+            content = {**self._belongs, "marks": self._marks, "parts": self._parts, "files": self._files}
+            json.dump(content, stream, indent=1, sort_keys=True)
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(self.folder / STATE)
