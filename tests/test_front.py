@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from salesops import findings, periods
+from salesops import check, findings, periods
 from salesops.problems import BadInput
-from salesops.report import asks, front, ledger, records, spark
+from salesops.report import asks, front, ledger, records, show, spark
 from salesops.report.manifest import Folder
 
 NASTY = "<b onclick=x>R&D</b>"
@@ -476,3 +476,32 @@ def test_files_of_the_team_are_checked_before_anything_runs(project_copy, saleso
     assert done.returncode == 2 and not (project_copy / "reports" / "2026-10").exists()
     assert done.stderr.count("bookings: unit: input should be 'share'") == 1
     assert done.stderr.count("evidence.forecast_error: scale 0.25 has to be down from efficiency 0.2") == 1
+
+
+def test_the_front_page_says_which_open_deals_the_last_snapshot_lacks(tmp_path):
+    lacking = {"lacking": {"day": "2026-10-31", "n_kept": 3, "n_open": 1240}}
+    pages = [record("funnel") | lacking, record("growth") | lacking, record("leads", lang="ru") | lacking]
+    folder(tmp_path / "2026-10", *pages)
+    said = Page(tmp_path / "2026-10" / "index.html").said
+    assert said.count("has no usable row for") == 1
+    assert ("The snapshot of 31 Oct 2026 has no usable row for 3 of Northwind's 1,240 open deals; "
+            "they are shown as last seen.") in said  # fmt: skip
+    assert (
+        "нет пригодных строк для части открытых сделок (Northwind): 3 из 1"
+        in Page(tmp_path / "2026-10" / "index.ru.html").said
+    )
+    for broken in ([], {"day": "soon", "n_kept": 1, "n_open": 2}, {"day": "2026-10-31", "n_kept": "1", "n_open": 2}, 5):
+        content = json.loads((tmp_path / "2026-10" / "manifest.json").read_text())
+        content["pages"]["funnel"]["lacking"] = broken
+        (tmp_path / "2026-10" / "manifest.json").write_text(json.dumps(content))
+        assert ("funnel" in Folder(tmp_path / "2026-10").pages) == (broken == [])
+
+
+def test_a_page_says_what_its_last_snapshot_lacks(tmp_path):
+    from tests.test_store import DAYS, take
+
+    many = "".join(f"{n};D{n};50;Лид;07.01.2026;не закрыта;Анна\n" for n in range(10, 50))
+    take(tmp_path / "book", "2026-01-31", DAYS["2026-01-31"] + many)
+    book = take(tmp_path / "book", "2026-02-28", DAYS["2026-02-28"].replace("2;B;200", "2;B;1.2.3") + many)
+    assert show._lacking(book) == {"day": "2026-02-28", "n_kept": 1, "n_open": 42}
+    assert check.text(check.facts(book)).count("shown as last seen, because their rows were refused: 1 open") == 1

@@ -27,7 +27,7 @@ from salesops.problems import BadInput, printable
 NAME = "book.json"
 VERSION, TAKEN, WORK, BOOK = "tables", "snapshots", "work", "book"  # kinds of folders of ours
 DERIVED = ("visits", "states", "month_ends", "stage_dates", "refused", "audit")
-FLAT = (*(f"{name}.parquet" for name in (*TABLES, *DERIVED)),)  # of format 1, beside `book.json`
+FLAT = (*(f"{name}.parquet" for name in (*TABLES, *DERIVED)), whole.NAME)  # where they stand beside `book.json`
 OURS = re.compile(r"(?:[\d-]+-|format-1-)?[0-9a-f]{8}")  # names of folders that `new` gives
 INSIDE = re.compile(rf"(?:{VERSION}|{TAKEN})/[A-Za-z0-9][A-Za-z0-9.-]*")
 
