@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from salesops import ownership
-from salesops.crm import store, whole
+from salesops.crm import snapshot, store, whole
 from salesops.problems import BadInput
 from salesops.report import jobs, run, workers
 
@@ -122,7 +122,7 @@ class Books:
         tables = store.tables(book)
         content = store.read(book)
         snapshots = content.get("snapshots", {}) if "tables" in content else {}
-        assert not [name for name in snapshots.values() if whole.fault(book / name)]
+        assert not [name for name in snapshots.values() if whole.fault(book / name, snapshot.NEEDED)]
         flat = {path.name: path.read_bytes() for path in sorted(tables.glob("*.parquet"))}
         return [flat, sorted(snapshots)]
 

@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 import pytest
 from salesops import crm, formats, locks, ownership
-from salesops.crm import cache, importing, store, whole
+from salesops.crm import cache, importing, snapshot, store, whole
 from salesops.problems import BadInput
 
 from tests.conftest import ROOT
@@ -154,7 +154,7 @@ def test_a_snapshot_keeps_every_table(tmp_path):
     n_rows = crm.open(tmp_path / "book").about["n_rows"]
     kept = {path.stem: len(pd.read_parquet(path)) for path in folder.glob("*.parquet")}
     read = {name: n for name, n in n_rows.items() if n and name not in ("visits", "states")}
-    assert len(read) > 4 and read.items() <= kept.items() and not whole.fault(folder)
+    assert len(read) > 4 and read.items() <= kept.items() and not whole.fault(folder, snapshot.NEEDED)
 
 
 def test_a_snapshot_is_undone_as_if_it_had_never_been(tmp_path, three):

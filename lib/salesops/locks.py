@@ -2,9 +2,11 @@
 
 import contextlib
 import datetime as dt
+import errno
 import json
 import os
 import platform
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -41,7 +43,7 @@ def hold(folder: Path, name: str = NAME, *, wait: bool = False) -> Iterator[None
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     while True:
-        stream = path.open("a+", encoding="utf-8")
+        stream = _opened(path)
         if not _take(stream):
             if wait:
                 stream.close()
@@ -61,6 +63,28 @@ def hold(folder: Path, name: str = NAME, *, wait: bool = False) -> Iterator[None
     finally:
         path.unlink(missing_ok=True)
         stream.close()
+
+
+def _opened(path: Path):
+    """The lock's file, which is made where it is not there; never what a link leads to.
+
+    Raises
+    ------
+    FileExistsError
+        If something else stands in its place.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        stream = os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise FileExistsError(errno.EEXIST, "not a lock of ours; move it away", str(path)) from None
+        raise
+    state = os.fstat(stream.fileno())
+    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+        stream.close()
+        raise FileExistsError(errno.EEXIST, "not a lock of ours; move it away", str(path))
+    return stream
 
 
 def _take(stream) -> bool:

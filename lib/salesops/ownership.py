@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -43,7 +44,10 @@ def mark(folder: Path, kind: str) -> None:
         "device": state.st_dev,
         "inode": state.st_ino,
     }
-    (folder / MARK).write_text(json.dumps(content), "utf-8")
+    draft = folder / f"{MARK}-{secrets.token_hex(4)}"  # a link in the mark's place is replaced, never followed
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        json.dump(content, stream)
+    draft.replace(folder / MARK)
 
 
 def is_ours(folder: Path, kind: str) -> bool:

@@ -123,6 +123,8 @@ def rebuild(to: Path) -> Path:
     BadInput
         If it has no snapshots, or one of them is damaged.
     """
+    if (to / store.TAKEN).is_dir() and not os.path.lexists(to / store.NAME):
+        store.find_again(to)
     with _of_snapshots(to) as book:
         _derive(book, _snapshots(book))
     return to

@@ -27,6 +27,7 @@ from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
 FACTS = "facts.json"  # of a snapshot: its format and what was known of its source
+NEEDED = (FACTS, "deals.parquet")
 REFUSED = "refused_deals.parquet"  # ids of the deals whose rows were refused
 FIELDS = {"stage": "stage", **{field: stored for stored, (field, _kind) in TRACKED.items()}}  # logged as -> column
 KINDS = {
@@ -61,11 +62,20 @@ def facts(folder: Path) -> dict:
     BadInput
         If the snapshot is not as it was written, or of a later version.
     """
-    if fault := whole.fault(folder):
-        raise BadInput(f"{folder} is damaged", [f"{fault}; import that day again (--replace), or put back a copy"])
-    content = json.loads((folder / FACTS).read_text("utf-8"))
-    formats.check(content["format"], formats.SNAPSHOT, str(folder / FACTS))
-    return content["about"]
+    mend = "import that day again (--replace), or put back a copy"
+    if fault := whole.fault(folder, NEEDED):
+        raise BadInput(f"{folder} is damaged", [f"{fault}; {mend}"])
+    try:
+        content = json.loads((folder / FACTS).read_text("utf-8"))
+        number, about = content["format"], content["about"]
+        texts = {name: about[name] for name in ("title", "currency", "time_zone")}
+        usable = all(isinstance(text, str) for text in texts.values()) and "vat" in about
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        usable = False
+    if not usable:
+        raise BadInput(f"{folder} is damaged", [f"{FACTS} has no facts of a snapshot; {mend}"])
+    formats.check(number, formats.SNAPSHOT, str(folder / FACTS))
+    return about
 
 
 def keep(folder: Path, about: Mapping) -> None:

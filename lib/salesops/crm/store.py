@@ -5,8 +5,10 @@
     snapshots/<day>-<id>/   every table of each snapshot, as it was read
 
 A writer holds the lock of the folder, writes new folders beside the old ones, brings them to the disk, and replaces
-`book.json`. Whatever ends it before leaves the book as it was, whatever ends it later leaves the new one; what such a
-run left behind is removed by the next one. Everything else in the folder is the user's and stays.
+`book.json`. Whatever ends it before leaves the book as it was, whatever ends it later leaves the new one. The next run
+removes what was never named, which its mark says, and what `book.json` says is to go; a folder that was named once goes
+in no other way, so an older `book.json` that somebody put back loses nothing. Everything else in the folder is the
+user's and stays.
 """
 
 import contextlib
@@ -22,10 +24,12 @@ from pathlib import Path
 from salesops import formats, locks, ownership
 from salesops.crm import about, whole
 from salesops.crm.tables import TABLES
+from salesops.periods import is_day
 from salesops.problems import BadInput, printable
 
 NAME = "book.json"
 VERSION, TAKEN, WORK, BOOK = "tables", "snapshots", "work", "book"  # kinds of folders of ours
+NEW = "new-"  # before a kind: of a folder that no `book.json` has named yet
 DERIVED = ("visits", "states", "month_ends", "stage_dates", "refused", "audit")
 FLAT = (*(f"{name}.parquet" for name in (*TABLES, *DERIVED)), whole.NAME)  # where they stand beside `book.json`
 OURS = re.compile(r"(?:[\d-]+-|format-1-)?[0-9a-f]{8}")  # names of folders that `new` gives
@@ -41,7 +45,7 @@ def read(folder: Path) -> dict:
         If it is damaged, of a later version, or names a folder that is not one of its own.
     """
     path = folder / NAME
-    what, mend = f"the book {folder} cannot be read", "import it again, or bring back the file"
+    what, mend = f"the book {folder} cannot be read", "bring back the file from a copy"
     try:
         content = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -51,13 +55,20 @@ def read(folder: Path) -> dict:
     if not isinstance(content, dict):
         raise BadInput(what, [f"{NAME} has no facts of a book; {mend}"])
     formats.check(content.get("format", 1), formats.BOOK, str(path))
-    named = [content["tables"]] if "tables" in content else []
-    snapshots = content.get("snapshots", {}) if named else {}
-    named += list(snapshots.values()) if isinstance(snapshots, dict) else [None]
-    for name in (*named, *filter(None, [content.get("before")])):
+    if "tables" in content:
+        _check_named(folder, content, what, mend)
+    return content
+
+
+def _check_named(folder: Path, content: dict, what: str, mend: str) -> None:
+    snapshots, gone = content.get("snapshots"), content.get("gone", [])
+    usable = isinstance(snapshots, dict) and all(map(is_day, snapshots)) and isinstance(gone, list)
+    if not usable or ("was_flat" in content and "before" not in content):
+        raise BadInput(what, [f"{NAME} has no facts of a book; {mend}"])
+    named = [content["tables"], *snapshots.values(), *gone, *([content["before"]] if "before" in content else [])]
+    for name in named:
         if not isinstance(name, str) or not INSIDE.fullmatch(name) or (folder / name).is_symlink():
             raise BadInput(what, [f"{NAME}: {printable(name)!r} is no folder of this book; {mend}"])
-    return content
 
 
 def tables(folder: Path) -> Path:
@@ -81,6 +92,29 @@ def _remedy(folder: Path, content: dict) -> str:
     if days:
         return f"derive it again from its snapshots: salesops snapshot --rebuild --to {folder}"
     return "import the files again (--replace), or put back a copy"
+
+
+def find_again(folder: Path) -> None:
+    """Write a lost `book.json` from the snapshots of a folder, so that the book can be derived from them again.
+
+    Raises
+    ------
+    BadInput
+        If there are none that are whole, or two of one day.
+    """
+    with locks.hold(folder):
+        needed = ("facts.json", "deals.parquet")
+        whole_ones = [path for path in sorted((folder / TAKEN).iterdir()) if not whole.fault(path, needed)]
+        days = [path.name[:10] for path in whole_ones if is_day(path.name[:10])]
+        twice = sorted({day for day in days if days.count(day) > 1})
+        if twice or not days:
+            why = f"two snapshots are of {twice[0]}; move one away" if twice else "no snapshot in it is whole"
+            raise BadInput(f"{folder} cannot be derived again", [why])
+        named = {path.name[:10]: f"{TAKEN}/{path.name}" for path in whole_ones if is_day(path.name[:10])}
+        content = {"format": formats.BOOK, "title": "", "tables": f"{VERSION}/lost", "snapshots": named}
+        draft = folder / f"{NAME}-{secrets.token_hex(4)}"
+        draft.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        draft.replace(folder / NAME)
 
 
 @contextlib.contextmanager
@@ -128,6 +162,11 @@ def _claim(folder: Path) -> bool:
         folder.mkdir(parents=True)
         return True
     if not (folder / NAME).exists() and not _is_fresh(folder):
+        if any((folder / TAKEN).glob(f"*/{whole.NAME}")):
+            raise BadInput(
+                f"{folder} has snapshots and no {NAME}",
+                [f"bring that back from a copy, or derive it again: salesops snapshot --rebuild --to {folder}"],
+            )
         raise BadInput(f"{folder} exists already", ["it holds something else; name a folder that does not"])
     return False
 
@@ -137,7 +176,20 @@ def _is_fresh(folder: Path) -> bool:
     if (folder / NAME).exists():
         return False
     names = {path.name for path in folder.iterdir()} - {locks.NAME}
-    return not names or (names <= {ownership.MARK, VERSION, TAKEN, WORK} and ownership.is_ours(folder, BOOK))
+    if not names:
+        return True
+    inside = [
+        (kind, path)
+        for kind in (VERSION, TAKEN, WORK)
+        if (folder / kind).is_dir()
+        for path in (folder / kind).iterdir()
+    ]
+    begun = all(ownership.is_ours(path, NEW + kind) or _is_empty(path) for kind, path in inside)
+    return names <= {ownership.MARK, VERSION, TAKEN, WORK} and ownership.is_ours(folder, BOOK) and begun
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 class Writer:
@@ -184,7 +236,7 @@ class Writer:
             raise BadInput(f"{above} cannot be written", ["it is a link or a file; the book needs a folder there"])
         above.mkdir(exist_ok=True)
         self._as_the_book(above)
-        folder = ownership.make(above / "-".join(filter(None, (name, secrets.token_hex(4)))), kind)
+        folder = ownership.make(above / "-".join(filter(None, (name, secrets.token_hex(4)))), NEW + kind)
         self._as_the_book(folder)
         return folder
 
@@ -196,30 +248,45 @@ class Writer:
             content |= {"before": f"{VERSION}/format-1-{secrets.token_hex(4)}", "was_flat": True}
         elif self.content:
             content |= {"before": self.content["tables"]}
+        kept = {content["tables"], content.get("before"), *content["snapshots"].values()}
+        content |= {"gone": [name for name in self._names() if name not in kept]}
         for path in (tables, *(snapshots or {}).values()):
-            self._to_disk(path)
+            if ownership.is_ours(path, NEW + path.parent.name):
+                self._to_disk(path)
         self._replace(content)
         self.recover()
 
     def recover(self) -> None:
-        """Remove what `book.json` does not name and carries our mark; finish what a switch began.
+        """Remove what was never named and what `book.json` says is to go; finish what a switch began.
 
         What counts is what stands on the disk: a signal may have come between the switch and our knowing of it.
         """
         self._read()
+        self._note_named()
         if self.content.get("was_flat"):
             self._put_away()
-        named = set(self._names())
         for kind in (VERSION, TAKEN, WORK):
             above = self.folder / kind
             if above.is_symlink():
                 continue
-            for path in ownership.in_(above, kind):
-                if f"{kind}/{path.name}" not in named:
-                    ownership.remove(path, kind)
+            for path in list(ownership.in_(above, NEW + kind)):
+                ownership.remove(path, NEW + kind)
+            for name in self.content.get("gone", []):
+                if name.startswith(f"{kind}/"):
+                    ownership.remove(self.folder / name, kind)
             ownership.remove_empty(above, OURS)
             with contextlib.suppress(OSError):
                 above.rmdir()  # where it is empty
+        if self.content.get("gone"):
+            self._replace({**self.content, "gone": []})
+            self._read()
+
+    def _note_named(self) -> None:
+        """Mark the new folders that `book.json` names as such that were named."""
+        for name in self._names():
+            kind, path = name.split("/")[0], self.folder / name
+            if not (self.folder / kind).is_symlink() and ownership.is_ours(path, NEW + kind):
+                ownership.mark(path, kind)
 
     def adopt(self) -> None:
         """Mark the folders that `book.json` names as ours where the whole book was copied to another place."""
@@ -227,7 +294,7 @@ class Writer:
             kind, path = name.split("/")[0], self.folder / name
             if (self.folder / kind).is_symlink() or not whole.is_listed(path):
                 continue
-            if not ownership.is_ours(path, kind):
+            if not ownership.is_ours(path, kind) and not ownership.is_ours(path, NEW + kind):
                 ownership.mark(path, kind)
 
     def _names(self) -> list[str]:
@@ -274,7 +341,7 @@ class Writer:
             self._as_the_book(draft)
         _sync(draft)
         draft.replace(earlier)
-        ownership.remove(draft.parent, WORK)
+        ownership.remove(draft.parent, NEW + WORK)
         _sync(self.folder)
 
     def _as_the_book(self, path: Path) -> None:
@@ -285,7 +352,7 @@ class Writer:
     def _to_disk(self, folder: Path) -> None:
         self._as_the_book(folder)
         for path in folder.iterdir():
-            if path.is_file():
+            if path.is_file() and not path.is_symlink():
                 self._as_the_book(path)
                 _sync(path)
         _sync(folder)

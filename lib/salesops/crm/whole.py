@@ -7,9 +7,11 @@ copy) is read and hashed.
 import hashlib
 import json
 import shutil
+import stat
 from pathlib import Path
 
 from salesops.ownership import MARK
+from salesops.problems import printable
 
 NAME = "whole.json"
 
@@ -24,22 +26,24 @@ def write(folder: Path) -> None:
     (folder / NAME).write_text(json.dumps({"files": listed}, indent=1) + "\n", "utf-8")
 
 
-def fault(folder: Path) -> str:
-    """What is not as it was written, in a few words; blank where the folder is whole."""
+def fault(folder: Path, needed: tuple[str, ...] = ("book.json", "deals.parquet")) -> str:
+    """What is not as it was written, in a few words; blank where the folder is whole. needed : files it has to have."""
     listed = _listed(folder)
-    if listed is None:
+    if listed is None or not set(needed) <= set(listed):
         return f"{NAME} is missing or damaged"
     for name, written in listed.items():
         try:
-            state = (folder / name).stat()
+            state = (folder / name).lstat()
+            if Path(name).name != name or not stat.S_ISREG(state.st_mode):
+                return f"{printable(name)} is no file of the folder"
             if state.st_size != written["size"]:
                 return f"{name} has {state.st_size:,} bytes, {written['size']:,} were written"
             if state.st_mtime_ns != written["mtime_ns"] and _hash(folder / name) != written["sha256"]:
                 return f"{name} was changed after it was written"
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return f"{name} is missing"
-        except (OSError, KeyError, TypeError):
-            return f"{name} cannot be read"
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"{printable(name)} cannot be read"
     return ""
 
 
