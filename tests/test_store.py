@@ -1,5 +1,6 @@
 """The folder of a book: one switch, a lock, every table of each snapshot; what is not ours stays as it is."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -76,7 +77,11 @@ def test_files_and_rights_of_the_user_stay(tmp_path):
     assert (book / "tables" / "old" / "deals.parquet").read_bytes() == b"mine too"
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (book, *book.rglob("*")) if "old" not in path.parts}
     assert modes[book] == 0o700 and modes[book / "book.json"] == 0o600
-    ours = [path for path in modes if path.name not in ("notes.txt", ownership.MARK, "tables", "snapshots")]
+    ours = [
+        path
+        for path in modes
+        if path.name not in ("notes.txt", ownership.MARK, "tables", "snapshots") and "2026-01-31-" not in str(path)
+    ]  # written when the folder was open to others
     assert not [path for path in ours if modes[path] & 0o077]
 
 
@@ -246,6 +251,75 @@ def test_years_of_closed_deals_do_not_hide_that_open_ones_are_refused(tmp_path):
     take(tmp_path / "book", "2026-01-31", closed + opened.replace("{}", "1.2.3", 1).replace("{}", "70"))
 
 
+def test_a_deal_that_comes_back_keeps_what_was_seen_of_it(tmp_path):
+    without = "".join(DAYS["2026-02-28"].splitlines(True)[1:])
+    take(tmp_path / "book", "2026-01-31")
+    book = take(tmp_path / "book", "2026-02-28", without)
+    assert book.about["snapshots"]["rewritten"] == {"vanished": 1} and len(book.deals.execute()) == 2
+    book = take(tmp_path / "book", "2026-03-31")
+    rewritten = book.about["snapshots"]["rewritten"]
+    assert (rewritten["vanished"], rewritten["returned"]) == (1, 1)
+    moved = book.changes.filter(book.changes.deal_id == "1").execute()
+    assert {(row.field, row.old_value, row.new_value) for row in moved.itertuples()} == {
+        ("stage", "Лид", "Успешно реализовано"), ("amount", "10000", "15000"), ("rep_id", "Анна", "Вера")}  # fmt: skip
+    then = crm.open(tmp_path / "book", as_of="2026-01-31").deals.execute().set_index("deal_id").loc["1"]
+    assert (then["stage"], then["amount_minor"]) == ("Лид", 10000)
+
+
+def test_a_log_that_later_exports_have_no_more_is_kept_and_completed(tmp_path):
+    """The source logs stages for a month back: what it said then stays, and what it never said is what differs."""
+    columns = {"deals": {"deal_id": "id", "stage": "stage", "amount": "amount", "created_at": "created"},
+               "changes": {"deal_id": "id", "changed_at": "at", "new_value": "to", "old_value": "from"}}  # fmt: skip
+    kinds = {"Lead": "open", "Offer": "open", "Won": "won"}
+    spec = {"title": "Logged", "currency": "USD", "date_order": "ymd", "decimal": ".",
+            "stages": [{"stage": name, "kind": kinds[name]} for name in kinds],
+            "tables": {"deals": {"file": "deals.csv", "columns": columns["deals"]},
+                       "changes": {"file": "log.csv", "columns": columns["changes"], "constants": {"field": "stage"},
+                                   "optional": True}}}  # fmt: skip
+    project = tmp_path / "project"
+    (project / "params" / "crm").mkdir(parents=True)
+    (project / "notebooks").mkdir()
+    (project / "params" / "crm" / "logged.yml").write_text(json.dumps(spec), "utf-8")
+    rows = {
+        "2026-01-31": (
+            "1,Offer,100,2026-01-05\n2,Lead,200,2026-01-06\n3,Lead,300,2026-01-07\n",
+            "1,2026-01-20,Lead,Offer\n",
+        ),
+        "2026-02-28": (
+            "1,Offer,100,2026-01-05\n2,Offer,200,2026-01-06\n3,Offer,300,2026-01-07\n",
+            "2,2026-02-10,Lead,Offer\n",
+        ),
+        "2026-03-31": ("1,Offer,100,2026-01-05\n2,Offer,200,2026-01-06\n3,Won,300,2026-01-07\n", ""),
+    }
+    with contextlib.chdir(project):
+        for day, (listed, log) in rows.items():
+            files = tmp_path / day
+            files.mkdir()
+            (files / "deals.csv").write_text("id,stage,amount,created\n" + listed)
+            if log:
+                (files / "log.csv").write_text("id,at,from,to\n" + log)
+            importing.bring_in("logged", [files], tmp_path / "book", snapshot=True, exported_on=day)
+        changes = crm.open(tmp_path / "book").changes.execute()
+    stages_ = {(row.deal_id, str(row.changed_at.date()), row.old_value, row.new_value)
+               for row in changes[changes["field"] == "stage"].itertuples()}  # fmt: skip
+    assert stages_ == {("1", "2026-01-20", "Lead", "Offer"), ("2", "2026-02-10", "Lead", "Offer"),
+                       ("3", "2026-02-28", "Lead", "Offer"), ("3", "2026-03-31", "Offer", "Won")}  # fmt: skip
+
+
+def test_a_snapshot_of_another_company_or_with_most_deals_gone_is_refused(tmp_path):
+    many = "".join(f"{n};D{n};50;Лид;07.01.2026;не закрыта;Анна\n" for n in range(10, 50))
+    take(tmp_path / "book", "2026-01-31", DAYS["2026-01-31"] + many)
+    other = many.replace("07.01.2026", "09.01.2026")
+    with pytest.raises(BadInput, match="40 of 40 deals that both have were created on another day"):
+        take(tmp_path / "book", "2026-02-28", other)
+    with pytest.raises(BadInput, match="40 of 43 deals of 2026-01-31 are not in it.*--fewer"):
+        take(tmp_path / "book", "2026-02-28")
+    assert take(tmp_path / "book", "2026-02-28", fewer=True).about["snapshots"]["rewritten"]["vanished"] == 40
+    with pytest.raises(BadInput, match="it is of hubspot, and the book of amocrm"):
+        importing.bring_in("hubspot", [ROOT / "tests" / "exports" / "hubspot"], tmp_path / "book", currency="RUB",
+                           time_zone="Europe/Moscow", exported_on="2026-03-31", snapshot=True)  # fmt: skip
+
+
 # --- damage ---
 
 
@@ -285,6 +359,61 @@ def test_a_copied_book_is_written_into_like_the_one_it_was_copied_from(tmp_path,
     book = take(copied, "2026-03-31", replace=True)
     assert contents(book) == contents(crm.open(three))
     assert len(list((copied / "snapshots").iterdir())) == 3 and len(list((copied / "tables").iterdir())) == 2
+
+
+def test_a_book_json_that_is_lost_or_put_back_loses_no_snapshot(tmp_path, salesops):
+    take(tmp_path / "book", "2026-01-31")
+    book = tmp_path / "book"
+    old = (book / "book.json").read_bytes()
+    for day in ("2026-02-28", "2026-03-31"):
+        take(book, day)
+    expected, snapshots = contents(crm.open(book)), everything(book / "snapshots")
+    lost = (book / "book.json").read_bytes()
+    (book / "book.json").unlink()
+    for command in (
+        ("import", "amocrm", tmp_path / "files-2026-03-31"),
+        ("snapshot", "amocrm", tmp_path / "files-2026-03-31"),
+    ):
+        done = salesops(*command, "--to", book, "--currency", "RUB", "--stages", STAGES)
+        assert done.returncode == 2 and "salesops snapshot --rebuild --to" in done.stderr
+        assert everything(book / "snapshots") == snapshots
+    assert salesops("snapshot", "--rebuild", "--to", book).returncode == 0
+    assert contents(crm.open(book)) == expected
+    (book / "book.json").write_bytes(old)  # as a backup has it
+    with pytest.raises(BadInput, match="nothing was undone"):
+        importing.undo("2020-01-01", book)
+    names = {name: content for name, content in everything(book / "snapshots").items() if "made" not in name}
+    assert names == {name: content for name, content in snapshots.items() if "made" not in name}
+    (book / "book.json").write_bytes(lost)
+    importing.rebuild(book)
+    assert contents(crm.open(book)) == expected
+    (renamed,) = (book / "snapshots").glob("2026-02-28-*")
+    renamed.rename(renamed.with_name("2026-02-28-mine"))
+    with pytest.raises(BadInput, match="is damaged"):
+        importing.rebuild(book)
+    assert renamed.with_name("2026-02-28-mine").is_dir()
+
+
+def test_links_in_a_book_are_not_written_through(tmp_path, three):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    mine.chmod(0o600)
+    (three / locks.NAME).symlink_to(mine)
+    with pytest.raises(FileExistsError, match="not a lock of ours"):
+        importing.rebuild(three)
+    (three / locks.NAME).unlink()
+    os.link(mine, three / locks.NAME)
+    with pytest.raises(FileExistsError, match="not a lock of ours"):
+        importing.rebuild(three)
+    (three / locks.NAME).unlink()
+    shutil.copytree(three, tmp_path / "copied")
+    tables = store.tables(tmp_path / "copied")
+    (tables / ownership.MARK).unlink()
+    (tables / ownership.MARK).symlink_to(mine)
+    (snapshot_,) = (tmp_path / "copied" / "snapshots").glob("2026-01-31-*")
+    (snapshot_ / "x.parquet").symlink_to(mine)
+    importing.rebuild(tmp_path / "copied")
+    assert mine.read_text() == "mine" and stat.S_IMODE(mine.stat().st_mode) == 0o600
 
 
 # --- formats ---

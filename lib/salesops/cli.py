@@ -240,6 +240,7 @@ def fetch(system, to) -> None:
 @main.command()
 @_of_export
 @click.option("--replace", is_flag=True, help="Take the place of the snapshot of that day.")
+@click.option("--fewer", is_flag=True, help="It lacks most deals of the snapshot before, and that is meant.")
 @click.option("--undo", "undone", metavar="DAY", help="Take the snapshot of DAY out of the book; SYSTEM, FILES: none.")
 @click.option("--rebuild", is_flag=True, help="Derive the book again from its snapshots; SYSTEM, FILES: none.")
 def snapshot(system, given, to, undone, rebuild, **options) -> None:
@@ -277,6 +278,8 @@ def _change_book(to: Path, change) -> None:
         _refuse(str(error))
     except locks.Locked as error:
         _refuse(str(error), LOCKED)
+    except (PermissionError, FileExistsError) as error:
+        _refuse(f"{to} cannot be written: {error.strerror}: {error.filename}; nothing was changed")
     _check(str(to), as_json=False)
 
 

@@ -24,7 +24,7 @@ OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "spli
 OF_ACCOUNTS = {"revenue", "subscriptions", "cancellations", "purchases"}  # rows that belong to an account
 # Facts that later data change, or that tell the same data apart by how they came.
 OF_THE_WHOLE = ("n_rows", "filled", "first_moment", "last_moment", "exported_on", "written", "format",
-                "n_refused_without_id", "stages_derived")  # fmt: skip
+                "n_refused_without_id", "stages_derived", "system",)  # fmt: skip
 
 
 class Book:

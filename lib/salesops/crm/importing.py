@@ -50,6 +50,7 @@ def bring_in(
     *,
     replace: bool = False,
     snapshot: bool = False,
+    fewer: bool = False,
     stages: str = "",
     rates: Path | None = None,
     vat: str = "",
@@ -63,6 +64,7 @@ def bring_in(
     replace : take the place of the book that is there; of a snapshot, of that of its day.
     snapshot : add the export to the snapshots of the book, as that of the day `exported_on`; where that is not said,
         of the one day that the names of the files have.
+    fewer : a snapshot may lack most deals of the one before.
     rates : a file of what currencies are worth: currency, date, rate (in the reporting currency), perhaps per (units).
     vat : of `parse_vat`.
 
@@ -86,9 +88,9 @@ def bring_in(
         work = book.new(store.WORK)
         folder = database.copy(variable, spec, work / "files") if variable else _gathered(given, work / "files")
         if rates:
-            folder, spec = _with_rates(folder, rates, spec, work / "with-rates")
+            folder, spec = _with_rates(folder, rates, spec, work / "with-rates", without=to.resolve())
         if snapshot:
-            _add_snapshot(book, folder, spec, replace=replace)
+            _add_snapshot(book, folder, spec, system, replace=replace, fewer=fewer)
         else:
             tables = book.new(store.VERSION)
             making.from_export(tables, folder, spec)
@@ -157,7 +159,9 @@ def _check_import(book: store.Writer, *, replace: bool) -> None:
         raise BadInput(f"{book.folder} exists already", ["say --replace"])
 
 
-def _add_snapshot(book: store.Writer, folder: Path, spec: mapping.Mapping, *, replace: bool) -> None:
+def _add_snapshot(
+    book: store.Writer, folder: Path, spec: mapping.Mapping, system: str, *, replace: bool, fewer: bool
+) -> None:
     day = spec.exported_on
     if book.content and not _snapshot_days(book):
         raise BadInput(
@@ -171,14 +175,15 @@ def _add_snapshot(book: store.Writer, folder: Path, spec: mapping.Mapping, *, re
             "the snapshot was not added", [f"there is none of {day} to replace; there are: {', '.join(snapshots)}"]
         )
     others = {one: path for one, path in snapshots.items() if one != day}
+    taking.check_system(system, others)
     taken = book.new(store.TAKEN, day)
-    about = making.read_tables(taken, folder, spec, taking.stages(others))
+    about = making.read_tables(taken, folder, spec, taking.stages(others)) | {"system": system}
     if not (taken / "deals.parquet").exists():
         raise BadInput(
             "the snapshot was not added", [f"no deals are in it; snapshots compare the deals of {spec.title}"]
         )
     taking.keep(taken, about)
-    taking.check(taken, about, day, others)
+    taking.check(taken, about, day, others, fewer=fewer)
     _derive(book, {**others, day: taken})
 
 
@@ -288,9 +293,18 @@ def parse_vat(text: str) -> dict | None:
     return {"included": kind == "included", "share": found}
 
 
-def _with_rates(folder: Path, rates: Path, spec: mapping.Mapping, place: Path) -> tuple[Path, mapping.Mapping]:
-    """A folder of the files and the rates, and the mapping that reads both; its patterns do not see the rates."""
-    shutil.copytree(folder, place, copy_function=_link)
+def _with_rates(
+    folder: Path, rates: Path, spec: mapping.Mapping, place: Path, *, without: Path
+) -> tuple[Path, mapping.Mapping]:
+    """A folder of the files and the rates, and the mapping that reads both; its patterns do not see the rates.
+
+    without : the book that is written, which may stand among the files.
+    """
+
+    def skipped(above: str, names: list[str]) -> list[str]:
+        return [name for name in names if (Path(above) / name).resolve() == without]
+
+    shutil.copytree(folder, place, copy_function=_link, ignore=skipped)
     (place / ".rates").mkdir()
     _link(rates.resolve(), place / ".rates" / rates.name)
     # A rate has no thousands marks: in a file of text the one mark is the decimal one.
@@ -308,7 +322,7 @@ def _with_rates(folder: Path, rates: Path, spec: mapping.Mapping, place: Path) -
 
 def _link(path: str | Path, target: str | Path) -> None:
     try:
-        os.link(path, target)
+        os.link(Path(path).resolve(), target)
     except OSError:  # on another disk
         shutil.copyfile(path, target)
 

@@ -34,22 +34,27 @@ KINDS = {
     "back_dated": "closed on a day on which it was seen open",
     "edited_after_close": "changed after it was closed",
     "vanished": "gone from the export",
+    "returned": "back in the export after it was gone",
     "unseen": "not in the export, of which rows without an id were refused",
     "stage_renamed": "in a stage of which all deals are now in a new one",
 }
 
 
 class Pair(NamedTuple):
-    """Two snapshots that follow each other: their days, their rows, and the last moment (naive UTC) of the later day.
+    """Two snapshots that follow each other: their days, views of their deals, and the last moment (naive UTC) of the
+    later day.
 
-    Rows of deals have `seen_on` and `seen_end` beside their own columns: the day on which the deal was last read, and the
-    last moment of that day.
+    before, now : every deal ever seen by then, as it was last read; `seen_on` and `seen_end` beside its own columns are
+    the day on which it was, and the last moment of that day. before_shown, now_shown : those that the snapshot has, and
+    those whose rows in it were refused.
     """
 
     before_on: str
     now_on: str
     before: str
     now: str
+    before_shown: str
+    now_shown: str
     now_end: dt.datetime
     unread: bool  # rows without an id were refused in the later one
 
@@ -121,7 +126,7 @@ def _keep_own_log(folder: Path, book: Path, days: Sequence[str], zone: str) -> N
                 f" FROM read_parquet({literal(str(deals))})"
             )
         pairs = [
-            Pair(before[0], now[0], before[1], now[1], now[2], False)
+            Pair(before[0], now[0], before[1], now[1], before[1], now[1], now[2], False)
             for before, now in zip(names, names[1:], strict=False)
         ]
         differences = _differences(pairs, FIELDS)
@@ -159,19 +164,19 @@ def _stored(folder: Path, name: str) -> list[dict]:
     return pq.read_table(path).to_pylist() if path.exists() else []
 
 
-def check(new: Path, about: Mapping, day: str, others: Mapping[str, Path]) -> None:
+def check(new: Path, about: Mapping, day: str, others: Mapping[str, Path], *, fewer: bool = False) -> None:
     """Refuse a snapshot that cannot be compared with those that a book has.
 
     Parameters
     ----------
     new : its folder, with the tables as they were read. about : what is known of its source.
-    others : day -> folder of the book's other snapshots.
+    others : day -> folder of the book's other snapshots. fewer : most deals of the snapshot before may be missing.
 
     Raises
     ------
     BadInput
-        If its amounts are in another currency or have other VAT, its days are of another time zone, its rates are not
-        those of then, or it has no deal that the snapshot before (or the first after) it has.
+        If its amounts are in another currency or have other VAT, its days are of another time
+        zone, its rates are not those of then, or its deals are not those of the snapshot before (or the first after) it.
     """
     if not others:
         return
@@ -186,10 +191,40 @@ def check(new: Path, about: Mapping, day: str, others: Mapping[str, Path]) -> No
         differ.append("its amounts had other VAT; say the same --vat, or begin another book")
     if differ:
         raise BadInput("the snapshot was not added", differ)
-    shared = f"SELECT count(*) FROM {_rows(new, 'deals')} WHERE deal_id IN (SELECT deal_id FROM {_rows(others[near], 'deals')})"
-    if not duckdb.execute(shared).fetchone()[0]:
-        raise BadInput("the snapshot was not added", [f"not one deal of {near} is in it; is it the same system?"])
+    _same_deals(new, others[near], near, day, fewer=fewer)
     _same_rates({day: new, near: others[near]})
+
+
+def check_system(system: str, others: Mapping[str, Path]) -> None:
+    """Refuse a snapshot of another system than those that a book has.
+
+    Raises
+    ------
+    BadInput
+        If it is; snapshots of earlier versions do not say theirs.
+    """
+    known = {facts(folder).get("system") for folder in others.values()} - {None, system}
+    if known:
+        raise BadInput("the snapshot was not added", [f"it is of {system}, and the book of {min(known)}"])
+
+
+def _same_deals(new: Path, other: Path, near: str, day: str, *, fewer: bool) -> None:
+    """Refuse a snapshot whose deals are not those of a neighbour: none, created on other days, or most of them gone."""
+    both = f"FROM {_rows(new, 'deals')} n JOIN {_rows(other, 'deals')} o USING (deal_id)"
+    n_shared, n_strange = duckdb.execute(
+        f"SELECT count(*), count(*) FILTER (CAST(n.created_at AS DATE) <> CAST(o.created_at AS DATE)) {both}"
+    ).fetchone()
+    n_other = duckdb.execute(f"SELECT count(*) FROM {_rows(other, 'deals')}").fetchone()[0]
+    why = ""
+    if not n_shared:
+        why = f"not one deal of {near} is in it; is it the same system?"
+    elif n_strange > n_shared / 2:
+        why = f"{n_strange:,} of {n_shared:,} deals that both have were created on another day in it than in {near};"
+        why += " is it the same company?"
+    elif near < day and n_shared < n_other / 2 and not fewer:
+        why = f"{n_other - n_shared:,} of {n_other:,} deals of {near} are not in it; if that is meant, say --fewer"
+    if why:
+        raise BadInput("the snapshot was not added", [why])
 
 
 def _rows(folder: Path, name: str) -> str:
@@ -242,7 +277,7 @@ def derive(draft: Path, snapshots: Mapping[str, Path]) -> dict:
         con.execute("SET enable_progress_bar = false")
         _write_stages(con, draft, snapshots, derived=last.get("stages_derived", False))
         pairs, kept = _pairs(con, draft, snapshots, about, last["time_zone"])
-        _write_changes(con, draft, pairs)
+        _write_changes(con, draft, snapshots, pairs)
         rewritten = _write_audit(con, draft, pairs)
         n_open = con.execute(
             f"SELECT count(*) FROM {_kinds(draft, _rows(draft, 'deals'))} WHERE kind = 'open'"
@@ -272,35 +307,37 @@ def _write_stages(con, draft: Path, snapshots: Mapping[str, Path], *, derived: b
 
 
 def _pairs(con, draft: Path, snapshots: Mapping[str, Path], about: Mapping, zone: str) -> tuple[list[Pair], dict]:
-    """Snapshots that follow each other, with the deals whose rows were refused as they were last seen; the last one,
-    completed so, becomes the deals of the book. And how many of its deals are kept so, by status."""
+    """Snapshots that follow each other. The last one, with the deals whose rows in it were refused as they were last
+    seen, becomes the deals of the book; and how many are shown so, by status."""
     pairs: list[Pair] = []
-    before_on = before = ""
-    kept: dict[str, int] = {}
-    for day, folder in sorted(snapshots.items()):
+    before_on, kept = "", {}
+    for number, (day, folder) in enumerate(sorted(snapshots.items())):
         end = periods.end_of(dt.date.fromisoformat(day), zone) - dt.timedelta(seconds=1)
-        own = f"SELECT *, {literal(day)} AS seen_on, TIMESTAMP '{end}' AS seen_end FROM {_rows(folder, 'deals')}"
-        name, kept = f"seen{len(pairs) + bool(before)}", {}
-        con.execute(f"CREATE VIEW {name}_own AS {own}")
-        con.execute(f"CREATE VIEW {name} AS SELECT * FROM {name}_own")
-        if before and (folder / REFUSED).exists():
-            refused = f"deal_id IN (SELECT deal_id FROM {_rows(folder, 'refused_deals')})"
-            missing = f"SELECT * FROM {before} WHERE {refused} AND deal_id NOT IN (SELECT deal_id FROM {name}_own)"
-            con.execute(f"CREATE TABLE {name}_kept AS {missing}")
-            con.execute(
-                f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}_own UNION ALL BY NAME SELECT * FROM {name}_kept"
+        own, seen, shown, absent = (f"{kind}{number}" for kind in ("own", "seen", "shown", "absent"))
+        columns = f"*, {literal(day)} AS seen_on, TIMESTAMP '{end}' AS seen_end"
+        con.execute(f"CREATE VIEW {own} AS SELECT {columns} FROM {_rows(folder, 'deals')}")
+        if not number:
+            con.execute(f"CREATE VIEW {seen} AS FROM {own}")
+            con.execute(f"CREATE VIEW {shown} AS FROM {own}")
+        else:
+            before = f"seen{number - 1}"
+            con.execute(f"CREATE TABLE {absent} AS FROM {before} WHERE deal_id NOT IN (SELECT deal_id FROM {own})")
+            con.execute(f"CREATE VIEW {seen} AS FROM {own} UNION ALL BY NAME FROM {absent}")
+            ids = (
+                f"SELECT deal_id FROM {_rows(folder, 'refused_deals')}" if (folder / REFUSED).exists() else "SELECT ''"
             )
-            kinds = f"SELECT coalesce(kind, 'open'), count(*) FROM {_kinds(draft, f'{name}_kept')} GROUP BY 1"
+            refused = f"(FROM {absent} WHERE deal_id IN ({ids}))"
+            con.execute(f"CREATE VIEW {shown} AS FROM {own} UNION ALL BY NAME {refused}")
+            kinds = f"SELECT coalesce(kind, 'open'), count(*) FROM {_kinds(draft, refused)} GROUP BY 1"
             kept = dict(con.execute(kinds).fetchall())
-        if before:
             unread = bool(about[day].get("n_refused_without_id"))
-            pairs.append(Pair(before_on, day, before, name, end, unread))
-        before_on, before = day, name
+            pairs.append(Pair(before_on, day, before, seen, f"shown{number - 1}", shown, end, unread))
+        before_on = day
     if kept:
         columns = ", ".join(column.stored for column in TABLES["deals"].columns)
         target = draft / "deals-new.parquet"
         con.execute(
-            f"COPY (SELECT {columns} FROM {before}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY (SELECT {columns} FROM {shown}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
         )
         target.replace(draft / "deals.parquet")
     return pairs, kept
@@ -314,42 +351,46 @@ def _kinds(draft: Path, deals: str) -> str:
     )
 
 
-def _write_changes(con, draft: Path, pairs: list[Pair]) -> None:
-    """The source's own log, and for fields that it does not log what differs between snapshots."""
-    path = draft / "changes.parquet"
-    logged = set()
-    if path.exists():
-        logged = {
-            row[0] for row in con.execute(f"SELECT DISTINCT field FROM read_parquet({literal(str(path))})").fetchall()
-        }
-    parts = (
-        [f"SELECT *, 0 AS pair, row_number() OVER () AS nth FROM read_parquet({literal(str(path))})"] if logged else []
-    )
-    for rows in _differences(pairs, [field for field in FIELDS if field not in logged]).values():
+def _write_changes(con, draft: Path, snapshots: Mapping[str, Path], pairs: list[Pair]) -> None:
+    """The source's own log, as any snapshot has it, and what differs between snapshots where that log says nothing."""
+    names = ", ".join(TABLES["changes"].names)
+    logs = [folder / "changes.parquet" for _day, folder in sorted(snapshots.items())]
+    logs = [f"SELECT {names} FROM read_parquet({literal(str(path))})" for path in logs if path.exists()]
+    if logs:
+        every = f"SELECT *, row_number() OVER () AS nth FROM ({' UNION ALL '.join(logs)})"
+        first = f"QUALIFY row_number() OVER (PARTITION BY {names} ORDER BY nth) = 1"
+        con.execute(f"CREATE TABLE log AS SELECT * FROM ({every}) {first}")
+    parts = [f"SELECT {names}, 0 AS pair, nth FROM log"] if logs else []
+    for rows in _differences(pairs, FIELDS, "log" if logs else "").values():
         parts += rows
     if not parts:
         return
-    names = ", ".join(TABLES["changes"].names)
     new = draft / "changes-new.parquet"
     con.execute(
         f"COPY (SELECT {names} FROM ({' UNION ALL '.join(parts)}) ORDER BY pair, nth, changed_at, deal_id, field)"
         f" TO {literal(str(new))} (FORMAT parquet, COMPRESSION zstd)"
     )
-    new.replace(path)
+    new.replace(draft / "changes.parquet")
 
 
-def _differences(pairs: Sequence[Pair], fields: Iterable[str]) -> dict[str, list[str]]:
-    """Field -> the rows of a log, in SQL, for what differs between the snapshots of each pair."""
+def _differences(pairs: Sequence[Pair], fields: Iterable[str], log: str = "") -> dict[str, list[str]]:
+    """Field -> the rows of a log, in SQL, for what differs between the snapshots of each pair, where the source's own
+    `log` has no row on that deal and field from the one to the other."""
     selects: dict[str, list[str]] = {field: [] for field in fields}
     for number, pair in enumerate(pairs, 1):
         closed = f"n.closed_at > b.seen_end AND n.closed_at <= TIMESTAMP '{pair.now_end}'"
         for field in selects:
             column, at = FIELDS[field], f"TIMESTAMP '{pair.now_end}'"
             at = f"CASE WHEN {closed} THEN n.closed_at ELSE {at} END" if field == "stage" else at
+            unsaid = (
+                f" AND NOT EXISTS (SELECT 1 FROM {log} l WHERE l.deal_id = n.deal_id AND l.field = {literal(field)}"
+                f" AND l.changed_at > b.seen_end AND l.changed_at <= TIMESTAMP '{pair.now_end}')"
+            )
             selects[field].append(
                 f"SELECT n.deal_id, {at} AS changed_at, {literal(field)} AS field, CAST(b.{column} AS VARCHAR) AS old_value,"
                 f" CAST(n.{column} AS VARCHAR) AS new_value, NULL::VARCHAR AS changed_by, {number} AS pair, 0 AS nth"
-                f" FROM {pair.now} n JOIN {pair.before} b USING (deal_id) WHERE n.{column} IS DISTINCT FROM b.{column}"
+                f" FROM {pair.now} n JOIN {pair.before} b USING (deal_id)"
+                f" WHERE n.{column} IS DISTINCT FROM b.{column}{unsaid if log else ''}"
             )
     return selects
 
@@ -366,11 +407,13 @@ def _write_audit(con, draft: Path, pairs: list[Pair]) -> dict[str, int]:
         parts += [
             f"{head}, 'back_dated' AS kind, 'open on ' || b.seen_on AS was, 'closed ' || CAST(n.closed_at AS VARCHAR) AS became"
             f" {both} WHERE bk.kind = 'open' AND nk.kind <> 'open' AND n.closed_at <= b.seen_end",
-            f"{head}, '{'unseen' if pair.unread else 'vanished'}', b.stage, NULL FROM {pair.before} b WHERE deal_id NOT IN (SELECT deal_id FROM {pair.now})",
+            f"{head}, '{'unseen' if pair.unread else 'vanished'}', b.stage, NULL FROM {pair.before_shown} b WHERE deal_id NOT IN (SELECT deal_id FROM {pair.now_shown})",
+            f"{head}, 'returned', 'last seen on ' || b.seen_on, n.stage {both} WHERE n.seen_on = {literal(pair.now_on)}"
+            f" AND deal_id NOT IN (SELECT deal_id FROM {pair.before_shown})",
             f"{head}, 'stage_renamed', b.stage, n.stage {both} WHERE (b.stage, n.stage) IN (SELECT (was, became) FROM (SELECT b.stage AS was,"
-            f" n.stage AS became, count(*) OVER (PARTITION BY b.stage) AS ways FROM {pair.now} n JOIN {pair.before} b USING (deal_id)"
-            f" WHERE b.stage NOT IN (SELECT stage FROM {pair.now} WHERE stage IS NOT NULL)"
-            f" GROUP BY b.stage, n.stage) WHERE ways = 1 AND became NOT IN (SELECT stage FROM {pair.before} WHERE stage IS NOT NULL))"
+            f" n.stage AS became, count(*) OVER (PARTITION BY b.stage) AS ways FROM {pair.now_shown} n JOIN {pair.before_shown} b USING (deal_id)"
+            f" WHERE b.stage NOT IN (SELECT stage FROM {pair.now_shown} WHERE stage IS NOT NULL)"
+            f" GROUP BY b.stage, n.stage) WHERE ways = 1 AND became NOT IN (SELECT stage FROM {pair.before_shown} WHERE stage IS NOT NULL))"
             f" AND bk.kind = nk.kind AND bk.kind IS NOT NULL",
         ]
         for column in ("amount_minor", "closed_at"):

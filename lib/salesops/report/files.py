@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +25,7 @@ TEMPLATES = PACKAGE / "report" / "templates"
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing; who may read it follows from the umask.
+    """Write a whole file or nothing; who may read it stays as it was, or follows from the umask.
 
     It is written in a folder of ours beside it, whose mark says that it may be removed when a run was killed.
     """
@@ -36,6 +37,8 @@ def write(path: Path, content: str | bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        if path.is_file() and not path.is_symlink():
+            shutil.copymode(path, draft)
         draft.replace(path)
     finally:
         ownership.remove(place, DRAFTS)

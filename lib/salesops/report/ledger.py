@@ -200,7 +200,19 @@ def write(folder: Path, rows: list[Row]) -> None:
     stream = io.BytesIO()
     pq.write_table(table, stream)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _put_aside_what_is_damaged(folder)
     files.write(path, stream.getvalue())
+
+
+def _put_aside_what_is_damaged(folder: Path) -> None:
+    """Findings that cannot be read may be mended by somebody: they stay, under another name."""
+    try:
+        read(folder)
+    except BadInput:
+        raise
+    except ValueError:
+        path = records.findings(folder)
+        path.replace(path.with_name(f"{path.stem}.damaged-{files.sha256(path.read_bytes())[:8]}{path.suffix}"))
 
 
 def earlier(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 import datetime as dt
 import errno
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -46,6 +47,11 @@ class Folder:
         content = _read(path / NAME)
         self.pages, self.not_made, self.retold = content["pages"], content["not_made"], content["retold"]
         self.front, self._rested_on = content["front"], content["rests_on"]
+        # Pages of an earlier run whose manifest is gone: what they said stays known.
+        known = records.read_pages(path)
+        self._recorded = {
+            stem: page for stem, page in known.items() if stem not in self.pages and _is_whole(stem, page)
+        }
         self._changed = False
         self._next_write = 0.0
 
@@ -73,15 +79,22 @@ class Folder:
         self._publish(f"{stem}.html", page)
         self._forget_failure(stem)
         self.pages[stem] = record
+        self._recorded.pop(stem, None)
         self._write_now_and_then()
 
     def _publish(self, name: str, page: str) -> None:
         """Write a page, never over a file that this program did not make."""
         path = self.path / name
-        known = name in self.front or path.stem in self.pages
-        if path.exists() and not known and not any(mark in files.read(path) for mark in files.OURS):
+        if os.path.lexists(path) and not self._is_ours(path):
             raise FileExistsError(errno.EEXIST, "a file that this program did not make; move it away", str(path))
         files.write(path, page)
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether a page on disk is one that this program made: the manifest knows it, or its head says so."""
+        if path.is_symlink() or not path.is_file():
+            return False
+        known = path.name in self.front or path.stem in self.pages
+        return known or any(mark in files.read(path) for mark in files.OURS)
 
     def _forget_failure(self, stem: str) -> bool:
         """Whether a failure of a page was noted, which is over now."""
@@ -108,7 +121,7 @@ class Folder:
             files.write(kept, notebook)
             self.not_made[stem]["notebook"] = kept.relative_to(self.path).as_posix()
         path = self.path / f"{stem}.html"
-        if path.is_file():
+        if self._is_ours(path):
             files.write(path, banner.put(files.read(path), language=language, on=today, reason=reason))
         self._write_now_and_then()
         return kept
@@ -144,7 +157,7 @@ class Folder:
         content = {"pages": dict(sorted(self.pages.items())), "not_made": dict(sorted(self.not_made.items()))}
         self._rested_on = rests_on
         self._write_front(**content)
-        records.write_pages(self.path, content["pages"])
+        records.write_pages(self.path, {**self._recorded, **content["pages"]})
         kept = {"format": formats.MANIFEST, **content}
         kept |= {"retold": dict(sorted(self.retold.items()))} if self.retold else {}
         kept |= {"front": self.front, "rests_on": rests_on}
@@ -190,7 +203,7 @@ class Folder:
     def _write_front(self, pages: dict, not_made: dict) -> None:
         rows, languages = self.findings(), self._languages() or ["en"]
         before, damaged = self._before
-        ledger.write(self.path, rows)
+        ledger.write(self.path, rows + self._rows_of_recorded(rows))
         for language in languages:
             others = [one for one in languages if one != language]
             other = (others[0], _front_name(others[0])) if others else None
@@ -202,6 +215,16 @@ class Folder:
             for name in names:
                 self._publish(name, page)
                 self.front[name] = files.sha256(page.encode())
+
+    def _rows_of_recorded(self, rows: Sequence[ledger.Row]) -> list[ledger.Row]:
+        """The findings of pages that this run has not, as an earlier one kept them."""
+        here = {(row.id, row.lang) for row in rows}
+        try:
+            kept = ledger.read(self.path)
+        except ValueError:  # damaged: it stays beside the new one
+            return []
+        gone = [row for row in kept if row.stem in self._recorded and row.stem not in self.pages]
+        return [row for row in gone if (row.id, row.lang) not in here]
 
     def _write_now_and_then(self) -> None:
         self._changed = True

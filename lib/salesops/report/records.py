@@ -44,7 +44,7 @@ def read_pages(folder: Path) -> dict[str, dict]:
     try:
         content = json.loads(path.read_text("utf-8"))
         number, pages = content.get("format", 1), content["pages"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     formats.check(number, formats.MANIFEST, str(path))
     return {stem: page for stem, page in pages.items() if isinstance(page, dict)} if isinstance(pages, dict) else {}
@@ -62,12 +62,15 @@ def migrate(out: Path) -> None:
     """Move the records of format 1, which stand among the pages of each period, to their place; what cannot be read
     stays where it is."""
     for folder in sorted(out.iterdir()) if out.is_dir() else ():
-        if not _is_period(folder.name) or not (folder / FINDINGS).is_file():
+        if not is_period(folder.name) or not (folder / FINDINGS).is_file():
             continue
+        pages = _pages_of(folder / "manifest.json")
+        if folder.is_symlink() or not pages:
+            continue  # not a folder of our pages
         target = place(folder)
         target.mkdir(parents=True, exist_ok=True)
         if not (target / PAGES).is_file():
-            write_pages(folder, _pages_of(folder / "manifest.json"))
+            write_pages(folder, pages)
         if not (target / FINDINGS).is_file():
             files.write(target / FINDINGS, (folder / FINDINGS).read_bytes())
             (folder / FINDINGS).unlink()
@@ -76,12 +79,12 @@ def migrate(out: Path) -> None:
 def _pages_of(manifest: Path) -> dict[str, dict]:
     try:
         pages = json.loads(manifest.read_text("utf-8"))["pages"]
-        return {stem: page for stem, page in pages.items() if isinstance(page, dict)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {stem: page for stem, page in pages.items() if page["page"] == f"{stem}.html" and page["hashes"]["page"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
-def _is_period(name: str) -> bool:
+def is_period(name: str) -> bool:
     try:
         periods.parse(name)
     except (ValueError, BadInput):

@@ -78,7 +78,8 @@ def verify(
             stop()
             raise
     verdicts = [Verdict(stem, differs[stem]) for stem in folder.pages]
-    return verdicts + [Verdict(name, _front(path / name, digest)) for name, digest in sorted(folder.front.items())]
+    fronts = sorted((name, digest) for name, digest in folder.front.items() if files.is_page_name(name))
+    return verdicts + [Verdict(name, _front(path / name, digest)) for name, digest in fronts]
 
 
 def _job(path: Path, stem: str, record: dict, root: Path) -> Job:
@@ -140,10 +141,9 @@ def _differences(folder: Folder, job: Job, outcome: dict, *, pages_only: bool) -
 
 
 def _front(path: Path, digest: str) -> list[str]:
-    try:
-        page = files.read(path)
-    except OSError:
+    if not files.is_page_name(path.name) or path.is_symlink() or not path.is_file():
         return ["the front page is missing"]
+    page = files.read(path)
     same = files.sha256(page.encode("utf-8", "surrogateescape")) == digest
     return [] if same else ["the front page was changed after it was made"]
 
