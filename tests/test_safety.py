@@ -17,7 +17,8 @@ from salesops.report import files, ledger, manifest, records, workers
 from salesops.report.manifest import Folder
 
 from tests.conftest import ROOT
-from tests.test_front import Page, finding, folder, record
+from tests.test_front import Page, finding, folder
+from tests.test_front import record as bare_record
 from tests.test_runner import make_small
 
 FORMATS = ROOT / "tests" / "fixtures" / "formats"
@@ -37,6 +38,10 @@ def playbook(tmp_path) -> Path:
     (tmp_path / "reports" / "board.txt").write_text("mine")
     (tmp_path / "reports" / "2026-10" / "notes.txt").write_text("mine")
     (tmp_path / "reports" / "2026-10" / ".draft-0123456789ab").write_text("mine")
+    front = (tmp_path / "reports" / "2026-10" / "index.html").read_text("utf-8")
+    (tmp_path / "reports" / "2026-10" / "index-with-my-notes.html").write_text(front, "utf-8")
+    with (tmp_path / "reports" / "2026-09" / "hygiene.html").open("a", encoding="utf-8") as edited:
+        edited.write("<p>my own remark</p>")
     (tmp_path / "reports" / "archive").mkdir()
     (tmp_path / "reports" / "archive" / "index.html").write_text("mine")
     (tmp_path / "outside").mkdir()
@@ -44,6 +49,11 @@ def playbook(tmp_path) -> Path:
     (tmp_path / "outside" / "a.html").write_text("mine")
     (tmp_path / "reports" / "2026-08").symlink_to(tmp_path / "outside")
     return tmp_path
+
+
+def record(*arguments, **options) -> dict:
+    """A record of the page that `folder` writes."""
+    return bare_record(*arguments, **options) | {"hashes": {"page": files.sha256(b"<html>")}}
 
 
 # --- working folders ---
@@ -113,10 +123,11 @@ def test_clean_removes_what_can_be_made_again_and_nothing_else(playbook):
     (playbook / ".cache" / "airflow").mkdir()
     kept = clean.clean(playbook)
     left = everything(playbook / "reports")
-    mine = {"README.md", "board.txt", "2026-10/notes.txt", "2026-10/.draft-0123456789ab", "archive/index.html"}
+    mine = {"README.md", "board.txt", "2026-10/notes.txt", "2026-10/.draft-0123456789ab", "archive/index.html",
+            "2026-10/index-with-my-notes.html", "2026-09/hygiene.html", "2026-09/manifest.json"}  # fmt: skip
     assert left == {name: before[name] for name in mine}
     assert (playbook / "outside" / "a.html").read_text() == "mine" and (playbook / "reports" / "2026-08").is_symlink()
-    assert {path.name for path in kept} == {"2026-08", "2026-10", "archive", "board.txt"}
+    assert {path.name for path in kept} == {"2026-08", "2026-09", "2026-10", "archive", "board.txt"}
     assert not ours.exists() and not old.exists()
     assert (playbook / ".cache" / "books" / "mine" / "deals.parquet").exists() and (
         playbook / ".cache" / "airflow"
@@ -129,6 +140,31 @@ def test_clean_removes_what_can_be_made_again_and_nothing_else(playbook):
         assert json.loads((moved / "pages.json").read_text())["pages"]["hygiene"]["tiles"] is not None
     again = everything(playbook)
     assert clean.clean(playbook) == kept and everything(playbook) == again
+
+
+def test_clean_waits_for_no_run_and_stops_at_nothing(playbook):
+    """A month in which a run writes, a page that is a folder, a link in the place of a folder of ours."""
+    mine = playbook / "mine"
+    mine.mkdir()
+    (mine / "hygiene.ipynb").write_text("mine")
+    (playbook / "reports" / "2026-09" / "failed").symlink_to(mine)
+    path = playbook / "reports" / "2026-09" / "manifest.json"
+    content = json.loads(path.read_text())
+    content["not_made"] = {"hygiene": {"on": "2026-09-30", "reason": "x", "notebook": "failed/hygiene.ipynb"}}
+    content["pages"]["x"] = content["pages"]["hygiene"] | {"page": ".."}
+    path.write_text(json.dumps(content))
+    before = everything(playbook / "reports" / "2026-10")
+    with locks.hold(playbook / "reports" / "2026-10"):
+        clean.clean(playbook)
+        now = {
+            name: content
+            for name, content in everything(playbook / "reports" / "2026-10").items()
+            if "lock" not in name
+        }
+        assert now == {name: content for name, content in before.items() if name != "findings.parquet"}
+    assert (mine / "hygiene.ipynb").read_text() == "mine"
+    clean.clean(playbook)
+    assert not (playbook / "reports" / "2026-10" / "hygiene.html").exists()
 
 
 def test_make_clean_needs_no_installed_package(playbook):
@@ -144,6 +180,38 @@ def test_make_clean_needs_no_installed_package(playbook):
         "kept, not made by the playbook" in done.stdout
         and not (playbook / "reports" / "2026-10" / "manifest.json").exists()
     )
+
+
+def test_pages_made_one_by_one_after_a_clean_keep_what_the_others_said(tmp_path):
+    for name in ("notebooks", "params", "reports"):
+        (tmp_path / name).mkdir()
+    month = tmp_path / "reports" / "2026-10"
+    folder(month, *(record(stem, [finding(stem)]) for stem in ("funnel", "growth", "cohort")))
+    clean.clean(tmp_path)
+    folder(month, record("funnel", [finding("other")]))
+    assert set(records.read_pages(month)) == {"funnel", "growth", "cohort"}
+    assert {row.key for row in ledger.read(month) if row.state == ledger.OPEN} == {"other", "growth", "cohort"}
+    records.findings(month).write_bytes(b"damaged")
+    folder(month, record("funnel", [finding("other")]), record("leads", [finding("leads")]))
+    (aside,) = records.place(month).glob("findings.damaged-*")
+    assert aside.read_bytes() == b"damaged" and ledger.read(month)
+
+
+def test_a_page_of_somebody_else_gets_no_line_and_keeps_its_rights(tmp_path):
+    place = tmp_path / "2026-10"
+    place.mkdir()
+    (place / "funnel.html").write_text('<div class="page">\nmine')
+    (place / "funnel.html").chmod(0o600)
+    Folder(place).failed("funnel", language="en", ending="cell_error", reason="no", notebook=None)
+    assert (place / "funnel.html").read_text() == '<div class="page">\nmine'
+    assert (place / "funnel.html").stat().st_mode & 0o777 == 0o600
+
+
+def test_findings_of_somebody_else_are_not_moved(tmp_path):
+    (tmp_path / "2025").mkdir()
+    (tmp_path / "2025" / "findings.parquet").write_text("mine")
+    records.migrate(tmp_path)
+    assert everything(tmp_path) == {"2025/findings.parquet": b"mine"}
 
 
 def test_findings_of_months_live_on_when_the_pages_are_gone(tmp_path):

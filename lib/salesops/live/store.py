@@ -53,19 +53,39 @@ class Store:
             self._held.__enter__()
         except locks.Locked as error:
             raise Stopped(str(error)) from None
-        told = json.loads(state.read_text("utf-8")) if state.is_file() else self._belongs
+        told = self._state(state) if state.is_file() else self._belongs
         differ = [name for name, value in self._belongs.items() if told.get(name) != value]
         if differ:
             self._held.__exit__(None, None, None)
             raise BadInput(f"{self.folder} cannot be used", [f"its {name} is {told.get(name)}" for name in differ])
         self._marks, self._parts = told.get("marks", {}), told.get("parts", [])
         self._files = told.get("files", [])
+        if (self.folder / "parts").is_symlink():
+            self._held.__exit__(None, None, None)
+            raise BadInput(f"{self.folder} cannot be used", ["parts is a link; it has to be a folder of its own"])
         (self.folder / "parts").mkdir(exist_ok=True)
         self._save()
         for path in (self.folder / "parts").iterdir():
             if PART.fullmatch(path.name) and path.name not in self._parts:  # its mark was not kept: it is read again
                 path.unlink()
         return self
+
+    def _state(self, path: Path) -> dict:
+        """What was read so far; refused where it is not as this program writes it."""
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            names = [*content.get("parts", []), *content.get("files", [])]
+            usable = isinstance(content.get("marks", {}), dict)
+            usable = usable and all(isinstance(name, str) and Path(name).name == name for name in names)
+            usable = usable and all(PART.fullmatch(name) for name in content.get("parts", []))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            usable = False
+        if not usable:
+            self._held.__exit__(None, None, None)
+            raise BadInput(
+                f"{self.folder} cannot be used", [f"{STATE} is damaged; name a new folder, and read all again"]
+            )
+        return content
 
     def __exit__(self, *_error) -> None:
         self._held.__exit__(None, None, None)

@@ -2,13 +2,12 @@
 
 import datetime as dt
 import html
-import re
 
 from salesops import lang
 from salesops.lang import _
+from salesops.report import files
 
 _BODY = '<div class="page">\n'
-_LINE = re.compile(r'<p class="failed" role="status">[^<]*</p>\n')
 
 
 def put(page: str, *, language: str, on: dt.date, reason: str) -> str:
@@ -19,7 +18,7 @@ def put(page: str, *, language: str, on: dt.date, reason: str) -> str:
 
 def without(page: str) -> str:
     """The page as it was made."""
-    return _LINE.sub("", page, count=1)
+    return files.NOT_RENEWED.sub("", page, count=1)
 
 
 def sentence(language: str, on: dt.date, reason: str, *, earlier: bool = True) -> str:

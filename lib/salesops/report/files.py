@@ -20,6 +20,7 @@ OURS = (
     '<meta content="SalesOps Playbook" name="generator"/>',
     '<body class="front">',
 )
+NOT_RENEWED = re.compile(r'<p class="failed" role="status">[^<]*</p>\n')  # the line on a page; see `banner`
 KINDS = {".py", ".po", ".j2", ".css", ".json"}  # of files of the library
 TEMPLATES = PACKAGE / "report" / "templates"
 
