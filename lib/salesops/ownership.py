@@ -22,6 +22,7 @@ MARK = ".salesops-made"
 STARTED = time.time()  # of this process, nearly
 PROGRAM = "salesops"
 CACHED = (BOOK, DRAFT, COPY) = ("prepared-book", "draft-of-a-book", "copy-of-a-book")  # kinds of folders of the cache
+DRAFT_MARK = re.compile(rf"{re.escape(MARK)}-[0-9a-f]{{8}}")
 OLD_BOOK = re.compile(r"[^.].*-[0-9a-f]{32}")
 
 
@@ -95,12 +96,23 @@ def remove(folder: Path, kind: str) -> bool:
     return not folder.exists()
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether a path is a folder with nothing in it, or only with a mark that a killed process had not finished."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(
+        DRAFT_MARK.fullmatch(path.name) and path.is_file() and not path.is_symlink() for path in folder.iterdir()
+    )
+
+
 def remove_empty(place: Path, pattern: re.Pattern) -> None:
     """Remove the folders of a pattern in which there is nothing: a process was killed before it had marked or after it
     had emptied them. Nobody loses anything by it."""
     for path in list(place.iterdir()) if place.is_dir() else ():
-        if pattern.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if pattern.fullmatch(path.name) and is_empty(path):
+                for mark_ in path.iterdir():
+                    mark_.unlink()
                 path.rmdir()
 
 

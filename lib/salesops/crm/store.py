@@ -177,7 +177,7 @@ def _is_fresh(folder: Path) -> bool:
     """Whether a folder holds no book, and nothing but what a first import that was ended left in it."""
     if (folder / NAME).exists():
         return False
-    names = {path.name for path in folder.iterdir()} - {locks.NAME}
+    names = {path.name for path in folder.iterdir() if not ownership.DRAFT_MARK.fullmatch(path.name)} - {locks.NAME}
     if not names:
         return True
     inside = [
@@ -186,12 +186,8 @@ def _is_fresh(folder: Path) -> bool:
         if (folder / kind).is_dir()
         for path in (folder / kind).iterdir()
     ]
-    begun = all(ownership.is_ours(path, NEW + kind) or _is_empty(path) for kind, path in inside)
+    begun = all(ownership.is_ours(path, NEW + kind) or ownership.is_empty(path) for kind, path in inside)
     return names <= {ownership.MARK, VERSION, TAKEN, WORK} and ownership.is_ours(folder, BOOK) and begun
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 class Writer:
