@@ -1,5 +1,6 @@
 """Small files that would fill memory, disk or a day are refused, and large ones that mean well are read."""
 
+import csv
 import gzip
 import io
 import json
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 from salesops import yamlfile
-from salesops.crm import mapping, stages
+from salesops.crm import files, mapping, stages
 from salesops.crm import read as reading
 from salesops.crm.files import limits, sink, text, tree, weight, workbook
 from salesops.crm.files.sink import Unreadable
@@ -460,3 +461,11 @@ def test_a_budget_is_shared(tmp_path):
     budget.take(limits.SMALL)
     with pytest.raises(Unreadable):
         budget.take(1)
+
+
+def test_reading_a_file_leaves_the_limits_of_other_readers_as_they_were(folder):
+    before = csv.field_size_limit()
+    (folder / "deals.csv").write_text('id,name\n1,"a"\n')
+    header, problem = files.header(folder / "deals.csv", folder, sink.Names(["id"]), files.How())
+    assert header == ["id", "name"] and problem is None
+    assert csv.field_size_limit() == before

@@ -104,13 +104,19 @@ def _undecodable(path: Path, file: str, encoding: str) -> Unreadable:
 
 class _Csv:
     def __init__(self, text: io.TextIOWrapper, file: str, sink: Sink, delimiter: str):
-        csv.field_size_limit(CELL)
         self.text, self.file, self.sink, self.delimiter = text, file, sink, delimiter
         self.line = 1  # number of the next line
         self.short: list[tuple[int, list[str]]] = []  # rows that may be a footer
         self.blank_at = 0  # the last blank line
 
     def read(self) -> None:
+        before = csv.field_size_limit(CELL)  # of the whole process, where others read by their own limit
+        try:
+            self._read()
+        finally:
+            csv.field_size_limit(before)
+
+    def _read(self) -> None:
         head = self.text.readlines(LOOKED_AT)
         if not "".join(head).strip():
             raise Unreadable(self.file, 1, "", "a header and rows; the file is empty")
