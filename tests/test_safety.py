@@ -207,6 +207,14 @@ def test_a_page_of_somebody_else_gets_no_line_and_keeps_its_rights(tmp_path):
     assert (place / "funnel.html").stat().st_mode & 0o777 == 0o600
 
 
+def test_records_of_somebody_else_are_not_written_over(tmp_path):
+    (tmp_path / "records" / "2026-10").mkdir(parents=True)
+    (tmp_path / "records" / "2026-10" / "pages.json").write_text('["mine"]')
+    with pytest.raises(FileExistsError, match="move it away"):
+        folder(tmp_path / "2026-10", record("funnel", [finding("stale")]))
+    assert (tmp_path / "records" / "2026-10" / "pages.json").read_text() == '["mine"]'
+
+
 def test_findings_of_somebody_else_are_not_moved(tmp_path):
     (tmp_path / "2025").mkdir()
     (tmp_path / "2025" / "findings.parquet").write_text("mine")

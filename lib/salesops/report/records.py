@@ -5,6 +5,7 @@ elsewhere (`--out`), in that folder. Of a period there are `findings.parquet` (s
 records of its pages as the manifest had them.
 """
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,6 +55,8 @@ def write_pages(folder: Path, pages: Mapping[str, dict]) -> None:
     """Keep what the pages of a period say."""
     target = place(folder)
     target.mkdir(parents=True, exist_ok=True)
+    if (target / PAGES).exists() and b'"pages"' not in (target / PAGES).read_bytes():
+        raise FileExistsError(errno.EEXIST, "a file that this program did not make; move it away", str(target / PAGES))
     content = {"format": formats.MANIFEST, "pages": dict(sorted(pages.items()))}
     files.write(target / PAGES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
