@@ -44,12 +44,13 @@ def findings(found: Found, currency: str) -> list[Finding]:
         text = ngettext("{n} rep could not be paid", "{n} reps could not be paid", n)
         reasons = "; ".join(dict.fromkeys(explain.unpaid(one) for one in found.unpaid))
         said.append(Finding("bad", text.format(n=lang.count(n)), reasons[0].upper() + reasons[1:] + ".", key="unpaid"))
-    left = found.n_unowned + found.n_unpriced
+    left = found.history.n_unowned + found.history.n_unpriced
     if left:
         text = ngettext("{n} won deal pays nobody", "{n} won deals pay nobody", left)
         detail = _("{unowned} without an owner, {unpriced} without an amount.")
         said.append(Finding("warn", text.format(n=lang.count(left)), detail.format(
-            unowned=lang.count(found.n_unowned), unpriced=lang.count(found.n_unpriced))))  # fmt: skip
+            unowned=lang.count(found.history.n_unowned), unpriced=lang.count(found.history.n_unpriced))))  # fmt: skip
+    said += _blind(found)
     if found.costs is not None:
         low, middle, high = (lang.money(one, currency, compact=True) for one in found.costs.quantiles())
         text = _("A year of it costs {middle}; with 80% probability {low} to {high}")
@@ -58,6 +59,65 @@ def findings(found: Found, currency: str) -> list[Finding]:
         )
     said += _piles(found)
     return [*said, *(_issue(found, one, currency) for one in found.issues[:SHOWN_ISSUES])]
+
+
+def _blind(found: Found) -> list[Finding]:
+    """Clauses for which there is no data: what they would pay is in no figure."""
+    if not found.blind:
+        return []
+    n = len(found.blind)
+    text = ngettext(
+        "{n} clause of the plan has no data to be paid from", "{n} clauses of the plan have no data to be paid from", n
+    )
+    parts = [
+        _("{clause}: {needs}").format(clause=one.clause, needs=need(one.needs)) if one.clause else need(one.needs)
+        for one in found.blind
+    ]
+    detail = _("What they would pay is in no figure here, and statements are not written. What is missing: {parts}.")
+    return [Finding("bad", text.format(n=lang.count(n)), detail.format(parts="; ".join(parts)), key="no_data")]
+
+
+def need(name: str) -> str:
+    """What a book lacks, in the reader's words."""
+    return {
+        "payments": _("payments, which holds and unpaid deals wait for"),
+        "overlays": _("overlay shares of deals"), "managers": _("who reports to whom"),
+        "first_days": _("the reps' first days, for the ramp or the draw"),
+    }.get(name) or _("{fact} of deals").format(fact=name)  # fmt: skip
+
+
+def cause_name(cause: str) -> str:
+    return {
+        "lost": _("Lost or opened again after the win"), "lowered": _("Amount lowered after the win"),
+        "unpaid": _("Not paid by the customer in time"), "raised": _("Amount raised after the win"),
+        "shared": _("Shares set or changed after the win"), "reassigned": _("Owner corrected after the win"),
+        "handed_over": _("Another owner after the win"),
+    }[cause]  # fmt: skip
+
+
+def effect(cause: str, found: Found) -> str:
+    """What the plan makes of something that became known after the win."""
+    if cause in ("lost", "lowered", "unpaid"):
+        clawback = found.plan.clawback
+        if clawback is None:
+            return _("nothing is taken back once the period is paid")
+        text = ngettext("taken back within {n} day", "taken back within {n} days", clawback.days)
+        return text.format(n=lang.count(clawback.days))
+    if cause == "handed_over":
+        return _("stays with the owner on the day of the win")
+    return _("adjustment in the month in which it became known")
+
+
+def as_now(found: Found) -> str:
+    """What is taken as known now, for it has no log; blank where everything has one."""
+    names = {
+        "stage": _("stages"), "amount": _("amounts"), "rep_id": _("owners of deals"), "reps": _("roles and teams"),
+        "quotas": _("quotas"), "splits": _("shares of deals"),
+    }  # fmt: skip
+    if not found.unlogged:
+        return ""
+    text = _("No change is logged of: {names}. They are taken as known on the last day, for all months.")
+    return text.format(names=", ".join(names[one] for one in found.unlogged))
 
 
 def _piles(found: Found) -> list[Finding]:
@@ -149,11 +209,11 @@ def tiles(found: Found, currency: str, at_quota: Estimate | None) -> list[Tile]:
 
 def note(found: Found, as_of: dt.date) -> str:
     text = _(
-        "The plan holds from {start}; paid up to the end of {as_of}, months and quarters that have "
-        "ended. Deals count "
-    
-             "on the day they were won.")  # fmt: skip
-    return text.format(start=lang.day(found.plan.start), as_of=lang.day(as_of))
+        "The plan holds from {start}; paid up to the end of {as_of}, months and quarters that have ended. Deals count "
+        "on the day they were won, for who owned them on that day."
+    )
+    said = text.format(start=lang.day(found.plan.start), as_of=lang.day(as_of))
+    return f"{said} {now}" if (now := as_now(found)) else said
 
 
 def band_names() -> list[str]:

@@ -24,6 +24,7 @@ def kind_name(kind: str) -> str:
         "held": _("held until it is due"),
         "released": _("released, as it fell due"),
         "clawback": _("taken back, the deal was cancelled"),
+        "adjustment": _("earlier months, by what became known now"),
         "draw": _("draw"),
         "recovered": _("draw recovered"),
         "guarantee": _("guarantee"),
@@ -46,7 +47,7 @@ def unpaid(error: BadInput) -> str:
 
 def explain(line: Line, currency: str) -> list[str]:
     """How a line came about, a sentence for each step."""
-    measure = next((step.values["measure"] for step in line.steps if step.what == "measured"), "bookings")
+    measure = next((step.values["measure"] for step in line.steps if "measure" in step.values), "bookings")
     return [_sentence(step, currency, measure) for step in line.steps]
 
 
@@ -150,6 +151,16 @@ def _text(step: Step) -> str:
             return _("Of {held} for deal {deal}, {share} has fallen due; {before} was released before.")
         case "clawback":
             return _("{share} of deal {deal} was cancelled, which had earned {earned}; {before} was taken back before.")
+        case "credit_known":
+            return _("On {on} it became known: deal {deal} counts for {over}, before {measured}.")
+        case "quota_known" if step.values["whole"] is None:
+            return _("The quota of {span} was set: {quota}.")
+        case "quota_known":
+            return _("The quota of {span} is {quota} now, before {whole}.")
+        case "adjusted":
+            return _("Reported so far: {reported}; by what is known now: {known}; the difference: {amount}.")
+        case "spiff_again":
+            return _("Deals that counted were cancelled: together {after}, before {before}.")
         case "spiff":
             return _("Deals that count: {deals}.")
         case _:

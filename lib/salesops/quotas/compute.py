@@ -152,10 +152,11 @@ def _seats(book: crm.Book, plan: Plan, read: team.Team, quarters) -> tuple[pd.Da
     names = dict(book.reps.select("rep_id", "name").execute().itertuples(index=False))
     rows, booked, left_out = [], [], 0
     for one in read.people:
-        if one.left_on is not None and one.left_on <= book.as_of:
+        assignment = one.on_plan(book.as_of)
+        if assignment is None or (one.left_on is not None and one.left_on <= book.as_of):
             continue
         own = read.credits.get(one.person_id, [])
-        run = payouts.Run(one, plan, one.assignments[0], own, {}, {}, quarters[-1].last_on)
+        run = payouts.Run(one, plan, assignment, own, {}, {}, quarters[-1].last_on)
         quotas = [_of(run, main, span) for span in quarters]
         if any(quota is None for quota in quotas) or not sum(quotas):
             left_out += 1
