@@ -229,10 +229,13 @@ class Book:
         """Stays of deals in stages: seq, stage, position, kind, entry_kind, half-open [entered_at, left_at)."""
         return self._view("visits", lambda: self._until_cut(self._read("visits")))
 
-    def visits_in(self, pipeline: str) -> ibis.Table:
-        """The stays of `visits` in stages of one pipeline, whose positions can be compared: a deal that was moved has
-        stays in others too."""
-        return self.visits.filter(_.pipeline == pipeline)
+    @property
+    def own_visits(self) -> ibis.Table:
+        """The stays of `visits` in stages of the pipeline that the deal is in on `as_of`, whose positions can be
+        compared: a deal that was moved has stays in others too."""
+        if "pipeline" not in self.about["tracked"]:
+            return self.visits
+        return self.visits.semi_join(self.deals, ["deal_id", "pipeline"])
 
     def _until_cut(self, spans: ibis.Table) -> ibis.Table:
         spans = spans.filter(self._known(spans.entered_at))
@@ -304,8 +307,8 @@ class Book:
         return spells.mutate(valid_to=spells.valid_to.coalesce(before.cast("date")))
 
     def _begun(self, name: str) -> ibis.Table:
-        """The rows of a dated table that had begun by `as_of`; of one that had not ended before it, the end was not known
-        yet."""
+        """The rows of a dated table that had begun by `as_of`; the end of one that had not ended before that day is
+        missing, because it was not known yet."""
         day, rows = ibis.literal(self.as_of), self._read(name)
         rows = rows.filter(rows.valid_from.isnull() | (rows.valid_from <= day))
         return rows.mutate(valid_to=ibis.ifelse(rows.valid_to < day, rows.valid_to, ibis.null("date")))

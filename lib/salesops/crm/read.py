@@ -749,7 +749,9 @@ class _Reader:
             f"coalesce(CAST({column} AS VARCHAR), {literal(table[column].blank)})" for column in table.key
         )
         rows = f"SELECT {first}, {key} AS key FROM ({' UNION ALL '.join(selects)})"
-        return f"SELECT {first} FROM ({rows}) WHERE {first} IS NULL OR key NOT IN (SELECT {key} FROM {self.views[name]})"
+        return (
+            f"SELECT {first} FROM ({rows}) WHERE {first} IS NULL OR key NOT IN (SELECT {key} FROM {self.views[name]})"
+        )
 
     # out
 

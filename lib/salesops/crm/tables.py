@@ -214,7 +214,11 @@ TABLES = {
                 C("amount", "money", "the quota", needed=True),
                 C("currency", "text", "ISO 4217 code"),
                 C("kind", "choice", "what counts", allowed=("bookings", "revenue")),
-                C("valid_from", "day", "first day on which this was the quota of the period; blank: from the beginning"),
+                C(
+                    "valid_from",
+                    "day",
+                    "first day on which this was the quota of the period; blank: from the beginning",
+                ),
                 C("valid_to", "day", "last day on which it was, not that of the period; blank: still"),
             ),
         ),
