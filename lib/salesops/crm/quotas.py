@@ -43,11 +43,14 @@ def find_quota(
 
 
 def count_reps(book: Book, *, region: str = "", team: str = "") -> int:
-    """Reps who are there on the last day known."""
+    """Reps who are there on the last day known; those on leave are not."""
     day = ibis.literal(book.as_of)
     reps = book.reps
-    reps = reps.filter(reps.status.isnull() | (reps.status != "left"), reps.hired_on.isnull() | (reps.hired_on <= day),
-                       reps.left_on.isnull() | (reps.left_on >= day))  # fmt: skip
+    reps = reps.filter(
+        reps.status.isnull() | ~reps.status.isin(["left", "leave"]),
+        reps.hired_on.isnull() | (reps.hired_on <= day),
+        reps.left_on.isnull() | (reps.left_on >= day),
+    )
     reps = reps.filter(reps.region == region) if region else reps
     reps = reps.filter(reps.team == team) if team else reps
     return int(reps.count().execute())

@@ -109,8 +109,7 @@ def _open(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | Non
         rows = book.states.filter(_.kind == "open").cross_join(_ends(book, months))
         begun = rows.entered_at.isnull() | (rows.entered_at < rows.cut)
         rows = rows.filter(begun, rows.left_at.isnull() | (rows.left_at >= rows.cut))
-        where = deals.select("deal_id", "region", "team", "pipeline")
-        rows = rows.join(where, "deal_id")
+        rows = rows.join(deals.select("deal_id", "region", "team"), "deal_id")
     elif "amount_minor" in book.about["filled"]["deals"] and book.as_of <= months.last_on(months.last):
         rows = deals.filter(_.status == "open").mutate(month=ibis.literal(months.last))
     else:
@@ -128,10 +127,14 @@ def _stays(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | No
     if book.about["history"] != "changes":
         return None
     by_deal = ibis.window(group_by="deal_id", order_by="seq")
-    visits = book.visits.mutate(next_kind=_.kind.lead().over(by_deal), next_at=_.position.lead().over(by_deal))
-    rows = visits.filter(_.kind == "open", _.left_at < until(book, months), _.next_kind.notnull())
+    visits = book.visits.mutate(
+        **{f"next_{name}": book.visits[name].lead().over(by_deal) for name in ("kind", "position", "pipeline")}
+    )
+    rows = visits.filter(
+        _.kind == "open", _.left_at < until(book, months), _.next_kind.notnull(), _.next_pipeline == _.pipeline
+    )
     month = crm.month_number(rows.left_at, book.time_zone, months.last_on(months.last))
-    onward = (rows.next_kind == "won") | ((rows.next_kind == "open") & (rows.next_at > rows.position))
+    onward = (rows.next_kind == "won") | ((rows.next_kind == "open") & (rows.next_position > rows.position))
     rows = rows.mutate(month=month, onward=onward).filter(_.month >= months.first)
     rows = rows.join(deals.select("deal_id", "region", "team", "rep_id"), "deal_id")
     return summed(rows, n_left=rows.count(), n_moved=rows.onward.sum())
