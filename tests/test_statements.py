@@ -12,7 +12,7 @@ from salesops.pay import payouts, plans, proof, signing, team
 from salesops.problems import BadInput
 
 from tests.conftest import ROOT, checked
-from tests.pay_cases import small_book
+from tests.pay_cases import answering, small_book
 
 PLAN = ROOT / "params" / "plans" / "account_executive.yml"
 
@@ -99,7 +99,7 @@ def test_names_of_deals_and_people_are_text_and_who_cannot_be_paid_is_said(tmp_p
     quotas = [{"rep_id": rep, "period": f"2026-Q{k}", "amount_minor": 10_000_000, "currency": "USD", "kind": "bookings"}
               for rep in ("r1", "../r2") for k in range(1, 5)]  # fmt: skip
     reps = [{"rep_id": rep, "name": bad, "role": "AE"} for rep in ("r1", "../r2", "r3")]
-    book = small_book(tmp_path / "book", quotas=quotas, reps=reps)
+    book = small_book(tmp_path / "book", quotas=quotas, **answering(reps))
     monkeypatch.setattr(files.crm, "open", lambda **_how: book)
     made, left_out = files.statements(checked("comp", period="2026-03"))
     assert {one.split("/")[0] for one in made} <= {"r1", "r2", "run.json"}
@@ -128,7 +128,8 @@ def signed(tmp_path, monkeypatch, key):
     monkeypatch.setenv(signing.KEY, str(key[0]))
     quotas = [{"rep_id": rep, "period": f"2026-Q{k}", "amount_minor": 10_000_000, "currency": "USD", "kind": "bookings"}
               for rep in ("r1", "r2") for k in range(1, 5)]  # fmt: skip
-    book = small_book(tmp_path / "book", quotas=quotas, reps=[{"rep_id": rep, "role": "AE"} for rep in ("r1", "r2")])
+    reps = [{"rep_id": rep, "role": "AE"} for rep in ("r1", "r2")]
+    book = small_book(tmp_path / "book", quotas=quotas, **answering(reps))
     monkeypatch.setattr(files.crm, "open", lambda **_how: book)
 
     def write(name, period="2026-03"):
