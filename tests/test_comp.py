@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from ibis import _
 from matplotlib.figure import Figure
 from salesops import comp, crm, lang
 from salesops.comp import charts, tables, words
