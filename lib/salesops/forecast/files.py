@@ -60,7 +60,7 @@ def by_rep(found: Forecast, book: crm.Book, params: Params) -> bytes:
     of = made.deals["deal_id"].map(owners.set_index("deal_id")["rep_id"])
     since = periods.start_of(periods.add_months(periods.days_after(book.as_of, 1), -12), book.time_zone)
     there = book.reps.filter(row_.left_on.isnull() | (row_.left_on > book.as_of)).select("rep_id")
-    won = book.deals.filter(row_.status == "won", row_.closed_at >= since).semi_join(there, "rep_id").group_by("rep_id")
+    won = book.credited.filter(row_.status == "won", row_.closed_at >= since).semi_join(there, "rep_id").group_by("rep_id")
     won = won.agg(minor=row_.amount_minor.sum()).order_by("rep_id").execute().set_index("rep_id")["minor"].fillna(0)
     reps = sorted({*of.dropna(), *won.index})
     share = won.reindex(reps).fillna(0).to_numpy("float64")

@@ -69,10 +69,11 @@ def _events(book: crm.Book, pipeline: str) -> ibis.Table:
         crm.find_pipeline(book, pipeline)
         deals = deals.filter(_.pipeline == pipeline)
     case = deals.select(
-        "deal_id", "amount_minor", "currency", "rep_id", **{f"case_{name}": deals[name] for name in CASE}
+        "deal_id", "amount_minor", "currency", **{f"case_{name}": deals[name] for name in CASE}
     )
     visits = book.visits.filter(_.entered_at.notnull(), _.stage.notnull())
     visits = visits.select("deal_id", "seq", "stage", "entry_kind", "entered_at")
+    visits = crm.with_owner(book, visits, "entered_at").drop(*owners.ASSIGNED)  # who moved it is who had it then
     return visits.join(case, "deal_id").order_by("deal_id", "seq")
 
 
