@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "months": ["day_number", "month_number"],
         "owners": ["with_assignment", "with_owner"],
         "pipelines": ["find_pipeline"],
-        "quotas": ["count_reps", "find_quota"],
+        "quotas": ["by_assignment", "count_reps", "find_quota"],
         "tables": ["DIMENSIONS", "TABLES"],
     },
 )

@@ -1,6 +1,7 @@
 """What deals can be split by, wherever the source keeps it: on the deal, its account or its rep.
 
-The rep of a closed deal is its owner at the close, where that owner stood then; of an open one its owner now (`owners`).
+The rep of a closed deal is its owner at the close, with the team and region of that day; of an open one its owner now
+(`owners`).
 """
 
 from __future__ import annotations
