@@ -62,7 +62,8 @@ def by_assignment(book: Book, quotas: pd.DataFrame) -> pd.DataFrame:
             where = {name: getattr(span, name, None) for name in ("role", "team", "region")}
             rows.append(row | where | {"share": share, "quota": upto - before})
             before = upto
-    return pd.DataFrame(rows, columns=[*quotas.columns, "role", "team", "region", "share"])
+    table = pd.DataFrame(rows, columns=[*quotas.columns, "role", "team", "region", "share"])
+    return table.astype(dict.fromkeys(("rep_id", "role", "team", "region"), "str"))  # as the engine's tables are
 
 
 def count_reps(book: Book, *, region: str = "", team: str = "") -> int:

@@ -62,14 +62,8 @@ def by_rep(found: Forecast, book: crm.Book, params: Params) -> bytes:
     since = periods.start_of(periods.add_months(periods.days_after(book.as_of, 1), -12), book.time_zone)
     there = book.reps.filter(row_.left_on.isnull() | (row_.left_on > book.as_of)).select("rep_id")
     won = book.credited.filter(row_.status == "won", row_.closed_at >= since).semi_join(there, "rep_id")
-    won = (
-        won.group_by("rep_id")
-        .agg(minor=row_.amount_minor.sum())
-        .order_by("rep_id")
-        .execute()
-        .set_index("rep_id")["minor"]
-        .fillna(0)
-    )
+    won = won.group_by("rep_id").agg(minor=row_.amount_minor.sum()).order_by("rep_id").execute()
+    won = won.set_index("rep_id")["minor"].fillna(0)
     reps = sorted({*of.dropna(), *won.index})
     share = won.reindex(reps).fillna(0).to_numpy("float64")
     share = share / share.sum() if share.sum() else np.full(len(reps), 1 / max(len(reps), 1))
