@@ -78,12 +78,16 @@ def with_assignment(book: Book, rows: ibis.Table, at: str) -> ibis.Table:
     rows = rows.drop(*(name for name in ASSIGNED if name in rows.columns))
     if not book.has_dated_reps:  # one row of each rep: no days to compare
         return rows.left_join(spans.select("rep_id", *ASSIGNED), "rep_id").drop("rep_id_right")
-    # Equal on the rep alone: an engine that also joins by days compares every row with every span.
-    spans = spans.select(of="rep_id", since=spans.since_at.coalesce(EVER[0]), until=spans.until_at.coalesce(EVER[1]),
-                         **{name: spans[name] for name in ASSIGNED})  # fmt: skip
-    joined = rows.mutate(stood_at=rows[at].coalesce(EVER[0])).left_join(spans, rows.rep_id == spans.of)
-    inside = (joined.stood_at >= joined.since) & (joined.stood_at < joined.until)
-    return joined.filter(joined.of.isnull() | inside).select(*rows.columns, *ASSIGNED)
+    # Equal on the rep alone: an engine that also joins by days compares every row with every span. Names of its own
+    # keep these columns apart from those of the rows.
+    spans = spans.select(
+        assigned_rep=spans.rep_id, assigned_from=spans.since_at.coalesce(EVER[0]),
+        assigned_until=spans.until_at.coalesce(EVER[1]), **{name: spans[name] for name in ASSIGNED},
+    )  # fmt: skip
+    joined = rows.mutate(assigned_at=rows[at].coalesce(EVER[0]))
+    joined = joined.left_join(spans, joined.rep_id == spans.assigned_rep)
+    inside = (joined.assigned_at >= joined.assigned_from) & (joined.assigned_at < joined.assigned_until)
+    return joined.filter(joined.assigned_rep.isnull() | inside).select(*rows.columns, *ASSIGNED)
 
 
 def with_owner(book: Book, rows: ibis.Table, at: str) -> ibis.Table:
@@ -93,13 +97,14 @@ def with_owner(book: Book, rows: ibis.Table, at: str) -> ibis.Table:
         owners = book.deals.select("deal_id", "rep_id")
         rows = rows.drop("rep_id") if "rep_id" in rows.columns else rows
         return with_assignment(book, rows.left_join(owners, "deal_id").drop("deal_id_right"), at)
-    states = book.states.select(of="deal_id", since="entered_at", until="left_at", owner="rep_id")
-    nth = ibis.row_number().over(ibis.window(group_by=states.of, order_by=ibis.asc(states.since, nulls_first=True)))
-    states = states.mutate(since=ibis.ifelse(nth == 0, ibis.literal(EVER[0]), states.since),
-                           until=states.until.coalesce(EVER[1]))  # fmt: skip
-    moment = rows[at].coalesce(EVER[0])
-    joined = rows.mutate(owned_at=moment).join(states, rows.deal_id == states.of)
-    joined = joined.filter(joined.owned_at >= joined.since, joined.owned_at < joined.until)
+    states = book.states
+    nth = ibis.row_number().over(
+        ibis.window(group_by=states.deal_id, order_by=ibis.asc(states.entered_at, nulls_first=True))
+    )
+    states = states.select(owned_deal=states.deal_id, owner=states.rep_id, owned_until=states.left_at.coalesce(EVER[1]),
+                           owned_from=ibis.ifelse(nth == 0, ibis.literal(EVER[0]), states.entered_at))  # fmt: skip
+    joined = rows.mutate(owned_at=rows[at].coalesce(EVER[0])).join(states, rows.deal_id == states.owned_deal)
+    joined = joined.filter(joined.owned_at >= joined.owned_from, joined.owned_at < joined.owned_until)
     kept = [name for name in rows.columns if name != "rep_id"]
     return with_assignment(book, joined.select(*kept, rep_id=joined.owner), at)
 

@@ -21,10 +21,11 @@ EVER = 10**6  # days, before or after any that is known
 
 class Reps(NamedTuple):
     """people : rep_id, hired, left (numbers of days; left is past the last day known for those still there), stays
-    (has not left from the role), first, last (days from and up to which a rep is watched, in the role). months : rep_id, month (of tenure, 0 the first), booked (minor
-    units), peers (what a settled rep booked on average in the same days), quota (of those days; nan where none is set),
-    stays. Only whole months that were watched, of reps whose first day is known. peers_a_month : of a settled rep, over
-    the whole record; minor units. n_settled : reps. n_undated : reps without a first day."""
+    (has not left from the role), first, last (days from and up to which a rep is watched, in the role). months :
+    rep_id, month (of tenure, 0 the first), booked (minor units), peers (what a settled rep booked on average in the
+    same days), quota (of those days; nan where none is set), stays. Only whole months that were watched, of reps whose
+    first day is known. peers_a_month : of a settled rep, over the whole record; minor units. n_settled : reps.
+    n_undated : reps without a first day."""
 
     people: pd.DataFrame
     months: pd.DataFrame
