@@ -17,6 +17,7 @@ from salesops.maturity import compute as maturity
 from salesops.process import events
 from salesops.quotas import compute as quotas
 from salesops.ramp import months as ramp_months
+from salesops.report import show
 from salesops.scorecard import counts, months, people
 
 from tests.conftest import bare_book, checked
@@ -325,3 +326,13 @@ def test_what_is_to_be_mended_goes_to_who_owns_the_deal_now(company):
         ("open",): "ann", ("after",): "cid", ("before",): "bob", ("north",): "ann", ("south",): "ann",
         ("junior",): "dan", ("senior",): "dan", ("lost",): "cid",
     }  # fmt: skip
+
+
+def test_a_page_says_what_of_the_owners_is_known_now(company, tmp_path):
+    assert show.credited_as_now(company) == ""
+    made = tables()
+    made["reps"] = made["reps"][made["reps"]["valid_to"].isna()].assign(valid_from=None)
+    undated = bare_book(tmp_path / "undated", exported_on=str(ENDS), **made)
+    assert show.credited_as_now(undated).endswith("reps have no dated rows")
+    made["changes"] = made["changes"][made["changes"]["field"] == "stage"]
+    assert "owners are on no log" in show.credited_as_now(bare_book(tmp_path / "now", exported_on=str(ENDS), **made))
