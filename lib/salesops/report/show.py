@@ -158,12 +158,12 @@ def credited_as_now(book: crm.Book) -> str:
         return ""
     if logged:
         return _(
-            "to the owner at the close, with the role, team, region and manager known now: reps have no dated rows"
+            "to the owner at the close, with role, team, region and manager as known now: reps have no dated rows"
         )
     if book.has_dated_reps:
         return _("to the owner known now, where that rep was on the day: owners are on no log")
     return _(
-        "to the owner, role, team, region and manager known now: owners are on no log, and reps have no dated rows"
+        "to owner, role, team, region and manager as known now: owners are on no log, reps have no dated rows"
     )
 
 
