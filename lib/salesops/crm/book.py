@@ -10,10 +10,11 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 from ibis import _
 
 from salesops import periods
-from salesops.crm import about, cache, engine, prepare
+from salesops.crm import about, cache, engine, owners, prepare
 from salesops.crm import vat as vat_
 from salesops.crm.dimensions import with_group
 from salesops.crm.source import Located, locate
@@ -270,6 +271,12 @@ class Book:
         return joined.mutate(status=joined.kind, **only).drop("kind", "kind_since")
 
     @property
+    def credited(self) -> ibis.Table:
+        """`deals` by who is credited: of a closed deal `rep_id` is its owner when it closed, of an open one its owner
+        now, with `rep_role`, `rep_team`, `rep_region` and `manager_id` of that owner on that day; see `owners`."""
+        return self._view("credited", lambda: owners.credited(self))
+
+    @property
     def month_ends(self) -> ibis.Table:
         """The open pipeline at each known month's end: pipeline, stage, month_on, end_at, n_open, amount_minor."""
         if self._ids is None and self._prices is None:
@@ -320,6 +327,21 @@ class Book:
         order = [rows.valid_from.desc(nulls_first=False), *(rows[column] for column in more)]
         latest = ibis.window(group_by=[rows[column] for column in TABLES[name].subject], order_by=order)
         return rows.mutate(n=ibis.row_number().over(latest)).filter(_.n == 0).drop("n")
+
+    @property
+    def has_dated_reps(self) -> bool:
+        """Whether any row of reps says from when or until when it holds."""
+        return bool({"valid_from", "valid_to"} & set(self.about["filled"]["reps"]))
+
+    @property
+    def assignments(self) -> ibis.Table:
+        """Who was where, and below whom, from when to when: spans of each rep without gap or overlap; see
+        `owners.assignments`."""
+        views = self.whole._views
+        if "assignments" not in views:
+            rows = pa.Table.from_pandas(owners.assignments(self.whole), owners.SCHEMA, preserve_index=False)
+            views["assignments"] = self._con.create_table(ibis.util.gen_name("assignments"), rows, temp=True)
+        return views["assignments"]
 
     @property
     def quotas(self) -> ibis.Table:
