@@ -33,8 +33,11 @@ def happen(made: Tables, plan: Plan, rng: np.random.Generator) -> tuple[Tables, 
     streams = rng.spawn(len(KINDS) + 2)
     deals, reps = made["deals"], made["reps"]
     picked = _pick(deals, plan, streams)
+    known = callers(reps).values()
+    handed = picked["handed_over"]
+    others = reps[~reps["rep_id"].isin(known)]  # the biased callers keep what they sold, so that their bias is seen
     happened = {
-        "handed_over": _hand_over(made, picked["handed_over"], reps, streams[0]),
+        "handed_over": _hand_over(made, handed[~handed["rep_id"].isin(known)], others, streams[0]),
         "cancelled": _cancel(made, picked["cancelled"]),
         "lowered": _amend(made, picked["lowered"], plan, -1, streams[2]),
         "raised": _amend(made, picked["raised"], plan, 1, streams[3]),
