@@ -805,7 +805,8 @@ def test_the_quarter_by_its_months_is_what_the_months_say(found, book):
     assert top.n_months == 36
     assert top.quarter["seasonal_naive"] == pytest.approx(months["2026-10"] + months["2025-11"] + months["2025-12"])
     past = top.record.set_index("quarter")
-    assert past.loc["2026-Q2", "actual"] == pytest.approx(months["2026-04":"2026-06"].sum())
+    told = crm.open("sample", as_of="2026-06-30").deals.execute().query("status == 'won' and closed_at >= '2026-04-01'")
+    assert past.loc["2026-Q2", "actual"] == pytest.approx(told["amount_minor"].sum() / 100)  # cancelled since or not
     # Sixty-one days before the end of June is the thirtieth of April.
     told = series.theta(months[:"2026-04"].to_numpy()[None], 2).forecasts.sum() + months["2026-04"]
     assert past.loc["2026-Q2", "theta"] == pytest.approx(told)
