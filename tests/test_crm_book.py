@@ -252,7 +252,7 @@ def test_every_table_is_declared_and_reachable():
         assert set(table.key) <= set(table.names)
 
 
-# --- what held on a day ---
+# --- what was valid on a day ---
 
 PIPES = [("New", "Idea", 1, "open"), ("New", "Offer", 2, "open"), ("New", "Done", 3, "won"), ("New", "Lost", 4, "lost"),
          ("Care", "Call", 1, "open"), ("Care", "Talks", 2, "open"), ("Care", "Offer", 3, "open"),

@@ -488,7 +488,7 @@ def test_a_book_that_names_folders_of_others_is_refused(three, name):
             crm.open(three)
 
 
-# --- what held when ---
+# --- what was valid when ---
 
 OWN = """title: Own
 currency: USD
@@ -579,7 +579,7 @@ def spans(table, *columns: str) -> list[tuple]:
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory) -> Path:
+def dated_book(tmp_path_factory) -> Path:
     """The book of all days of `OWN_DAYS`, to be read."""
     folder = tmp_path_factory.mktemp("held")
     with pytest.MonkeyPatch.context() as patch:
@@ -589,11 +589,11 @@ def held(tmp_path_factory) -> Path:
     return folder / "book"
 
 
-def test_splits_quotas_and_people_have_the_days_between_snapshots(held):
-    """Of what a snapshot changes the old holds until the day before, the new from that day. What is new begins on its
+def test_splits_quotas_and_people_have_the_days_between_snapshots(dated_book):
+    """Of what a snapshot changes the old row is valid until the day before, the new from that day. What is new begins on its
     own day, if that lies between two of them: c was hired on 9 March, deal 3 was created on the 10th, the second
     quarter begins in April."""
-    book = crm.open(held)
+    book = crm.open(dated_book)
     assert spans(book.split_spells, "deal_id", "rep_id", "share") == [
         ("1", "a", 0.5, "", "02-27"), ("1", "a", 0.7, "02-28", "04-29"), ("1", "a", 1.0, "04-30", ""),
         ("1", "b", 0.5, "", "02-27"), ("1", "b", 0.3, "02-28", "04-29"),
@@ -615,8 +615,8 @@ def test_splits_quotas_and_people_have_the_days_between_snapshots(held):
     ("2026-02-27", {"a": 0.5, "b": 0.5}, 100_000, "AE"), ("2026-02-28", {"a": 0.7, "b": 0.3}, 120_000, "AE"),
     ("2026-04-29", {"a": 0.7, "b": 0.3}, 120_000, "AE"), ("2026-04-30", {"a": 1.0}, 120_000, "Lead"),
 ])  # fmt: skip
-def test_each_day_shows_what_held_on_it(held, day, shares, quota, role):
-    book = crm.open(held, as_of=day)
+def test_each_day_shows_what_was_valid_on_it(dated_book, day, shares, quota, role):
+    book = crm.open(dated_book, as_of=day)
     splits = book.splits.execute()
     assert dict(splits[splits["deal_id"] == "1"][["rep_id", "share"]].to_numpy().tolist()) == shares
     quotas = book.quotas.execute()
@@ -626,28 +626,28 @@ def test_each_day_shows_what_held_on_it(held, day, shares, quota, role):
     assert all(pd.Timestamp(one) < pd.Timestamp(day) for one in pd.concat(later)), "an end that was not known yet"
 
 
-def test_a_deal_has_the_pipeline_of_the_day(held):
+def test_a_deal_has_the_pipeline_of_the_day(dated_book):
     """Deal 1 moves to the pipeline in which it is signed on 15 April, the day of its closing, not of the snapshot."""
     shown = {}
     for day in ("2026-02-28", "2026-04-14", "2026-04-15", "2026-04-30"):
-        deal = crm.open(held, as_of=day).deals.execute().set_index("deal_id").loc["1"]
+        deal = crm.open(dated_book, as_of=day).deals.execute().set_index("deal_id").loc["1"]
         shown[day] = (deal["pipeline"], deal["stage"], int(deal["position"]), deal["status"])
     assert shown == {
         "2026-02-28": ("New", "Offer", 2, "open"), "2026-04-14": ("New", "Offer", 2, "open"),
         "2026-04-15": ("Partner", "Signed", 2, "won"), "2026-04-30": ("Partner", "Signed", 2, "won"),
     }  # fmt: skip
-    log = crm.open(held).changes.execute().query("field == 'pipeline'")
+    log = crm.open(dated_book).changes.execute().query("field == 'pipeline'")
     assert log[["deal_id", "old_value", "new_value"]].to_numpy().tolist() == [["1", "New", "Partner"]]
 
 
-def test_undo_replace_and_rebuild_derive_the_days_again(own, held):
+def test_undo_replace_and_rebuild_derive_the_days_again(own, dated_book):
     def dated() -> list:
         book = crm.open(own)
         tables = [spans(book.split_spells, "deal_id", "rep_id", "share"), spans(book.rep_spells, "rep_id", "role")]
         tables += [spans(book.quota_spells, "rep_id", "period", "amount_minor")]
         return [*tables, sorted(book.changes.execute().astype(str).to_numpy().tolist())]
 
-    shutil.copytree(held, own)
+    shutil.copytree(dated_book, own)
     whole_history = dated()
     importing.undo("2026-02-28", own)
     assert dated()[0] == [
@@ -686,7 +686,7 @@ def test_an_export_that_dates_its_rows_is_taken_at_its_word(own):
     assert spans(book.quota_spells, "rep_id", "amount_minor") == [
         ("a", 100_000, "", "02-09"), ("a", 120_000, "02-10", "")]  # fmt: skip
     assert book.on(pd.Timestamp("2026-02-09").date()).quotas.execute()["amount_minor"].tolist() == [100_000]
-    book = add(own, "2026-04-30")  # which dates none: what held on the day of each
+    book = add(own, "2026-04-30")  # which dates none: what was valid on the day of each
     assert spans(book.quota_spells, "rep_id", "period", "amount_minor")[:3] == [
         ("a", "2026-Q1", 100_000, "", "02-27"), ("a", "2026-Q1", 120_000, "02-28", ""),
         ("a", "2026-Q2", 130_000, "04-01", ""),

@@ -1,10 +1,10 @@
-"""Dated rows where an export has none: what held from when to when, by the tables of snapshots.
+"""Dated rows where an export has none: from when to when each was valid, by the tables of snapshots.
 
-A row that a later snapshot has otherwise, or has no more, held until the day before that snapshot; the new one holds
-from its day on. What the first snapshot with the table has held from the beginning. Something new began on its own day
-where that lies between the two snapshots: a rep on the day of hiring, the quota of a period on the first day of it, a
-split of a new deal on the day that one was created. Where a row was refused, or a file is missing, nothing has ended.
-An export that dates its rows itself is taken at its word.
+A row that a later snapshot has otherwise, or has no more, is valid until the day before that snapshot; the new one from
+its day on. The rows of the first snapshot with the table are valid from the beginning. Something new begins on its own
+day where that lies between the two snapshots: a rep on the day of hiring, the quota of a period on its first day, the
+split of a new deal on the day of creation. Where a row was refused, or a file is missing, nothing has ended. Where the
+last snapshot with the table dates its rows itself, its own dates are used.
 """
 
 import datetime as dt
