@@ -581,7 +581,7 @@ def spans(table, *columns: str) -> list[tuple]:
 @pytest.fixture(scope="module")
 def dated_book(tmp_path_factory) -> Path:
     """The book of all days of `OWN_DAYS`, to be read."""
-    folder = tmp_path_factory.mktemp("held")
+    folder = tmp_path_factory.mktemp("dated")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project_of_own(folder))
         for day in OWN_DAYS:
@@ -590,8 +590,8 @@ def dated_book(tmp_path_factory) -> Path:
 
 
 def test_splits_quotas_and_people_have_the_days_between_snapshots(dated_book):
-    """Of what a snapshot changes the old row is valid until the day before, the new from that day. What is new begins on its
-    own day, if that lies between two of them: c was hired on 9 March, deal 3 was created on the 10th, the second
+    """Of what a snapshot changes the old row is valid until the day before, the new from that day. What is new begins
+    on its own day, if that lies between two of them: c was hired on 9 March, deal 3 was created on the 10th, the second
     quarter begins in April."""
     book = crm.open(dated_book)
     assert spans(book.split_spells, "deal_id", "rep_id", "share") == [
