@@ -642,8 +642,8 @@ DATED = SPEC | {"tables": SPEC["tables"] | {
                                                  "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
     "quotas": {"file": "quotas.csv", "columns": {"rep_id": "Rep", "period": "Period", "amount": "Quota",
                                                  "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
-    "reps": {"file": "reps.csv", "columns": {"rep_id": "Rep", "team": "Team", "status": ["Status"], "valid_from": ["From"],
-                                             "valid_to": ["To"]}, "optional": True},
+    "reps": {"file": "reps.csv", "columns": {"rep_id": "Rep", "team": "Team", "status": ["Status"],
+                                             "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
 }, "max_refused": 1.0}  # fmt: skip
 
 
@@ -723,3 +723,27 @@ def test_a_logged_stage_may_be_of_a_pipeline_that_the_deal_was_in(tmp_path):
     (tmp_path / "log.csv").write_text(MOVED.splitlines()[0] + "\n" + MOVED.splitlines()[2] + "\n", "utf-8")
     with pytest.raises(BadInput, match="Idea"):  # without the change of pipeline it is a stage of no pipeline of its
         read(tmp_path, Mapping.model_validate(spec))
+
+
+def test_stages_are_derived_for_the_pipeline_that_a_deal_was_in(tmp_path):
+    """Deal 1 passes through New before Care: its first stages are none of Care's."""
+    log = {"file": "log.csv", "columns": {"deal_id": "Nr", "changed_at": "At", "field": "Field", "old_value": "Old",
+                                          "new_value": "New"}}  # fmt: skip
+    of_deals = {"file": "deals.csv", "columns": {"deal_id": "Nr", "pipeline": "Pipe", "stage": "Stufe",
+                                                 "created_at": "Angelegt"}}  # fmt: skip
+    spec = {key: value for key, value in SPEC.items() if key != "stages"} | {
+        "tables": {"deals": of_deals, "changes": log}
+    }
+    (tmp_path / "deals.csv").write_text(
+        "Nr;Pipe;Stufe;Angelegt\n1;Care;Talks;01.01.2024\n2;New;Won;13.01.2024\n3;Care;Talks;01.01.2024\n"
+    )
+    (tmp_path / "log.csv").write_text(
+        "Nr;At;Field;Old;New\n1;05.01.2024;stage;Idea;Offer\n1;13.01.2024;pipeline;New;Care\n"
+        "1;13.01.2024;stage;Offer;Talks\n3;05.01.2024;stage;Call;Check\n3;13.01.2024;stage;Check;Talks\n"
+    )
+    got = read(tmp_path, Mapping.model_validate(spec))
+    rows = [(row["pipeline"], row["stage"], row["kind"]) for row in got.tables["stages"].to_pylist()]
+    assert not got.refused and sorted(rows, key=lambda row: row[0]) == [
+        ("Care", "Call", "open"), ("Care", "Check", "open"), ("Care", "Talks", "open"),
+        ("New", "Idea", "open"), ("New", "Offer", "open"), ("New", "Won", "won"),
+    ]  # fmt: skip

@@ -350,7 +350,7 @@ class Book:
 
     @property
     def quota_spells(self) -> ibis.Table:
-        """All rows of quotas that had begun by `as_of`: which quota of a period held from when to when."""
+        """All rows of quotas that had begun by `as_of`: which quota of a period was valid from when to when."""
         return self._begun("quotas")
 
     @property

@@ -1,10 +1,10 @@
-"""Dated rows where an export has none: what held from when to when, by the tables of snapshots.
+"""Dated rows where an export has none: from when to when each was valid, by the tables of snapshots.
 
-A row that a later snapshot has otherwise, or has no more, held until the day before that snapshot; the new one holds
-from its day on. What the first snapshot with the table has held from the beginning. Something new began on its own day
-where that lies between the two snapshots: a rep on the day of hiring, the quota of a period on the first day of it, a
-split of a new deal on the day that one was created. Where a row was refused, or a file is missing, nothing has ended.
-An export that dates its rows itself is taken at its word.
+A row that a later snapshot has otherwise, or has no more, is valid until the day before that snapshot; the new one from
+its day on. The rows of the first snapshot with the table are valid from the beginning. Something new begins on its own
+day where that lies between the two snapshots: a rep on the day of hiring, the quota of a period on its first day, the
+split of a new deal on the day of creation. Where a row was refused, or a file is missing, nothing has ended. Where the
+last snapshot with the table dates its rows itself, its own dates are used.
 """
 
 import datetime as dt
@@ -69,27 +69,25 @@ def _rows(con, table: Table, folder: Path) -> str:
 
 def _derive(con, table: Table, taken: list[Taken], zone: str) -> str:
     """The engine's table of spans: a row for each time that what is said of a subject changed."""
-    spans, seen, undated = f"spans_{table.name}", f"seen_{table.name}", UNDATED.get(table.name, ())
+    spans, undated = f"spans_{table.name}", UNDATED.get(table.name, ())
     for number, one in enumerate(taken):
         con.execute(f"CREATE OR REPLACE TEMP TABLE rows_now AS {_said(con, table, one)}")
         if not number:
             con.execute(f"CREATE TEMP TABLE {spans} AS SELECT *, true AS runs FROM rows_now")
-            con.execute(f"CREATE TEMP TABLE {seen} AS SELECT * FROM rows_now")
             continue
         con.execute(
-            f"UPDATE {spans} SET valid_to = DATE '{one.day}' - 1, runs = false WHERE runs AND ("
-            "(subject, said) NOT IN (SELECT (subject, said) FROM rows_now) AND"
-            f" (subject IN (SELECT subject FROM rows_now) OR NOT ({_unsure(table, one)})))"
+            f"UPDATE {spans} SET valid_to = DATE '{one.day}' - 1, runs = false WHERE runs"
+            " AND subject || chr(29) || said NOT IN (SELECT subject || chr(29) || said FROM rows_now)"
+            f" AND (subject IN (SELECT subject FROM rows_now) OR NOT ({_unsure(table, one)}))"
         )
         con.execute(
-            f"INSERT INTO {spans} BY NAME SELECT * REPLACE ({_begins(table, one, spans, zone)} AS valid_from), true AS runs"
-            f" FROM rows_now WHERE subject NOT IN (SELECT subject FROM {spans} WHERE runs)"
+            f"INSERT INTO {spans} BY NAME SELECT * REPLACE ({_begins(table, one, spans, zone)} AS valid_from),"
+            f" true AS runs FROM (FROM rows_now WHERE subject NOT IN (SELECT subject FROM {spans} WHERE runs)) new"
         )
-        con.execute(f"DELETE FROM {seen} WHERE subject IN (SELECT subject FROM rows_now)")
-        con.execute(f"INSERT INTO {seen} SELECT * FROM rows_now")
-    latest = ", ".join(f"l.{column} AS {column}" for column in undated)
-    columns = f"s.* REPLACE ({latest})" if latest else "s.*"
-    return f"(SELECT {columns} FROM {spans} s JOIN {seen} l USING (subject))"
+        if undated:
+            latest = ", ".join(f"{column} = n.{column}" for column in undated)
+            con.execute(f"UPDATE {spans} s SET {latest} FROM rows_now n WHERE n.subject = s.subject")
+    return spans
 
 
 def _said(con, table: Table, one: Taken) -> str:
@@ -129,6 +127,6 @@ def _begins(table: Table, one: Taken, spans: str, zone: str) -> str:
         case _:
             deals = f"read_parquet({literal(str(one.folder / 'deals.parquet'))})"
             local = f"CAST(created_at AT TIME ZONE 'UTC' AT TIME ZONE {literal(zone)} AS DATE)"
-            own = f"(SELECT any_value({local}) FROM {deals} d WHERE d.deal_id = rows_now.deal_id)"
+            own = f"(SELECT any_value({local}) FROM {deals} d WHERE d.deal_id = new.deal_id)"
     is_new = f"subject NOT IN (SELECT subject FROM {spans})"
     return f"CASE WHEN {is_new} AND {own} > DATE '{one.before}' AND {own} <= {day} THEN {own} ELSE {day} END"

@@ -82,31 +82,31 @@ def derive(
 def _moves(deals: str, changes: str) -> str:
     """SQL of the moves of deals between stages: pipeline and stage before, pipeline and stage after, how often.
 
-    The pipeline is the one that the deal was in then, by its log: of a moment with a change of both, the new one.
+    The pipeline is the one that the deal was in, by its log, when it entered the stage; of a moment with a change of
+    both, the pipeline changed first.
     """
     order = "PARTITION BY deal_id ORDER BY changed_at, field <> 'pipeline', part, n"
     log = (
         f"SELECT c.*, coalesce(d.pipeline, '') AS now FROM {changes} c JOIN {deals} d ON d.deal_id = c.deal_id"
         " WHERE (field = 'stage' AND new_value IS NOT NULL) OR field = 'pipeline'"
     )
-    is_move = "CASE WHEN field = 'pipeline' THEN coalesce({}, '') END"
+    then, at_first = (
+        f"{which}(CASE WHEN field = 'pipeline' THEN coalesce({side}, '') END IGNORE NULLS) OVER ({order} {rows})"
+        for which, side, rows in (
+            ("last_value", "new_value", "ROWS UNBOUNDED PRECEDING"),
+            ("first_value", "old_value", "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"),
+        )
+    )
     placed = (
-        f"SELECT *, coalesce(last_value({is_move.format('new_value')} IGNORE NULLS) OVER so_far,"
-        f" first_value({is_move.format('old_value')} IGNORE NULLS) OVER whole, now) AS pipeline,"
-        f" coalesce(last_value({is_move.format('new_value')} IGNORE NULLS) OVER before,"
-        f" first_value({is_move.format('old_value')} IGNORE NULLS) OVER whole, now) AS earlier FROM log"
-        f" WINDOW so_far AS ({order} ROWS UNBOUNDED PRECEDING),"
-        f" whole AS ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),"
-        f" before AS (PARTITION BY deal_id ORDER BY changed_at RANGE BETWEEN UNBOUNDED PRECEDING"
-        " AND INTERVAL 1 MICROSECOND PRECEDING)"
+        f"SELECT *, coalesce({at_first}, now) AS at_first, coalesce({then}, {at_first}, now) AS pipeline FROM ({log})"
     )
     steps = (
-        f"SELECT *, lag(new_value) OVER ({order}) AS before, lag(pipeline) OVER ({order}) AS before_in"
+        f"SELECT *, lag(new_value) OVER ({order}) AS prior, lag(pipeline) OVER ({order}) AS was"
         f" FROM ({placed}) WHERE field = 'stage'"
     )
     return (
-        f"WITH log AS ({log}) SELECT coalesce(before_in, earlier) AS was, coalesce(before, old_value) AS prior, pipeline,"
-        f" new_value, count(*) FROM ({steps}) GROUP BY ALL"
+        f"SELECT coalesce(was, at_first), coalesce(prior, old_value), pipeline, new_value, count(*)"
+        f" FROM ({steps}) GROUP BY ALL"
     )
 
 
