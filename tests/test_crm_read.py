@@ -642,7 +642,8 @@ DATED = SPEC | {"tables": SPEC["tables"] | {
                                                  "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
     "quotas": {"file": "quotas.csv", "columns": {"rep_id": "Rep", "period": "Period", "amount": "Quota",
                                                  "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
-    "reps": {"file": "reps.csv", "columns": {"rep_id": "Rep", "team": "Team", "status": ["Status"],
+    "reps": {"file": "reps.csv", "columns": {"rep_id": "Rep", "team": "Team",
+                                             "status": ["Status"],
                                              "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
 }, "max_refused": 1.0}  # fmt: skip
 
