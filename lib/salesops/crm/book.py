@@ -106,7 +106,10 @@ class Book:
 
     def _stored(self, name: str) -> ibis.Table:
         if name not in self._tables:
-            self._tables[name] = self._con.read_parquet(self.folder / f"{name}.parquet", table_name=name)
+            table = self._con.read_parquet(self.folder / f"{name}.parquet", table_name=name)
+            schema = ibis.Schema.from_pyarrow(TABLES[name].schema) if name in TABLES else {}
+            missing = {column: ibis.null(kind) for column, kind in schema.items() if column not in table.columns}
+            self._tables[name] = table.mutate(**missing) if missing else table  # written by an earlier version
         return self._tables[name]
 
     def _read(self, name: str) -> ibis.Table:
@@ -269,14 +272,17 @@ class Book:
         rows = self._read("accounts")
         return rows.mutate(status=ibis.ifelse(ibis.literal(self.complete), rows.status, ibis.null("string")))
 
+    def _holding(self, name: str) -> ibis.Table:
+        """The rows of a table that hold on `as_of`."""
+        rows, day = self._read(name), ibis.literal(self.as_of)
+        return rows.filter(
+            rows.valid_from.isnull() | (rows.valid_from <= day), rows.valid_to.isnull() | (rows.valid_to >= day)
+        )
+
     @property
     def reps(self) -> ibis.Table:
         """One row per rep: the one that holds on `as_of`, of several the one that began last."""
-        day = ibis.literal(self.as_of)
-        reps = self._read("reps")
-        known = reps.filter(
-            reps.valid_from.isnull() | (reps.valid_from <= day), reps.valid_to.isnull() | (reps.valid_to >= day)
-        )
+        known = self._holding("reps")
         latest = ibis.window(group_by=known.rep_id, order_by=[known.valid_from.desc(nulls_first=False), known.team])
         return known.mutate(n=ibis.row_number().over(latest)).filter(_.n == 0).drop("n")
 
@@ -287,7 +293,8 @@ class Book:
 
     @property
     def quotas(self) -> ibis.Table:
-        return self._read("quotas")
+        """The quotas that hold on `as_of`: of one that was changed, the amount of that day."""
+        return self._holding("quotas")
 
     @property
     def forecast_calls(self) -> ibis.Table:
@@ -347,7 +354,8 @@ class Book:
 
     @property
     def splits(self) -> ibis.Table:
-        return self._read("splits")
+        """The shares that hold on `as_of`."""
+        return self._holding("splits")
 
 
 def open(

@@ -183,7 +183,12 @@ TABLES = {
                 C("role", "text", "role"),
                 C("hired_on", "day", "first day"),
                 C("left_on", "day", "last day; blank while employed"),
-                C("status", "choice", "whether the rep is there on the last day", allowed=("active", "left")),
+                C(
+                    "status",
+                    "choice",
+                    "whether the rep is there while this row holds",
+                    allowed=("active", "leave", "left"),
+                ),
                 C("valid_from", "day", "first day this row holds; blank: from the beginning"),
                 C("valid_to", "day", "last day this row holds; blank: still"),
             ),
@@ -191,13 +196,15 @@ TABLES = {
         Table(
             "quotas",
             "the quota of a rep in a period",
-            ("rep_id", "period", "kind"),
+            ("rep_id", "period", "kind", "valid_from"),
             (
                 C("rep_id", "id", "the rep", needed=True),
                 C("period", "text", "2026-10, 2026-Q4 or 2026, by the calendar", needed=True),
                 C("amount", "money", "the quota", needed=True),
                 C("currency", "text", "ISO 4217 code"),
                 C("kind", "choice", "what counts", allowed=("bookings", "revenue")),
+                C("valid_from", "day", "first day this row holds; blank: from the beginning"),
+                C("valid_to", "day", "last day this row holds; blank: still"),
             ),
         ),
         Table(
@@ -322,11 +329,19 @@ TABLES = {
         Table(
             "splits",
             "a share of the credit for a deal",
-            ("deal_id", "rep_id"),
+            ("deal_id", "rep_id", "kind", "valid_from"),
             (
                 C("deal_id", "id", "the deal", needed=True),
                 C("rep_id", "id", "who is credited", needed=True),
                 C("share", "share", "share of the deal's amount", needed=True),
+                C(
+                    "kind",
+                    "choice",
+                    "whether it is part of the deal's credit, or comes on top",
+                    allowed=("direct", "overlay"),
+                ),
+                C("valid_from", "day", "first day this row holds; blank: from the beginning"),
+                C("valid_to", "day", "last day this row holds; blank: still"),
             ),
         ),
         Table(
