@@ -29,7 +29,11 @@ def test_the_page_adds_up_what_each_rep_is_paid(found, book):
     won = deals[(deals["status"] == "won") & (deals["closed_at"] >= "2026-01-01")]
     assert found.n_deals == len(won) and (found.n_unowned, found.n_unpriced) == (0, 0)
     ended = won[won["closed_at"] < "2026-10-01"]
-    assert found.reps["booked"].sum() == pytest.approx(ended["amount_minor"].sum() / 100)
+    # A deal that was handed over to a rep who was not there yet when it was won is booked by nobody.
+    dated = ended.merge(book.reps.select("rep_id", "hired_on").execute(), on="rep_id")
+    dated = dated[dated["closed_at"] >= dated["hired_on"]]
+    assert len(ended) - len(dated) <= 2
+    assert found.reps["booked"].sum() == pytest.approx(dated["amount_minor"].sum() / 100)
     read = team.read(book, [the_plan], "")
     lines = []
     for who in read.people:

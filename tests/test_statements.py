@@ -6,7 +6,7 @@ import shutil
 import stat
 
 import pytest
-from salesops import lang
+from salesops import crm, lang
 from salesops.comp import files
 from salesops.pay import payouts, plans, proof, signing, team
 from salesops.problems import BadInput
@@ -29,9 +29,11 @@ def written(tmp_path_factory, salesops):
     return folder
 
 
-def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written, book):
+def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written):
+    book = crm.open("sample", as_of="2026-09-30")  # who owned and shared what on the last day known
     reps = book.reps.select("rep_id", "name").execute()
     deals = book.deals.select("deal_id", "rep_id", "name").execute()
+    shared = book.splits.execute()
     folders = sorted(path.name for path in written.iterdir() if path.is_dir())
     assert len(folders) == 26 and {path.name for path in written.iterdir()} - set(folders) == {"run.json"}
     for folder in folders:
@@ -43,7 +45,7 @@ def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written,
         others = [one for one in reps["name"] if one != own]
         assert own in text and not [one for one in others if one in text]
         assert not [one for one in reps["rep_id"] if one != folder and one in text]
-        theirs = set(deals[deals["rep_id"] == folder]["deal_id"])
+        theirs = {*deals[deals["rep_id"] == folder]["deal_id"], *shared[shared["rep_id"] == folder]["deal_id"]}
         assert set(re.findall(r"\bD\d{7}\b", text)) <= theirs
 
 
