@@ -6,7 +6,7 @@ import shutil
 import stat
 
 import pytest
-from salesops import lang
+from salesops import crm, lang
 from salesops.comp import files
 from salesops.pay import payouts, plans, proof, signing, team
 from salesops.problems import BadInput
@@ -29,7 +29,8 @@ def written(tmp_path_factory, salesops):
     return folder
 
 
-def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written, book):
+def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written):
+    book = crm.open("sample", as_of="2026-09-30")  # who owned and shared what on the last day known
     reps = book.reps.select("rep_id", "name").execute()
     deals = book.deals.select("deal_id", "rep_id", "name").execute()
     shared = book.splits.execute()
