@@ -157,14 +157,10 @@ def credited_as_now(book: crm.Book) -> str:
     if logged and book.has_dated_reps:
         return ""
     if logged:
-        return _(
-            "to the owner at the close, with role, team, region and manager as known now: reps have no dated rows"
-        )
+        return _("to the owner at the close, with role, team, region and manager as known now: reps have no dated rows")
     if book.has_dated_reps:
         return _("to the owner known now, where that rep was on the day: owners are on no log")
-    return _(
-        "to owner, role, team, region and manager as known now: owners are on no log, reps have no dated rows"
-    )
+    return _("to owner, role, team, region and manager as known now: owners are on no log, reps have no dated rows")
 
 
 def _prices(about: dict) -> list[tuple[str, str]]:
