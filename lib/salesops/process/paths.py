@@ -156,7 +156,10 @@ def _edges(book: crm.Book, deals: ibis.Table, names: dict[int, str]) -> pd.DataF
         to=visits.position.lead().over(order),
         to_kind=visits.kind.lead().over(order),
         entry=visits.entry_kind.lead().over(order),
-    ).filter(_.to.notnull(), _.position.notnull(), _.entered_at.notnull())
+        then=visits.seq.lead().over(order),
+    ).filter(
+        _.to.notnull(), _.position.notnull(), _.entered_at.notnull(), _.then == _.seq + 1
+    )  # not by another pipeline
     kind = ibis.cases((after.to_kind != OPEN, after.to_kind), (after.entry == "advance", "forward"), else_=after.entry)
     age = ibis.greatest((after.left_at.epoch_seconds() - after.entered_at.epoch_seconds()) // HOUR, 0)
     rows = after.select("position", "to", kind=kind, age=age)
