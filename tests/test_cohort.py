@@ -465,8 +465,14 @@ def test_bad_parameters_are_refused_at_once():
             checked("cohort", **changed)
 
 
-@pytest.mark.parametrize(("event", "event_for", "why"), [("2023-12", "", "early"), pytest.param("2026-01", "2019", "unknown", marks=pytest.mark.slow),
-                                                         pytest.param("2026-01", "2023-12", "thin", marks=pytest.mark.slow)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("event", "event_for", "why"),
+    [
+        ("2023-12", "", "early"),
+        pytest.param("2026-01", "2019", "unknown", marks=pytest.mark.slow),
+        pytest.param("2026-01", "2023-12", "thin", marks=pytest.mark.slow),
+    ],
+)
 def test_an_event_of_which_nothing_is_known_says_so(book, event, event_for, why):
     made = cohort.measure(book, checked("cohort", event=event, event_for=event_for, n_draws=200, split_by="none"))
     assert made.no_event == why and tables.event_table(made) is None
