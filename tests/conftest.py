@@ -25,6 +25,20 @@ DATA = Path(os.environ.get("SALESOPS_REAL_DATA", ROOT.parent / "shared" / "data"
 POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
+quick = False  # whether slow tests are left out
+SHARE = 3  # a quick run tries every third example of a law
+
+
+def pytest_configure(config):
+    global quick
+    quick = config.option.markexpr.startswith("not slow")
+
+
+def examples(n: int) -> int:
+    """How many examples a law is tried on: all `n` in a whole run, a third of them (two or more) in a quick one."""
+    return max(n // SHARE, 2) if quick else n
+
+
 def pytest_collection_modifyitems(items):
     missing = {
         "real_data": None if DATA.is_dir() else "the folder of public data sets is not here",
@@ -140,8 +154,11 @@ def bare_book(folder: Path, *, exported_on: str, time_zone: str = "UTC", **table
     """A book of the tables given (frames) and nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
-        rows = frame.astype("object").where(frame.notna(), None).to_dict("records")
-        pq.write_table(pa.Table.from_pylist(rows, schema=crm.TABLES[name].schema), folder / f"{name}.parquet")
+        schema, values = crm.TABLES[name].schema, frame.astype("object").where(frame.notna(), None)
+        nothing = [None] * len(frame)
+        columns = [values[field.name].tolist() if field.name in values else nothing for field in schema]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema)]
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / f"{name}.parquet")
     about = {"title": "Bare", "currency": "USD", "minor_digits": 2, "time_zone": time_zone, "exported_on": exported_on}
     nothing = {"n_refused": {}, "refused": [], "n_left_out": {}, "repairs": [], "notes_of_files": [], "written": {},
                "converted": [], "vat": None}  # fmt: skip

@@ -19,7 +19,7 @@ from salesops.bridge.moves import MOVEMENTS, OUT
 from salesops.crm import prepare
 from salesops.crm.tables import TABLES
 
-from tests.conftest import checked
+from tests.conftest import checked, examples
 from tests.test_crm_book import ABOUT, STAGES, START
 
 params = functools.partial(checked, "bridge")
@@ -152,7 +152,7 @@ def test_the_bridge_of_random_logs_is_a_replay_of_them_to_the_cent(tmp_path_fact
 
 @pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(0, 50))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_thousands_of_random_logs_close(tmp_path_factory, seed, first):
     rng = np.random.default_rng(seed)
     fields = ["stage", "amount", "expected_close_on"]

@@ -16,7 +16,7 @@ from salesops import buying, crm, lang
 from salesops.buying import files, purchases, tables, values, words
 from salesops.stats.buying import Amounts, Rates
 
-from tests.conftest import bare_book, checked
+from tests.conftest import bare_book, checked, examples
 
 ENDS = dt.date(2025, 6, 30)
 FEW = {"source": "x", "period": "2025-06", "n_draws": 200, "cohorts": "month"}
@@ -65,7 +65,7 @@ histories = st.lists(st.tuples(st.sampled_from("abcdef"), moments, st.integers(-
 
 
 @given(histories, st.sampled_from(["month", "quarter", "year"]))
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_cohorts_and_customers_are_what_a_loop_says(tmp_path_factory, rows, step):
     book = book_of(tmp_path_factory.mktemp("b"), rows)
     size = purchases.STEPS[step]
@@ -268,6 +268,7 @@ def test_dormant_customers_are_those_who_stopped(tmp_path):
     assert len(sheets.get_sheet_by_name("All customers").to_python()) == len(got.customers) + 1
 
 
+@pytest.mark.slow
 def test_lists_are_written_from_the_command_line(salesops, tmp_path):
     done = salesops("files", "params/cohort.yml", "--to", tmp_path / "c", "-p", "n_draws", "200")
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from salesops.cohort import compare, projection, renewals, retention, tables, wo
 from salesops.crm.sample import money, truth
 from salesops.problems import BadInput
 
-from tests.conftest import bare_book, checked
+from tests.conftest import bare_book, checked, examples
 
 MONTHS = [dt.date(2024 + k // 12, k % 12 + 1, 1) for k in range(14)]
 
@@ -86,7 +86,7 @@ def holds(book, history, ends):
 
 
 @given(histories, st.integers(3, 13), st.booleans())
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 def test_movements_close_and_triangles_are_what_a_loop_says(history, ends, begun):
     """Overlapping subscriptions, gaps and returns; a month that has begun is known as such and left out."""
     last = (MONTHS[ends + 1] if ends < 13 else dt.date(2025, 3, 1)) - dt.timedelta(days=1)
@@ -274,7 +274,7 @@ def test_credit_notes_are_said(tmp_path):
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.lists(amounts, min_size=14, max_size=14), min_size=2),
        st.sampled_from(["all", "renewing"]), st.sampled_from(["in", "out"]), st.sampled_from(["in", "out"]),
        st.randoms(use_true_random=False))  # fmt: skip
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 def test_revenue_retention_is_what_a_loop_says_by_each_convention(history, base, escalators, reactivation, rng):
     book = held(history, dt.date(2025, 2, 28))
     rows, contract = [], {}
@@ -466,14 +466,21 @@ def test_bad_parameters_are_refused_at_once():
             checked("cohort", **changed)
 
 
-@pytest.mark.parametrize(("event", "event_for", "why"), [("2023-12", "", "early"), ("2026-01", "2019", "unknown"),
-                                                         ("2026-01", "2023-12", "thin")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("event", "event_for", "why"),
+    [
+        ("2023-12", "", "early"),
+        pytest.param("2026-01", "2019", "unknown", marks=pytest.mark.slow),
+        pytest.param("2026-01", "2023-12", "thin", marks=pytest.mark.slow),
+    ],
+)
 def test_an_event_of_which_nothing_is_known_says_so(book, event, event_for, why):
     made = cohort.measure(book, checked("cohort", event=event, event_for=event_for, n_draws=200, split_by="none"))
     assert made.no_event == why and tables.event_table(made) is None
     assert any(one.tone == "warn" for one in words.findings(made))
 
 
+@pytest.mark.slow
 def test_regions_are_those_of_accounts_and_sum_to_the_company(book, found):
     """Movements of each region, month by month, to the cent; a customer of a region may have been won elsewhere."""
     whole, names = (

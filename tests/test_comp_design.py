@@ -14,7 +14,7 @@ from salesops.comp_design import charts, compute, options, search, tables, words
 from salesops.pay import costing, curves, payouts, plans, team
 from salesops.problems import BadInput
 
-from tests.conftest import ROOT, checked
+from tests.conftest import ROOT, checked, examples
 from tests.pay_cases import component, plan, table
 
 FEW = {"n_years": 500}
@@ -98,7 +98,7 @@ def test_every_plan_that_is_tried_pays_the_target_at_the_quota():
 
 
 @given(st.sampled_from(list(search.shapes())), st.integers(0, 4000))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_a_plan_that_is_found_pays_exactly_what_was_looked_at(shape, per_mille):
     """Built as a plan, its table pays in fractions what the search took in floats; so does the plan it came from."""
     main = component(weight="100%", table=table([{"from": 0, "pays": "50%"}, {"from": "80%", "pays": "300%"}]))

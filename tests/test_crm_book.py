@@ -13,6 +13,8 @@ from salesops.crm import prepare
 from salesops.crm.tables import TABLES
 from salesops.problems import BadInput
 
+from tests.conftest import examples
+
 START = dt.datetime(2026, 1, 1)
 LAST = dt.date(2026, 3, 1)
 STAGES = [
@@ -127,7 +129,7 @@ def test_a_day_in_the_past_is_what_a_replay_of_the_log_gives(tmp_path_factory, l
 
 
 @given(LIVES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_visits_follow_each_other_without_gap_or_overlap(tmp_path_factory, lives):
     visits = write(tmp_path_factory.mktemp("book"), *history(lives)).visits.execute().sort_values(["deal_id", "seq"])
     for _, own in visits.groupby("deal_id"):

@@ -310,7 +310,7 @@ def go_through(server, place: Path, case: str, step: int) -> int:
     return len(tried)
 
 
-@pytest.mark.parametrize("case", ("snapshot", "prepare"))  # the slow test has them all
+@pytest.mark.parametrize("case", (pytest.param("snapshot", marks=pytest.mark.slow), "prepare"))
 def test_some_faults_lose_nothing(server, tmp_path, case):
     assert go_through(server, tmp_path, case, QUICK) >= 1
 

@@ -45,7 +45,7 @@ from scipy.stats import norm
 from statsmodels.tsa.forecasting.theta import ThetaModel
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
-from tests.conftest import checked
+from tests.conftest import checked, examples
 from tests.test_crm_book import ABOUT, history, write
 
 params = functools.partial(checked, "forecast", record_quarters=6, n_draws=4000)
@@ -246,7 +246,7 @@ def test_a_common_shock_widens_as_much_as_it_should():
 
 
 @given(st.integers(1, 10_000))
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_the_size_of_the_shock_is_found_in_the_errors(seed):
     rng = np.random.default_rng(seed)
     slopes, noises = rng.uniform(50, 100, 200), rng.uniform(10, 40, 200) ** 2 / 10
@@ -468,6 +468,7 @@ def test_managers_call_for_all_below_them(book):
     )
 
 
+@pytest.mark.slow
 def test_calls_are_those_of_the_part_and_of_the_quarter(book, tmp_path):
     """A region's page has its reps' calls and those of managers whose teams are wholly in it; quarters are named by the
     calendar, whatever the fiscal year."""

@@ -171,6 +171,7 @@ def test_an_answer_counts_only_for_leads_that_were_no_deal_yet(tmp_path):
     assert set(table.loc[table["landmark"] == 4, "outcome"]) == {"open"}
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_real_leads_have_their_published_shares(data):
     asked = Params.check(

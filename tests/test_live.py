@@ -336,7 +336,10 @@ def test_a_system_read_live_gives_the_same_small_book(serve, tmp_path, system):
     assert book.about["history"] == "changes" and book.n_known["changes"] >= 8 and book.n_known["reps"] == 1
 
 
-@pytest.mark.parametrize("system", COMPANIES)
+ONE_QUICK = [name if name == "salesforce" else pytest.param(name, marks=pytest.mark.slow) for name in COMPANIES]
+
+
+@pytest.mark.parametrize("system", ONE_QUICK)
 def test_the_next_time_only_what_changed_is_read(serve, tmp_path, system):
     company, said = serve(system), []
     live.fetch(system, tmp_path / "live", tell=said.append)
@@ -441,7 +444,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("system", COMPANIES)
+@pytest.mark.parametrize("system", ONE_QUICK)
 def test_secrets_are_nowhere(serve, tmp_path, salesops, system):
     company = serve(system)
     folder = tmp_path / "live"

@@ -12,7 +12,7 @@ from salesops import crm, funnel, hygiene, workdays, yamlfile
 from salesops.crm import importing
 from salesops.problems import BadInput
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, examples
 
 SAY = {"currency": "USD", "exported_on": "2026-03-31", "time_zone": "UTC", "stages": "Lead, Won=won, Lost=lost"}
 HEAD = "Record ID,Deal Name,Deal Stage,Pipeline,Amount,Currency,Create Date,Close Date,Deal owner\n"
@@ -255,7 +255,7 @@ def test_a_deal_of_no_known_day_has_the_first_share(tmp_path):
         imported(tmp_path / "x", deals, vat="included 20%, 22%")
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.lists(
         st.tuples(st.integers(-(10**11), 10**11), st.sampled_from(["7%", "18%", "20%", "8.875%"])),

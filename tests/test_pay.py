@@ -30,7 +30,7 @@ from salesops.pay.records import Assignment, Cancellation, Credit, Payment, Pers
 from salesops.problems import BadInput
 from scipy.stats import norm
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, examples
 from tests.pay_cases import (
     TIERS,
     YEAR_END,
@@ -118,7 +118,7 @@ rates = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), min_size=1
 
 
 @given(rates, st.integers(0, 10**9), st.integers(1, 10**7))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_marginal_tables_are_what_a_second_way_says_and_continuous(found, cents, quota):
     bands = sorted((F(start - 1, 100), F(rate, 1000)) for start, rate in found)
     made = plans.Table.model_validate(table([{"from": str(a), "rate": str(b)} for a, b in bands]))
@@ -131,7 +131,7 @@ def test_marginal_tables_are_what_a_second_way_says_and_continuous(found, cents,
 
 
 @given(rates, st.integers(0, 10**8), st.integers(0, 10**8), st.integers(1, 10**6))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_pay_rises_where_rates_do_not_fall(found, one, other, quota):
     bands = sorted((F(start - 1, 100), F(rate, 1000)) for start, rate in found)
     rising = [(start, max(rate for _s, rate in bands[: k + 1])) for k, (start, _rate) in enumerate(bands)]
@@ -201,7 +201,7 @@ def test_a_true_up_makes_the_year():
 
 
 @given(st.lists(st.tuples(st.integers(0, 364), st.integers(1, 30_000_000)), min_size=1, max_size=12), rates)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_months_with_true_up_are_the_year_and_order_does_not_matter(found, tiers):
     bands = [{"from": f"{start - 1}%", "rate": str(F(rate, 1000))} for start, rate in sorted(tiers)]
     sold = [Credit(f"C{k}", f"D{k}", dt.date(2026, 1, 1) + dt.timedelta(days=day), {"bookings": F(cents, 100)})
@@ -276,7 +276,7 @@ def test_a_draw_is_paid_back_from_what_is_earned_above_it():
 
 
 @given(st.lists(st.integers(0, 3_000_000), min_size=12, max_size=12))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_draws_balance(cents):
     drawn = plan(component(period="month", table=table([{"from": 0, "rate": "10%"}], by="amount")),
                  draw={"amount": 1000, "kind": "recoverable"})  # fmt: skip
@@ -489,7 +489,7 @@ bys = st.sampled_from(["attainment", "amount"])
 
 
 @given(rates, ways, kinds, bys, st.integers(1, 10**7), st.integers(0, 10**6), many, roundings)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_many_at_once_are_to_the_cent_what_each_alone_is(found, way, kind, by, quota, target, cents, rounding):
     bands = [{"from": str(F(start - 1, 100)), kind: str(F(rate, 100))} for start, rate in sorted(found)]
     between = {"between": "linear"} if way == "linear" else {}
@@ -576,7 +576,7 @@ def test_jumps_flats_falls_and_caps_are_seen():
 
 
 @given(rates, st.integers(1, 10**6), st.integers(0, 300), ways)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_where_nothing_is_seen_pay_rises_without_jumps(found, quota, threshold, way):
     """Just before and at every cent of a band's start: a jump is a cliff that was named, and the other way round."""
     bands = [{"from": str(F(start - 1, 100)), "pays": str(F(rate, 100))} for start, rate in sorted(found)]

@@ -11,6 +11,7 @@ from salesops.pay import explain, payouts, statements
 from salesops.pay.records import Cancellation, Credit, Payment
 from salesops.problems import BadInput
 
+from tests.conftest import examples
 from tests.pay_cases import YEAR_END, person, plan
 
 BY_MONTH = {f"2026-{k:02d}": 10_000 * k for k in range(1, 13)}
@@ -143,7 +144,7 @@ def holds(the_plan, history, data):
 
 
 @given(any_plan(), histories(), st.data())
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), suppress_health_check=list(HealthCheck))
 def test_pay_keeps_its_laws(the_plan, history, data):
     holds(the_plan, history, data)
 
@@ -165,7 +166,7 @@ def rising_plan(draw):
 
 
 @given(rising_plan(), histories(), st.integers(0, 10_000_000), DAYS)
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 def test_who_sells_more_is_never_paid_less_where_rates_rise(the_plan, history, cents, day):
     """By the end of the year; in the middle of it a year's cap may only move pay forward."""
     credits, _undone, _paid = history
@@ -175,7 +176,7 @@ def test_who_sells_more_is_never_paid_less_where_rates_rise(the_plan, history, c
 
 
 @given(components("One", rising=True), histories())
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 def test_paying_to_date_by_month_is_paying_the_year(made, history):
     """With a quota, the cap of the year and no limit that looks at a single period."""
     year = {**made, "period": "year", "to_date": False, "cap": {}, "accelerates_after": None, "weight": "100%"}
@@ -190,6 +191,7 @@ def test_paying_to_date_by_month_is_paying_the_year(made, history):
     assert total[0] == total[1]
 
 
+@pytest.mark.slow
 def test_the_drawn_plans_are_many_kinds():
     """So that the laws above are of something."""
     seen = set()

@@ -22,6 +22,7 @@ def params(root: Path, variant: str, source: str) -> Params:
     return Params.check({**yamlfile.load(path), "source": source}, where=path.name)
 
 
+@pytest.mark.slow
 def test_maven_has_its_checked_figures(root, data):
     told = params(root, "maven", f"maven:{data}/maven_crm")
     book = crm.open(told.source, as_of=told.last_known_on)
@@ -48,6 +49,7 @@ def test_maven_has_its_checked_figures(root, data):
     assert (agents.idxmax(), agents.max()) == ("Darcel Schlecht", 115_321_400)
 
 
+@pytest.mark.slow
 def test_maven_does_not_print_a_conversion_that_its_data_cannot_support(root, data):
     told = params(root, "maven", f"maven:{data}/maven_crm")
     found = measure(crm.open(told.source, as_of=told.last_known_on), told)
@@ -112,6 +114,7 @@ def amounts(frame) -> float:
     return frame["amount_minor"].sum() / 100
 
 
+@pytest.mark.slow
 def test_dynamics_like_tables_have_their_checked_figures(data):
     book = crm.open(f"pbi:{data}/pbi_regional_sales/extracted")
     deals = book.deals.execute()
@@ -162,6 +165,7 @@ def test_invoice_lines_in_305_files_have_their_checked_figures(data):
     assert oldest.tolist() == [885, 324, 286, 340, 321, 352, 321, 309, 313, 350, 331, 445, 235]
 
 
+@pytest.mark.slow
 def test_targets_in_columns_and_orders_in_lines_have_their_checked_figures(data):
     book = crm.open(f"aw:{data}/aw_sales_targets")
     quotas, deals, reps = book.quotas.execute(), book.deals.execute(), book.reps.execute().set_index("rep_id")["name"]
@@ -186,6 +190,7 @@ def test_a_russian_export_has_its_checked_figures(data):
     assert "О'КЕЙ" in set(revenue["account_id"]) and revenue["month_on"].nunique() == 12
 
 
+@pytest.mark.slow
 def test_warehouse_tables_import_with_their_deleted_and_merged_rows(data, tmp_path):
     """Every opportunity of these seeds is deleted; their words are hashed, and their tables do not fit together."""
     importing.bring_in("salesforce", [data / "dbt_salesforce_seeds"], tmp_path / "sf", currency="USD")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from salesops.pay import claims, payouts, plans, recompute, team
 from salesops.problems import BadInput
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, examples
 from tests.pay_cases import YEAR_END, component, credit, person, plan, small_book, table
 
 XACTLY = claims.load(ROOT / "params" / "claims" / "xactly.yml")
@@ -97,7 +97,7 @@ days = st.dates(dt.date(2026, 1, 1), dt.date(2026, 12, 31))
 @given(st.lists(st.tuples(amounts, days), max_size=5),
        st.lists(st.tuples(st.integers(1, 7), days, amounts), max_size=5),
        st.lists(st.tuples(st.integers(1, 4), st.integers(-(10**6), 10**7)), max_size=6))  # fmt: skip
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_causes_sum_to_the_difference_whatever_is_claimed(ours, theirs, paid):
     sold = [credit(k, str(day), amount) for k, (amount, day) in enumerate(ours)]
     claimed = claim([("P1", f"2026-Q{k}", "Bookings", F(cents, 100)) for k, cents in paid],

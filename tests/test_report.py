@@ -203,6 +203,7 @@ def test_a_parameter_never_becomes_code(salesops, project_copy):
     )
 
 
+@pytest.mark.slow
 def test_a_failure_keeps_the_earlier_page_and_the_notebook_with_its_error(made, salesops, tmp_path):
     """The page says that it was not renewed, and why, in its own language; the index too; until it is."""
     folder = tmp_path / "2026-10"

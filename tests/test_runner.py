@@ -473,6 +473,7 @@ def test_one_odd_file_does_not_stop_the_others(report, small):
     assert json.loads((folder / "manifest.json").read_text())["not_made"] == {}
 
 
+@pytest.mark.slow
 def test_a_failure_marks_any_earlier_page_and_a_good_page_loses_its_mark(salesops, small):
     """Also where the manifest was lost, or a run was killed between page and manifest."""
     arguments = ["report", "params/funnel.yml", "--out", "out"]
@@ -637,6 +638,7 @@ print("not ended")
     assert (done.returncode, done.stdout) == (143, ""), "with nobody to tell, it is raised at once"
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_same_folder_is_refused_and_says_who_is_there(slow_run, small, salesops):
     process, _mark = slow_run(names=("children",))
     done = salesops("report", "params/funnel.yml", "--out", "out", cwd=small)

@@ -324,10 +324,12 @@ def verdicts(salesops, project: Path, *options, folder="reports/2026-10", cwd=No
     return dict(line.split(": ", 1) for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_a_fresh_pack_has_no_difference(verified, salesops):
     assert set(verdicts(salesops, verified).values()) == {"the same"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "page", "says"),
     [
@@ -388,6 +390,7 @@ def test_code_beside_a_folder_that_was_sent_does_not_run(verified, salesops, tmp
     assert (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_pages_alone_are_compared_where_the_code_differs(verified, salesops):
     path = verified / "notebooks" / "funnel.ipynb"
     content = path.read_text("utf-8")

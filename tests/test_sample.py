@@ -19,15 +19,17 @@ def planted(book) -> dict:
     return json.loads((book.folder / "truth.json").read_text())
 
 
-def test_the_same_seed_gives_the_same_bytes(book, tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", ["deals=2000", pytest.param("deals=20000", marks=pytest.mark.slow)])
+def test_the_same_seed_gives_the_same_bytes(tmp_path, monkeypatch, size):
+    book = crm.open(f"sample:{size}")
     monkeypatch.setenv("SALESOPS_CACHE", str(tmp_path))
-    again = crm.open("sample")
+    again = crm.open(f"sample:{size}")
     names = sorted(path.name for path in book.folder.iterdir())
     assert names == sorted(path.name for path in again.folder.iterdir())
     assert all((book.folder / name).read_bytes() == (again.folder / name).read_bytes() for name in names
                if name not in (ownership.MARK, whole.NAME))  # fmt: skip
     assert whole.content(book.folder) == whole.content(again.folder)
-    other = crm.open("sample:seed=2")
+    other = crm.open(f"sample:{size},seed=2")
     assert (other.folder / "deals.parquet").read_bytes() != (book.folder / "deals.parquet").read_bytes()
 
 

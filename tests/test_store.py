@@ -53,11 +53,26 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def take_three(to: Path) -> Path:
+    for day in DAYS:
+        take(to, day)
+    return to
+
+
 @pytest.fixture
 def three(tmp_path) -> Path:
-    for day in DAYS:
-        take(tmp_path / "book", day)
-    return tmp_path / "book"
+    return take_three(tmp_path / "book")
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory) -> Path:
+    return take_three(tmp_path_factory.mktemp("taken") / "book")
+
+
+@pytest.fixture
+def copied_three(taken, tmp_path) -> Path:
+    """A copy of such a book, for tests that do not ask who made its folders."""
+    return Path(shutil.copytree(taken, tmp_path / "book"))
 
 
 # --- what is the user's stays ---
@@ -132,6 +147,7 @@ def test_who_writes_into_a_book_is_alone(tmp_path):
         take(tmp_path / "book", "2026-02-28")
 
 
+@pytest.mark.slow
 def test_of_snapshots_taken_at_once_each_is_kept_or_refused_aloud(tmp_path):
     take(tmp_path / "book", "2026-01-31")
     code = "import sys; from salesops.cli import main; main(sys.argv[1:])"
@@ -361,6 +377,7 @@ def test_a_copied_book_is_written_into_like_the_one_it_was_copied_from(tmp_path,
     assert len(list((copied / "snapshots").iterdir())) == 3 and len(list((copied / "tables").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_book_json_that_is_lost_or_put_back_loses_no_snapshot(tmp_path, salesops):
     take(tmp_path / "book", "2026-01-31")
     book = tmp_path / "book"
@@ -463,12 +480,12 @@ def test_snapshots_of_format_1_go_on(tmp_path):
 
 
 @pytest.mark.parametrize("number", [formats.BOOK + 1, 0, "2", True, None])
-def test_a_book_of_another_format_is_refused_in_one_line(tmp_path, three, number):
-    for folder, name in ((three, "book.json"), (store.tables(three), "book.json")):
+def test_a_book_of_another_format_is_refused_in_one_line(tmp_path, copied_three, number):
+    for folder, name in ((copied_three, "book.json"), (store.tables(copied_three), "book.json")):
         content = json.loads((folder / name).read_text()) | {"format": number}
         (folder / name).write_text(json.dumps(content))
         with pytest.raises(BadInput) as refused:
-            crm.open(three)
+            crm.open(copied_three)
         assert len(str(refused.value).splitlines()) == 2
         if number == formats.BOOK + 1:
             assert "update SalesOps Playbook" in str(refused.value)
@@ -476,16 +493,16 @@ def test_a_book_of_another_format_is_refused_in_one_line(tmp_path, three, number
 
 
 @pytest.mark.parametrize("name", ["../book", "tables/../../x", "/etc", "tables/", "snapshots", 5, "tables/a/b"])
-def test_a_book_that_names_folders_of_others_is_refused(three, name):
-    content = json.loads((three / "book.json").read_text())
+def test_a_book_that_names_folders_of_others_is_refused(copied_three, name):
+    content = json.loads((copied_three / "book.json").read_text())
     for changed in (
         content | {"tables": name},
         content | {"snapshots": {"2026-01-31": name}},
         content | {"before": name},
     ):
-        (three / "book.json").write_text(json.dumps(changed))
+        (copied_three / "book.json").write_text(json.dumps(changed))
         with pytest.raises(BadInput, match="is no folder of this book"):
-            crm.open(three)
+            crm.open(copied_three)
 
 
 # --- what was valid when ---
@@ -730,7 +747,15 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "missing", "shorter", "other", "no list"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "empty",
+        "other",
+        "no list",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("truncated", "missing", "shorter")),
+    ],
+)
 def test_a_damaged_prepared_book_is_prepared_again_with_one_line(own_cache, capfd, damage):
     first = crm.open(SMALL)
     expected, path = first.deals.count().execute(), first.folder / "deals.parquet"

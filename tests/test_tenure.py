@@ -13,7 +13,7 @@ from salesops.stats import contracts
 from salesops.tenure import compute, records, tables, words
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from tests.conftest import bare_book, checked
+from tests.conftest import bare_book, checked, examples
 
 ENDS = dt.date(2026, 10, 31)
 
@@ -113,7 +113,7 @@ kinds = st.tuples(
 
 
 @given(st.lists(kinds, min_size=2, max_size=12), st.booleans())
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_records_are_counted_as_a_loop_counts_them(tmp_path_factory, accounts, by_account):
     """Flags on accounts or contracts; a log; one or two contracts, one of which may begin after a cancellation."""
     flags, log, subs, expected = [], [], [], {}

@@ -96,6 +96,7 @@ def test_a_folder_without_pages_is_refused(salesops, tmp_path):
     assert done.returncode == 2 and "there is no manifest.json with pages in it" in done.stderr
 
 
+@pytest.mark.slow
 def test_it_can_be_interrupted(made, verify):
     path = made / "notebooks" / "funnel.ipynb"
     notebook = nbformat.read(path, as_version=4)

@@ -342,20 +342,33 @@ def _filled(table: ibis.Table) -> list[str]:
     return sorted(name for name, n in counts.items() if n)
 
 
+def _ends(moments: ibis.Column) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """The first and the last of moments; NaT where there is none."""
+    table = moments.name("at").as_table()
+    return tuple(table.agg(first=_.at.min(), last=_.at.max()).execute().iloc[0])
+
+
 def _facts(con, folder: Path, *, dated: bool) -> dict:
-    read = {name: con.read_parquet(folder / f"{name}.parquet") for name in [*TABLES, "visits", "states"]}
+    paths = {name: folder / f"{name}.parquet" for name in [*TABLES, "visits", "states"]}
+    n_rows = {name: pq.read_metadata(path).num_rows for name, path in paths.items()}
+    needed = {"deals", "visits", "changes"} | {name for name, n in n_rows.items() if n}
+    read = {name: con.read_parquet(path) for name, path in paths.items() if name in needed}
     deals, visits, changes = read["deals"], read["visits"], read["changes"]
     n_stage_changes = int(changes.filter(_.field == "stage").count().execute())
-    n_rows = {name: int(table.count().execute()) for name, table in read.items()}
     moments = [deals.created_at, changes.changed_at, visits.entered_at]  # others may be plans
     if not n_rows["deals"]:  # a source of other tables alone
-        others = {"leads": "created_at", "activities": "started_at", "payments": "paid_at", "revenue": "month_on",
-                  "purchases": "bought_at", "cancellations": "cancelled_on"}  # fmt: skip
-        moments += [read[name][column].cast("timestamp") for name, column in others.items()]
-        moments += [read["subscriptions"][name].cast("timestamp") for name in ("started_on", "ended_on")]
-    spans = [(m.min().execute(), m.max().execute()) for m in moments]
-    firsts = [first for first, last in spans if first is not None and first == first]
-    lasts = [last for first, last in spans if last is not None and last == last]
+        others = {"leads": ["created_at"], "activities": ["started_at"], "payments": ["paid_at"],
+                  "revenue": ["month_on"], "purchases": ["bought_at"], "cancellations": ["cancelled_on"],
+                  "subscriptions": ["started_on", "ended_on"]}  # fmt: skip
+        moments += [
+            read[name][column].cast("timestamp")
+            for name, columns in others.items()
+            if n_rows[name]
+            for column in columns
+        ]
+    spans = [_ends(column) for column in moments]
+    firsts = [first for first, last in spans if pd.notna(first)]
+    lasts = [last for first, last in spans if pd.notna(last)]
     logged = set(changes.select("field").distinct().execute()["field"])
     ended = visits.filter(_.left_at.isnull()).join(deals.select("deal_id", now=_.stage), "deal_id")
     log_begins = _log_begins(deals, visits, changes)
@@ -367,7 +380,7 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
         "first_moment": str(min(firsts)) if firsts else None,
         "last_moment": str(max(lasts)) if lasts else None,
         "n_rows": n_rows,
-        "filled": {name: _filled(read[name]) for name in TABLES},
+        "filled": {name: _filled(read[name]) if n_rows[name] else [] for name in TABLES},
         "notes": {
             "older_than_log": int(older),
             "created_unknown": int(deals.filter(_.created_at.isnull()).count().execute()),
