@@ -126,11 +126,12 @@ def sums_to_a_rerun(the_plan, story):
     past, payments, people = read(story, the_plan)
     final = pay(story, the_plan)
     known = past.known(YEAR_END)
+    undone = [one._replace(since=None, until=None) for one in past.cancellations if one.is_known(YEAR_END)]
     last = [one for one in payments if one.is_known(YEAR_END)]
     for who in people:
         again = payouts.pay(
             who._replace(quota_spells=()), {"AE": the_plan}, known.get(who.person_id, []), through=YEAR_END,
-            cancellations=past.cancellations, payments=[one._replace(since=None, until=None) for one in last],
+            cancellations=undone, payments=[one._replace(since=None, until=None) for one in last],
         )  # fmt: skip
         assert without_draws(final[who.person_id]) == without_draws(again)
         assert not [line for line in again if line.kind == "adjustment"]

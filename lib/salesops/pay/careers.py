@@ -16,7 +16,7 @@ Days = tuple[dt.date, dt.date]  # first and last
 
 
 class Spell(NamedTuple):
-    """A row of a rep, from one day to another, both inclusive."""
+    """A row of a rep, from one day to another, both inclusive: the days on which it holds and the rep was employed."""
 
     first_on: dt.date
     last_on: dt.date
@@ -26,7 +26,8 @@ class Spell(NamedTuple):
 
 
 class Career(NamedTuple):
-    """spells : without overlap, the earliest first. hired_on, left_on : None where they are not known."""
+    """spells : without overlap, the earliest first. hired_on, left_on : the first day and the last one; None where they
+    are not known, or the rep is still there."""
 
     spells: Sequence[Spell]
     hired_on: dt.date | None
@@ -36,13 +37,15 @@ class Career(NamedTuple):
         """The spans on the versions of a plan, up to the last day known: while the role (blank: any) was had."""
         spans = [(one.first_on, one.last_on) for one in self.spells if not role or one.role == role]
         there = joined(spans, gaps=self._gaps())
-        first, last = self.hired_on or LONG_AGO, self.left_on or dt.date.max
         return tuple(
             Assignment(plan.version, begins, ends)
-            for plan in versions for one in there
-            for begins, ends in [(max(plan.start, one[0], first), min(plan.until, one[1], last))]
-            if begins <= min(ends, known)
+            for plan in versions for first, last in there
+            for begins, ends in [(max(plan.start, first), min(plan.until, last))] if begins <= min(ends, known)
         )  # fmt: skip
+
+    def is_there(self, day: dt.date) -> bool:
+        """Whether the rep was employed on a day; a leave is no end of that."""
+        return any(one.first_on <= day <= one.last_on for one in self.spells)
 
     def leaves(self, known: dt.date) -> tuple[Days, ...]:
         """First and last day of each leave that had begun: rows that say so, and days between rows."""
@@ -94,11 +97,11 @@ def _career(rows: pd.DataFrame) -> Career:
     spells = []
     for k, row in enumerate(rows.itertuples()):
         ends = periods.days_after(firsts[k + 1], -1) if k + 1 < len(firsts) else dt.date.max
-        last = min(_day(row.valid_to) or dt.date.max, ends)
-        if firsts[k] <= last:
-            spells.append(Spell(firsts[k], last, _text(row.role), _text(row.team), _text(row.status)))
-    hired = [_day(value) for value in rows["hired_on"] if not pd.isna(value)]
-    return Career(spells, min(hired, default=None), _day(rows["left_on"].iloc[-1]))
+        first = max(firsts[k], _day(row.hired_on) or LONG_AGO)
+        last = min(_day(row.valid_to) or dt.date.max, _day(row.left_on) or dt.date.max, ends)
+        if first <= last:
+            spells.append(Spell(first, last, _text(row.role), _text(row.team), _text(row.status)))
+    return Career(spells, _day(rows["hired_on"].iloc[0]), _day(rows["left_on"].iloc[-1]))
 
 
 def _day(value: object) -> dt.date | None:

@@ -153,6 +153,8 @@ def _text(step: Step) -> str:
             return _("{share} of deal {deal} was cancelled, which had earned {earned}; {before} was taken back before.")
         case "credit_known":
             return _("On {on} it became known: deal {deal} counts for {over}, before {measured}.")
+        case "restored":
+            return _("On {on} {share} of deal {deal} counted again, which had been cancelled.")
         case "quota_known" if step.values["whole"] is None:
             return _("The quota of {span} was set: {quota}.")
         case "quota_known":

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from salesops.pay import credits, wins
 from salesops.pay.plans import Plan
-from salesops.pay.records import ONE, ZERO, Cancellation, Credit, Payment, Win
+from salesops.pay.records import ONE, ZERO, Cancellation, Credit, Payment, Win, is_within
 from salesops.problems import BadInput
 
 CAUSES = ("lost", "lowered", "unpaid", "raised", "shared", "reassigned", "handed_over")
@@ -29,7 +29,7 @@ class SplitSpell(NamedTuple):
     until: dt.date | None = None
 
     def holds(self, day: dt.date) -> bool:
-        return (self.since is None or self.since <= day) and (self.until is None or day < self.until)
+        return is_within(day, self.since, self.until)
 
 
 class LineItem(NamedTuple):
@@ -149,16 +149,17 @@ def later(won: Mapping[str, Sequence[wins.Episode]], past: History, terms: Terms
 
     for deal_id, episodes in won.items():
         for episode in episodes:
-            plan, (credited, undone) = terms.plan_on(episode.won_on), wins.amounts(episode)
+            plan, (credited, lowered_by) = terms.plan_on(episode.won_on), wins.amounts(episode)
             owner = episode.owner_on(episode.won_on)
             if plan is None or not credited or owner is None:
                 continue
             worth = terms.convert(credited[0][1], episode.won_on)
-            lowered = sum((share for _on, share, cause in undone if cause == "lowered"), ZERO)
+            standing = (one.amount for one in lowered_by if one.until is None)
+            lowered = terms.convert(sum(standing, ZERO), episode.won_on)
             if lowered > 0:
-                note("lowered", deal_id, worth * lowered)
+                note("lowered", deal_id, lowered)
             if episode.ended_on is not None:
-                note("lost", deal_id, worth * (ONE - max(lowered, ZERO)))
+                note("lost", deal_id, terms.convert(credited[-1][1], episode.won_on) - lowered)
             if len(credited) > 1:
                 note("raised", deal_id, terms.convert(credited[-1][1] - credited[0][1], episode.won_on))
             if any(day and day > episode.won_on for one in terms.splits.get(deal_id, ())
@@ -169,7 +170,7 @@ def later(won: Mapping[str, Sequence[wins.Episode]], past: History, terms: Terms
                 corrected = (moved[0] - episode.won_on).days <= plan.reassign_days
                 note("reassigned" if corrected else "handed_over", deal_id, worth)
     for one in past.cancellations:
-        if one.cause == "unpaid" and one.share > 0:
+        if one.cause == "unpaid":
             worth = terms.convert(wins.amounts(won[one.deal_id][-1])[0][0][1], one.won_on)
             note("unpaid", one.deal_id, worth * one.share)
     return [Later(cause, len(sums[cause][0]), sums[cause][1]) for cause in CAUSES if cause in sums]
@@ -190,7 +191,7 @@ def _versions(
     last_owner_on = won_on + dt.timedelta(days=plan.reassign_days)
     days |= {spell.on for spell in episode.spells if spell.on <= last_owner_on}
     first_owner_on = next(spell.on for spell in episode.spells if spell.owner)
-    days = sorted({day for day in days | {first_owner_on} if won_on <= day < (episode.ended_on or dt.date.max)})
+    days = sorted(day for day in days | {first_owner_on} if day >= won_on)
     known: dict[tuple[str, str], list[tuple[dt.date, Credit]]] = {}  # by person and id
     for day in days:
         amount = next((amount for on, amount in reversed(credited) if on <= day), None)
@@ -272,15 +273,20 @@ def unpaid(
     if due_on > known or (episode.ended_on is not None and episode.ended_on <= due_on):
         return []
     paid = sum((Fraction(one.share) for one in payments if one.on <= due_on and one.is_known(due_on)), ZERO)
-    lowered = sum((share for on, share, cause in wins.amounts(episode)[1] if on <= due_on and cause == "lowered"), ZERO)
-    open_share = max(ONE - lowered - paid, ZERO)
-    events = [Cancellation(deal_id, due_on, open_share, episode.won_on, "unpaid")] if open_share else []
+    credited, lowered = wins.amounts(episode)
+    worth = next((amount for on, amount in reversed(credited) if on <= due_on), ZERO)
+    below = (one.amount for one in lowered if one.on <= due_on and is_within(due_on, None, one.until))
+    gone = sum(below, ZERO) / worth if worth > 0 else ONE
+    open_share = max(ONE - gone - paid, ZERO)
+    events: list[Cancellation] = []
     for one in sorted(payments, key=lambda payment: payment.on):
-        restored = min(Fraction(one.share), open_share)
+        part = min(Fraction(one.share), open_share)
         ended = episode.ended_on is not None and one.on >= episode.ended_on
-        if due_on < one.on <= known and one.is_known(one.on) and restored > 0 and not ended:
-            events.append(Cancellation(deal_id, one.on, -restored, episode.won_on, "unpaid"))
-            open_share -= restored
+        if due_on < one.on <= known and one.is_known(one.on) and part > 0 and not ended:
+            events.append(Cancellation(deal_id, due_on, part, episode.won_on, "unpaid", until=one.on))
+            open_share -= part
+    if open_share:
+        events.append(Cancellation(deal_id, due_on, open_share, episode.won_on, "unpaid"))
     return events
 
 
@@ -290,17 +296,14 @@ def net(
     """Credits as known at the end of a day, without what was lost or lowered by then."""
     left: dict[tuple[str, dt.date | None], Fraction] = {}
     for one in undone:
-        if one.on <= day and one.cause != "unpaid":
+        if one.on <= day and one.is_known(day) and one.cause == "lowered":
             key = one.deal_id, one.won_on
-            left[key] = ZERO if one.cause == "lost" else left.get(key, ONE) - one.share
+            left[key] = left.get(key, ONE) - one.share
+    left |= {(one.deal_id, one.won_on): ZERO for one in undone if one.on <= day and one.cause == "lost"}
     people = {}
     for person, listed in by_person.items():
-        kept = []
-        for one in listed:
-            share = left.get((one.deal_id, one.on), ONE)
-            if one.is_known(day) and share:
-                kept.append(one._replace(measures=_scaled(one.measures, share)))
-        people[person] = kept
+        shares = ((one, left.get((one.deal_id, one.on), ONE)) for one in listed if one.is_known(day))
+        people[person] = [one._replace(measures=_scaled(one.measures, share)) for one, share in shares if share]
     return people
 
 

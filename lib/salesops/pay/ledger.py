@@ -16,7 +16,7 @@ from typing import NamedTuple
 from salesops import periods
 from salesops.pay import spans
 from salesops.pay.plans import Component, Plan
-from salesops.pay.records import Credit, Line, Person, Step
+from salesops.pay.records import Cancellation, Credit, Line, Person, Step
 
 Key = tuple[str, str]  # component, span
 
@@ -43,32 +43,37 @@ def doubled(credits: Sequence[Credit]) -> list[str]:
 
 
 def post(
-    person: Person, plans: Mapping[str, Plan], credits: Sequence[Credit], through: dt.date,
-    reckon: Callable[[Person, list[Credit], dt.date], list[Line]],
+    person: Person, plans: Mapping[str, Plan], credits: Sequence[Credit], cancellations: Sequence[Cancellation],
+    through: dt.date, reckon: Callable[[Person, list[Credit], dt.date], list[Line]],
 ) -> list[Line]:  # fmt: skip
     """The lines of each month as reported at its end, with the adjustments of what became known later.
 
     Parameters
     ----------
-    reckon : person and credits by one state of knowledge, and the last day -> lines of all months up to it.
+    cancellations : of the deals credited; here those count that were restored later. reckon : person and credits by one
+    state of knowledge, and the last day -> lines of all months up to it.
     """
     posted: list[Line] = []
     before: State | None = None
-    for first, last in _states(person, credits, through):
+    for first, last in _states(person, credits, cancellations, through):
         own, known = person.as_known(last), [one for one in credits if one.is_known(last)]
         now = State(last, own, known, reckon(own, known, last))
         month = f"{first:%Y-%m}"
         posted += [line for line in now.lines if line.month >= month]
         if before is not None:
-            posted += _adjust(before, now, month, plans)
+            restored = [one for one in cancellations if one.until and before.on < one.until <= last]
+            posted += _adjust(before, now, month, plans, restored)
         before = now
     return sorted(posted, key=lambda line: line.month)
 
 
-def _states(person: Person, credits: Sequence[Credit], through: dt.date) -> list[tuple[dt.date, dt.date]]:
+def _states(
+    person: Person, credits: Sequence[Credit], cancellations: Sequence[Cancellation], through: dt.date
+) -> list[tuple[dt.date, dt.date]]:
     """First and last day of spans of months within which nothing became known about an earlier one."""
     last = periods.month_end(through)
     changed = {day for one in credits for day in (one.since, one.until) if day and _month(day) > _month(one.on)}
+    changed |= {one.until for one in cancellations if one.until and _month(one.until) > _month(one.on)}
     changed |= {day for one in person.quota_spells for day in (one.since, one.until) if day}
     starts = [dt.date.min, *sorted({_month(day) for day in changed if day <= last})]
     ends = [periods.days_after(day, -1) for day in starts[1:]] + [last]
@@ -79,7 +84,9 @@ def _month(day: dt.date) -> dt.date:
     return day.replace(day=1)
 
 
-def _adjust(before: State, now: State, month: str, plans: Mapping[str, Plan]) -> list[Line]:
+def _adjust(
+    before: State, now: State, month: str, plans: Mapping[str, Plan], restored: Sequence[Cancellation]
+) -> list[Line]:
     """What the months before one bring more by what is known now."""
     old, new = (_sums(state.lines, month) for state in (before, now))
     lines = []
@@ -88,7 +95,7 @@ def _adjust(before: State, now: State, month: str, plans: Mapping[str, Plan]) ->
         if reported == known:
             continue
         like = next(line for line in (*now.lines, *before.lines) if (line.component, line.span) == key)
-        steps = [*_causes(before, now, like, plans), *_derivation(now, key, month)]
+        steps = [*_causes(before, now, like, plans, restored), *_derivation(now, key, month)]
         steps.append(Step("adjusted", {"reported": reported, "known": known, "amount": known - reported}))
         lines.append(like._replace(month=month, kind="adjustment", amount=known - reported, steps=tuple(steps)))
     return lines
@@ -110,7 +117,9 @@ def _derivation(now: State, key: Key, month: str) -> Iterable[Step]:
             yield from line.steps
 
 
-def _causes(before: State, now: State, like: Line, plans: Mapping[str, Plan]) -> Iterable[Step]:
+def _causes(
+    before: State, now: State, like: Line, plans: Mapping[str, Plan], restored: Sequence[Cancellation]
+) -> Iterable[Step]:
     """What became known about the credits and quotas that a line is reckoned from."""
     plan = next(one for one in plans.values() if (one.plan, one.version) == (like.plan, like.version))
     part = next((one for one in plan.components if one.name == like.component), None)
@@ -126,6 +135,10 @@ def _causes(before: State, now: State, like: Line, plans: Mapping[str, Plan]) ->
         worth = [Fraction(one.measures.get(measure, 0)) if one else Fraction(0) for one in (was, is_now)]
         yield Step("credit_known", {"deal": credit.deal_id, "on": credit.since or was.until,
                                     "measured": worth[0], "over": worth[1], "measure": measure})  # fmt: skip
+    deals = {one.deal_id for one in now.credits if _concerns(one, like, plan, part)}
+    for one in restored:
+        if one.deal_id in deals:
+            yield Step("restored", {"deal": one.deal_id, "share": Fraction(one.share), "on": one.until})
     if part is not None and part.needs_quota:
         yield from _quotas(before, now, part, like, plan)
 

@@ -45,16 +45,20 @@ def pay(
     BadInput
         Where a plan is not known, a day of a plan, a credit twice, a quota missing or below zero: all at once.
     """
-    credits, cancelled, payments = list(credits), by_deal(cancellations), list(payments)
+    credits, cancellations, payments = list(credits), list(cancellations), list(payments)
     _check(person, plans, credits, through)
 
     def reckon(person: Person, credits: list[Credit], through: dt.date) -> list[Line]:
-        lines, paid = [], by_deal(one for one in payments if one.is_known(through))
+        lines: list[Line] = []
+        known = ([one for one in events if one.is_known(through)] for events in (payments, cancellations))
+        paid, cancelled = map(by_deal, known)
         for assignment in person.assignments:
             lines += Run(person, plans[assignment.plan], assignment, credits, cancelled, paid, through).lines()
         return sorted(lines, key=lambda line: line.month)
 
-    lines = ledger.post(person, plans, credits, through, reckon)
+    deals = {one.deal_id for one in credits}
+    own = [one for one in cancellations if one.deal_id in deals]
+    lines = ledger.post(person, plans, credits, own, through, reckon)
     return draws.balance(person, plans, lines, through)
 
 
@@ -197,24 +201,18 @@ class Run:
 
     def _undone(self, component: Component | None, credit: Credit, known: dt.date) -> Fraction:
         """The share of a credit that is cancelled by the end of a day: before its period was paid in any case, later
-        within the days of the clawback. What restores a deal restores the last cancellation of its cause first."""
+        within the days of the clawback."""
         clawback, closes_on = self.plan.clawback, self._closes_on(component, credit.on)
-        undone: dict[str, list[tuple[Fraction, bool]]] = {}  # cause -> shares, and whether each counts
+        undone = ZERO
         for event in self.cancelled.get(credit.deal_id, ()):
             if event.on > known or event.on < credit.on or event.won_on not in (None, credit.on):
                 continue
             if event.cause == "lowered" and component is not None and component.measure != "bookings":
                 continue
-            shares, share = undone.setdefault(event.cause, []), Fraction(event.share)
-            if share > 0:
-                in_time = clawback is not None and (event.on - credit.on).days <= clawback.days
-                shares.append((share, in_time or event.on <= closes_on))
-            while share < 0 and shares:
-                last, counts = shares.pop()
-                share += last
-                if share > 0:
-                    shares.append((share, counts))
-        return min(sum((share for shares in undone.values() for share, counts in shares if counts), ZERO), ONE)
+            in_time = clawback is not None and (event.on - credit.on).days <= clawback.days
+            if in_time or event.on <= closes_on:
+                undone += Fraction(event.share)
+        return min(undone, ONE)
 
     def _fresh(self, component: Component | None, credit: Credit) -> Fraction:
         """The share of a credit that was not credited before: what of earlier wins of the deal was not taken back is
@@ -364,24 +362,27 @@ class Run:
     # What is paid when
 
     def by_period(self, component: Component) -> list[Line]:
-        """Each period when it ends; under `rerun` also what earlier ones have become by then, also after the plan."""
-        n_months = SPANS[component.period]
+        """Each period when it ends; under `rerun` also what earlier ones have become, in the month in which it became
+        known, also after the plan."""
         own = self.spans_of(component)
-        reruns = self._reruns
-        ends = self._spans(n_months, self.first_on, self.through) if reruns else own
+        events = (event for credit in self.credits for event in self.cancelled.get(credit.deal_id, ()))
+        changed = {event.on.replace(day=1) for event in events} if self._reruns else set()
+        closing = {span.last_on for span in own}
+        ends = [month for month in self.months if month.first_on in changed or month.last_on in closing]
         posted: dict[str, Fraction] = {}  # by the period that it was earned in
         found: list[Line] = []
         for now in ends:
             for span in own:
-                if span.last_on > now.last_on or (span != now and not reruns):
+                is_its_end = span.last_on == now.last_on
+                if span.last_on > now.last_on or not (is_its_end or now.first_on in changed):
                     continue
                 amount, steps = self._still_due(component, span, now.last_on, posted, own)
-                if span != now and not amount:
+                if not is_its_end and not amount:
                     continue
                 posted[span.name] = posted.get(span.name, ZERO) + Fraction(amount)
-                kind = "earned" if span == now else "true_up"
+                kind = "earned" if is_its_end else "true_up"
                 found.append(self._line(now.month, component.name, kind, span.name, amount, steps))
-                if span == now:
+                if is_its_end:
                     found += self._timed(component, span, now, amount)
         return found
 
@@ -571,9 +572,9 @@ class Sold(NamedTuple):
 
 
 def by_deal(events: Iterable[Cancellation | Payment]) -> dict[str, list[Cancellation | Payment]]:
-    """Events by deal, the earliest first; of one day, what restores comes last."""
+    """Events by deal, the earliest first."""
     deals: dict[str, list[Cancellation | Payment]] = {}
-    for event in sorted(events, key=lambda event: (event.on, -event.share)):
+    for event in sorted(events, key=lambda event: event.on):
         deals.setdefault(event.deal_id, []).append(event)
     return deals
 

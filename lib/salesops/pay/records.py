@@ -13,6 +13,11 @@ ZERO = Fraction(0)
 ONE = Fraction(1)
 
 
+def is_within(day: dt.date, since: dt.date | None, until: dt.date | None) -> bool:
+    """Whether a day is in a span without the day of its end; None is from the beginning, and still."""
+    return (since is None or since <= day) and (until is None or day < until)
+
+
 class Win(NamedTuple):
     """An earlier win of a deal that was won again: its day, and its worth for each unit of the later win's."""
 
@@ -41,15 +46,16 @@ class Credit(NamedTuple):
 
     def is_known(self, day: dt.date) -> bool:
         """Whether the credit was known to be so at the end of a day."""
-        return (self.since or self.on) <= day and (self.until is None or day < self.until)
+        return is_within(day, self.since or self.on, self.until)
 
 
 class Cancellation(NamedTuple):
-    """A share of a deal (0 to 1) that was undone, and when; a share below zero restores what was undone by the same
-    cause before.
+    """A share of a deal (0 to 1) that was undone, and when.
 
     won_on : the day of the win that it undoes; None is every win of the deal before it. cause : lost (or reopened),
-    lowered (the amount alone: other measures stay), unpaid.
+    lowered (the amount alone: other measures stay), unpaid. since : the day on which the credit became what the share
+    is of; None is from the beginning. until : the day on which the credit became another, or what was undone was
+    restored; None is never.
     """
 
     deal_id: str
@@ -57,6 +63,12 @@ class Cancellation(NamedTuple):
     share: Fraction
     won_on: dt.date | None = None
     cause: str = "lost"
+    since: dt.date | None = None
+    until: dt.date | None = None
+
+    def is_known(self, day: dt.date) -> bool:
+        """Whether the share was known to be so at the end of a day."""
+        return is_within(day, self.since, self.until)
 
 
 class Payment(NamedTuple):
@@ -71,7 +83,7 @@ class Payment(NamedTuple):
 
     def is_known(self, day: dt.date) -> bool:
         """Whether the share was known to be so at the end of a day."""
-        return (self.since is None or self.since <= day) and (self.until is None or day < self.until)
+        return is_within(day, self.since, self.until)
 
 
 class Assignment(NamedTuple):
@@ -118,7 +130,7 @@ class Person(NamedTuple):
         held = {
             (one.measure, one.period): one.value
             for one in self.quota_spells
-            if one.value is not None and (one.since or day) <= day and (one.until is None or day < one.until)
+            if one.value is not None and is_within(day, one.since, one.until)
         }
         return self._replace(quotas=others | held)
 

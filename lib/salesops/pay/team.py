@@ -80,6 +80,8 @@ def read(book: crm.Book, versions: Sequence[Plan], role: str, scores: Sequence[S
         for rep, one in own.items()
     ]  # fmt: skip
     past, later, payments = _history(book, versions, convert, columns)
+    for rep, listed in past.credits.items():  # a deal won while its owner was not there is nobody's
+        past.credits[rep] = [one for one in listed if rep not in everybody or everybody[rep].is_there(one.on)]
     for one in scores:
         credit = Credit(f"score/{one.person_id}/{one.span}", "", one.on, {"score": one.score})
         past.credits.setdefault(one.person_id, []).append(credit)

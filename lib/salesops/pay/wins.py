@@ -86,33 +86,56 @@ def _episodes(spells: Sequence[Spell]) -> Iterator[Episode]:
         yield Episode(run)
 
 
-def amounts(episode: Episode) -> tuple[list[tuple[dt.date, Fraction]], list[tuple[dt.date, Fraction, str]]]:
-    """What a win was credited for from which day on, and which shares of it were undone when, by cause.
+class Lowered(NamedTuple):
+    """By how much what a win was credited for was lowered, on which day; until : the day on which it was raised again,
+    None is never."""
 
-    An amount that is raised is credited anew from that day. One that is lowered undoes a share of what was credited,
-    and one that is raised again restores it. An amount below zero, a return, has no shares: it is credited anew.
+    on: dt.date
+    amount: Fraction
+    until: dt.date | None = None
+
+
+def amounts(episode: Episode) -> tuple[list[tuple[dt.date, Fraction]], list[Lowered]]:
+    """What a win was credited for from which day on, and by how much it was lowered when.
+
+    An amount that is raised above what was credited is credited anew from that day. One that is raised again after it
+    was lowered restores what was lowered last. What is credited for less than nothing, a return, is credited anew with
+    each change.
     """
     credited: list[tuple[dt.date, Fraction]] = []
-    undone: list[tuple[dt.date, Fraction, str]] = []
-    level = ZERO  # the share that is undone by lowering
+    standing: list[Lowered] = []
+    restored: list[Lowered] = []
     for spell in episode.spells:
-        if spell.amount is None or (credited and spell.amount == credited[-1][1] * (ONE - level)):
+        if spell.amount is None:
             continue
         worth = credited[-1][1] if credited else ZERO
-        if worth > 0:
-            share = ONE - max(min(spell.amount, worth), ZERO) / worth
-            if share != level:
-                undone.append((spell.on, share - level, "lowered"))
-                level = share
-        if not credited or worth <= 0 or spell.amount > worth:
+        below = worth - max(min(spell.amount, worth), ZERO) if worth > 0 else ZERO
+        more = below - sum((one.amount for one in standing), ZERO)
+        if more > 0:
+            standing.append(Lowered(spell.on, more))
+        while more < 0:
+            last = standing.pop()
+            part = min(last.amount, -more)
+            restored.append(last._replace(amount=part, until=spell.on))
+            if part < last.amount:
+                standing.append(last._replace(amount=last.amount - part))
+            more += part
+        if not credited or spell.amount > worth or (worth <= 0 and spell.amount != worth):
             credited.append((spell.on, spell.amount))
-            level = ZERO
-    if episode.ended_on is not None:
-        undone.append((episode.ended_on, ONE, "lost"))
-    return credited, undone
+    return credited, sorted([*restored, *standing], key=lambda one: (one.on, one.until or dt.date.max))
 
 
 def cancellations(deal_id: str, episode: Episode) -> list[Cancellation]:
-    """What of a win was undone by its being lost, opened again, or lowered."""
-    _credited, undone = amounts(episode)
-    return [Cancellation(deal_id, on, share, episode.won_on, cause) for on, share, cause in undone]
+    """What of a win was undone by its being lost, opened again, or lowered: as shares of what it is credited for, which
+    change where that is raised."""
+    credited, lowered = amounts(episode)
+    ends = [since for since, _worth in credited[1:]] + [None]
+    events = [
+        Cancellation(deal_id, one.on, one.amount / worth, episode.won_on, "lowered", since if k else None,
+                     min(filter(None, (until, one.until)), default=None))
+        for k, ((since, worth), until) in enumerate(zip(credited, ends, strict=True)) if worth > 0
+        for one in lowered if one.until is None or one.until > since
+    ]  # fmt: skip
+    if episode.ended_on is not None:
+        events.append(Cancellation(deal_id, episode.ended_on, ONE, episode.won_on, "lost"))
+    return events
