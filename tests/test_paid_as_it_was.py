@@ -4,7 +4,8 @@ All histories stand in one book, which is read once for each plan and day; each 
 says what happened (`log`, quotas, shares, payments), and what each plan pays for it: person, month, kind and amount.
 Its docstring has the working. What pays nothing is left out on both sides.
 
-Unless a history says otherwise, everybody is an AE with a quota of 100,000 in each quarter, and it is noon, UTC.
+Unless a history says otherwise, everybody is an AE with a quota of 100,000 in each quarter, and it is noon, UTC; the
+book's days are those of New York.
 """
 
 import calendar
@@ -25,6 +26,7 @@ from salesops.pay import team
 
 from tests.pay_cases import ABOUT, component, plan, table
 
+ZONE = "America/New_York"
 LAST = dt.date(2026, 12, 31)
 QUARTERS = [f"{year}-Q{number}" for year in (2025, 2026) for number in range(1, 5)]
 MONTHS = [f"{year}-{month:02}" for year in (2025, 2026) for month in range(1, 13)]
@@ -56,6 +58,7 @@ def clawback(way, days=90, **more):
 
 
 FLAT = [component(table=at("10%"))], [component(table=at("12%"))]
+BY_DEAL = [component(period="deal", table=at("10%"))], [component(period="deal", table=at("12%"))]
 TIERS = [component(table=tiers("5%", "6%", "7%"))], [component(table=tiers("6%", "8%", "10%"))]
 PRODUCTS = [
     component(name="Base", only={"product": ["Base"]}, table=at("5%")),
@@ -71,6 +74,7 @@ GATED = [
     component(name="Renewals", only={"deal_type": ["renewal"]}, table=at("3%"), gate={"of": "New", "at_least": "50%"}),
 ]
 TEAM = [component(name="Team", credits=["override"], table=at("1%"))]
+KICKER = {"name": "Kicker", "from": "2025-02-01", "until": "2025-12-31", "only": {"product": ["Kick"]}, "rate": "2%"}
 PUSH = {
     "name": "Push",
     "from": "2025-02-01",
@@ -87,6 +91,7 @@ PLANS = {
     "flat, held": pair(*FLAT, clawback=clawback("original_rate"), hold={"share": "50%"}),
     "flat, shorter": pair(*FLAT, clawback=clawback("original_rate"), later={"clawback": clawback("rerun", 30)}),
     "flat, longer": pair(*FLAT, clawback=clawback("original_rate", 30), later={"clawback": clawback("rerun")}),
+    "by deal": pair(*BY_DEAL, clawback=clawback("original_rate")),
     "tiers": pair(*TIERS),
     "tiers, original rate": pair(*TIERS, clawback=clawback("original_rate")),
     "tiers, rerun": pair(*TIERS, clawback=clawback("rerun")),
@@ -95,7 +100,7 @@ PLANS = {
     "pipelines": pair(PIPELINES, PIPELINES),
     "gated": pair(GATED, GATED),
     "team": pair(TEAM, TEAM, clawback=clawback("original_rate")),
-    "spiff": pair(*FLAT, clawback=clawback("original_rate"), spiffs=[PUSH], later={"spiffs": []}),
+    "spiff": pair(*FLAT, clawback=clawback("original_rate"), spiffs=[PUSH, KICKER], later={"spiffs": []}),
 }
 
 
@@ -253,7 +258,7 @@ def folder(tmp_path_factory):
     ]
     for name, listed in tables.items():
         pq.write_table(pa.Table.from_pylist(listed, schema=TABLES[name].schema), folder / f"{name}.parquet")
-    prepare.prepare(folder, ABOUT)
+    prepare.prepare(folder, ABOUT | {"time_zone": ZONE})
     return folder
 
 
@@ -394,6 +399,35 @@ def test_an_owner_corrected_in_time_moves_the_credit(run):
     it is taken back from bob. d2 moved on day 30, the last, inside its quarter: bob's 4,000. d3 moved on day 31: ann's
     2,000. d4 moved on day 5 (bob's 1,000 of December), on day 26 (to cat, in January, at the 10 % of 2025) and on day
     36, too late for dan. Without `reassign_days` all is ann's."""
+    run.agrees()
+
+
+@history(
+    log="""
+    2025-01-10 d1 created ann 10_000
+    2025-04-01T03:00 d1 won
+    2025-04-01T03:30 d1 owner bob
+    2025-04-10 d2 created ann 20_000
+    2025-06-30 d2 won
+    2025-07-01T04:30 d2 owner bob
+    2025-07-10 d3 created ann 30_000
+    2025-08-10 d3 won
+    2025-10-01T03:59 d3 lost
+    2025-01-10 d4 created cat 40_000
+    2025-02-10 d4 won
+    2025-05-12T03:00 d4 lost
+    """,
+    expected={"flat, original rate": """
+    bob 2025-03 earned 1000
+    ann 2025-06 earned 2000
+    cat 2025-03 earned 4000
+    cat 2025-05 clawback -4000
+    """},
+)  # fmt: skip
+def test_a_day_ends_in_the_time_zone_of_the_book(run):
+    """New York is four hours behind UTC in summer. d1 was won on March 31, at 23:00, and bob's before midnight; d2 was
+    ann's until after midnight. d3 was lost a minute before its quarter ended. d4 was lost on May 11, which is day
+    90."""
     run.agrees()
 
 
@@ -584,6 +618,37 @@ CANCELLED = """
 def test_a_cancelled_deal_is_taken_back_in_the_month_it_was_cancelled(run):
     """10 % of 60,000 in March. d3 was opened again after 50 days: 1,000; d1 was lost on day 90, the last: 3,000; d2 on
     day 91. Without a clause nothing is taken back."""
+    run.agrees()
+
+
+@history(
+    log="""
+    2025-01-10 d1 created ann 10_000
+    2025-02-10 d1 won
+    2025-02-20 d1 amount 15_000
+    2025-03-05 d1 lost
+    2025-01-10 d2 created ann 20_000
+    2025-02-10 d2 won
+    2025-02-28 d2 lost
+    2025-11-10 d3 created ann 30_000
+    2025-12-31 d3 won
+    2026-01-10 d3 amount 40_000
+    2026-02-10 d3 amount 20_000
+    2026-01-10 d4 created ann 10_000
+    2026-02-01 d4 won
+    """,
+    expected={"by deal": """
+    ann 2025-02 earned 1500
+    ann 2025-03 clawback -1500
+    ann 2025-12 earned 3000
+    ann 2026-01 adjustment 1000
+    ann 2026-02 clawback -2000
+    ann 2026-02 earned 1200
+    """},
+)  # fmt: skip
+def test_a_deal_paid_on_its_own_is_paid_in_its_month(run):
+    """d1 is raised in its month, 10 % of 15,000, and lost in the next. d2 is lost in its month. d3 is won on the last
+    day of 2025: 3,000; 10,000 more and then 20,000 less, at the rate of 2025; d4 at the 12 % of 2026."""
     run.agrees()
 
 
@@ -1322,6 +1387,49 @@ def test_a_spiff_on_a_cancelled_deal_is_taken_back(run):
     is lost on day 90: one deal is left, 500 are taken back; and of each 10 % of 1,000. bob: d4 is lost in its month and
     never counts; d5 is lost on day 123 and stays. cat: d6 is lost inside its quarter, so its 10 % are never earned, but
     its month's spiff was paid: 500 are taken back in August."""
+    run.agrees()
+
+
+@history(
+    deals={"d1": {"product": "Kick"}},
+    log="""
+    2025-03-10 d1 created ann 10_000
+    2025-04-10 d1 won
+    2025-07-05 d1 amount 15_000
+    2025-07-08 d1 lost
+    """,
+    expected={"spiff": """
+    ann 2025-04 spiff 200
+    ann 2025-06 earned 1000
+    ann 2025-07 clawback -200
+    ann 2025-07 clawback -1000
+    """},
+)  # fmt: skip
+def test_what_was_raised_and_lost_in_one_month_is_taken_back_as_it_was_paid(run):
+    """2 % of 10,000 in April, 10 % in June. In July the deal is raised, which pays nothing before July's end, and lost
+    on day 89: what was paid is taken back."""
+    run.agrees()
+
+
+@history(
+    deals={"d1": {"product": "Kick"}},
+    log="""
+    2025-03-10 d1 created ann 10_000
+    2025-04-10 d1 won
+    2025-06-20 d1 amount 15_000
+    2025-07-08 d1 lost
+    """,
+    expected={"spiff": """
+    ann 2025-04 spiff 200
+    ann 2025-06 adjustment 100
+    ann 2025-06 earned 1500
+    ann 2025-07 clawback -300
+    ann 2025-07 clawback -1500
+    """},
+)  # fmt: skip
+def test_a_spiff_of_a_rate_follows_the_amount(run):
+    """2 % of 10,000 in April; raised in June: 2 % of 5,000 more, as April is paid, and 10 % of 15,000, as the quarter
+    is not. Lost on day 89: all of it is taken back."""
     run.agrees()
 
 
