@@ -1343,7 +1343,6 @@ def test_what_is_held_is_released_as_the_customer_pays_and_lost_with_the_deal(ru
         ("ann", "2025-09"): 1500, ("ann", "2025-10"): -1500,
         ("bob", "2025-09"): 1000, ("bob", "2025-10"): 500, ("bob", "2025-11"): -1500,
     }  # fmt: skip
-    run.stays("flat, held", ["2025-10"])
 
 
 # Spiffs
@@ -1498,18 +1497,19 @@ def test_managers_are_credited_by_who_reported_to_whom_on_the_day(run):
 # Months that were reported
 
 
+HELD = "test_what_is_held_is_released_as_the_customer_pays_and_lost_with_the_deal"
 STAYS = [
-    (name, plan_name)
-    for name, one in histories().items()
-    for plan_name in one.expected
-    if name != "test_the_first_quota_of_a_period_is_known_from_the_beginning"  # of which May knows, and March does not
+    *((name, plan_name) for name, one in histories().items() for plan_name in one.expected),
+    (HELD, "flat, held"),
 ]
+STAYS.remove(("test_the_first_quota_of_a_period_is_known_from_the_beginning", "tiers"))  # known in May, not in March
+FIRST = ("flat, original rate", "flat, unpaid", "tiers", "tiers, rerun", "spiff")  # a reading takes a third of a second
 
 
-@pytest.mark.parametrize(("name", "plan_name"), STAYS)
+@pytest.mark.parametrize(("name", "plan_name"), [one for one in STAYS if one[1] in FIRST])
 def test_a_reported_month_stays(readings, name, plan_name):
-    """What was paid until June 2025 is the same, known at its end as known in the end."""
-    Run(name, histories()[name], readings).stays(plan_name, ["2025-06"])
+    """What was paid until May 2025 is the same, known at its end as known in the end."""
+    Run(name, histories()[name], readings).stays(plan_name, ["2025-05"])
 
 
 @pytest.mark.slow
