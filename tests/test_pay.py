@@ -313,7 +313,7 @@ def test_what_is_cancelled_is_taken_back_at_its_rate_or_by_running_the_period_ag
     ]  # fmt: skip
     again_run = paid(plan(clawback={"days": 180, "way": "rerun"}), sold, cancellations=gone)
     assert [one for one in again_run if one[2] != "0.00"] == [
-        ("2026-03", "earned", "8250.00"), ("2026-06", "true_up", "-3250.00")
+        ("2026-03", "earned", "8250.00"), ("2026-05", "true_up", "-3250.00")
     ]  # fmt: skip
     on_the_day = [Cancellation("D2", dt.date(2026, 2, 10) + dt.timedelta(days=180), F(1))]
     lines = paid(plan(clawback={"days": 180, "way": "original_rate"}), sold, cancellations=on_the_day)
@@ -721,8 +721,9 @@ def test_parts_of_deals_sum_to_what_was_earned():
 
 def test_quotas_by_the_calendar_are_taken_where_the_plans_year_has_such_periods(book):
     calendar = plan(**{"from": "2026-01-01"})
-    assert ("bookings", "2026-Q1") in team._quotas(book, calendar)["R0000001"]
-    assert ("bookings", "2025-Q4") in team._quotas(book, plan(year_starts=4))["R0000001"]
+    named = lambda the_plan: {one.period for one in team._quotas(book, the_plan).get("R0000001", ())}  # noqa: E731
+    assert "2026-Q1" in named(calendar)
+    assert "2025-Q4" in named(plan(year_starts=4))
     assert team._quotas(book, plan(year_starts=2)) == {}
 
 

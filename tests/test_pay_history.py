@@ -12,7 +12,7 @@ from salesops import comp
 from salesops.comp import files
 from salesops.pay import clauses, credits, history, letters, payouts, team, wins
 from salesops.pay.history import Record, SplitSpell, Terms
-from salesops.pay.records import Assignment, Payment, Person, QuotaSpell
+from salesops.pay.records import Assignment, Person, QuotaSpell
 from salesops.problems import BadInput
 
 from tests.conftest import checked
@@ -85,10 +85,8 @@ def read(story, the_plan, day=YEAR_END):
     won = {deal: list(wins._episodes(rows)) for deal, rows in deals.items()}
     records = {deal: Record(rows[-1].amount, {"kind": "a"}) for deal, rows in deals.items()}
     payments = [
-        Payment(deal, on, amount / price, since if k else None, prices[k + 1][0] if k + 1 < len(prices) else None)
-        for deal, rows in paid.items() if deal in won
-        for prices in [[price for one in won[deal] for price in wins.amounts(one)[0]]]
-        for on, amount in rows for k, (since, price) in enumerate(prices)
+        share for deal, rows in paid.items() for episode in won.get(deal, ()) for on, amount in rows
+        for share in history.shares_paid(deal, episode, on, amount)
     ]  # fmt: skip
     terms = Terms([the_plan], lambda amount, _on: amount, splits)
     past = history.credit(won, records, payouts.by_deal(payments), terms, day, is_paid_known=True)

@@ -265,29 +265,54 @@ def _earlier(before: Sequence[wins.Episode], amount: Fraction) -> tuple[Win, ...
     return tuple(Win(on, max(credited[-1][1], ZERO) / amount) for on, credited in worth if credited)
 
 
+def shares_paid(deal_id: str, episode: wins.Episode, on: dt.date, amount: Fraction) -> list[Payment]:
+    """A payment as shares of what a win was credited for, whatever that was on the day."""
+    credited = wins.amounts(episode)[0]
+    ends = [since for since, _worth in credited[1:]] + [None]
+    return [
+        Payment(deal_id, on, amount / worth, episode.won_on, since if k else None, until)
+        for k, ((since, worth), until) in enumerate(zip(credited, ends, strict=True)) if worth > 0
+    ]  # fmt: skip
+
+
 def unpaid(
     deal_id: str, episode: wins.Episode, payments: Sequence[Payment], after: int, known: dt.date
 ) -> list[Cancellation]:
-    """What the customer had not paid so many days after the win, as cancelled until it is paid."""
+    """What the customer had not paid so many days after the win, as cancelled until it is paid, or lowered.
+
+    Parameters
+    ----------
+    payments : of the deal, as shares of what this and other wins were credited for.
+    """
     due_on = episode.won_on + dt.timedelta(days=after)
     if due_on > known or (episode.ended_on is not None and episode.ended_on <= due_on):
         return []
-    paid = sum((Fraction(one.share) for one in payments if one.on <= due_on and one.is_known(due_on)), ZERO)
     credited, lowered = wins.amounts(episode)
-    worth = next((amount for on, amount in reversed(credited) if on <= due_on), ZERO)
-    below = (one.amount for one in lowered if one.on <= due_on and is_within(due_on, None, one.until))
-    gone = sum(below, ZERO) / worth if worth > 0 else ONE
-    open_share = max(ONE - gone - paid, ZERO)
-    events: list[Cancellation] = []
-    for one in sorted(payments, key=lambda payment: payment.on):
-        part = min(Fraction(one.share), open_share)
-        ended = episode.ended_on is not None and one.on >= episode.ended_on
-        if due_on < one.on <= known and one.is_known(one.on) and part > 0 and not ended:
-            events.append(Cancellation(deal_id, due_on, part, episode.won_on, "unpaid", until=one.on))
-            open_share -= part
-    if open_share:
-        events.append(Cancellation(deal_id, due_on, open_share, episode.won_on, "unpaid"))
+    ends = [since for since, _worth in credited[1:]] + [None]
+    events = []
+    for k, ((since, worth), until) in enumerate(zip(credited, ends, strict=True)):
+        begins = since if k else None
+        own = [one for one in payments if one.won_on == episode.won_on and one.since == begins]
+        days = {due_on, *(one.on for one in own), *(day for one in lowered for day in (one.on, one.until) if day)}
+        levels = [
+            (day, _open_share(day, worth, own, lowered)) for day in sorted(days)
+            if due_on <= day <= known and (episode.ended_on is None or day < episode.ended_on)
+        ]  # fmt: skip
+        events += [
+            Cancellation(deal_id, one.on, one.amount, episode.won_on, "unpaid", begins,
+                         min(filter(None, (until, one.until)), default=None))
+            for one in wins.layers(levels)
+        ]  # fmt: skip
     return events
+
+
+def _open_share(day: dt.date, worth: Fraction, payments: Iterable[Payment], lowered: Iterable[wins.Layer]) -> Fraction:
+    """The share of what a win was credited for that is neither paid nor lowered at the end of a day."""
+    if worth <= 0:
+        return ZERO
+    paid = sum((Fraction(one.share) for one in payments if one.on <= day), ZERO)
+    gone = sum((one.amount for one in lowered if is_within(day, one.on, one.until)), ZERO)
+    return max(ONE - gone / worth - paid, ZERO)
 
 
 def net(

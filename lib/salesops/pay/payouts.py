@@ -435,6 +435,17 @@ class Run:
         lapsed = (value * self._lapsed(sold.component, credit, since, known) for credit, value in sold.parts)
         return min(max(sum(lapsed, ZERO) / whole, ZERO), ONE)
 
+    def _paid(self, sold: "Sold", known: dt.date) -> Fraction:
+        """The share of a deal's price that is paid by the end of a day: by the worth of its credits."""
+        payments, whole, paid = self.paid.get(sold.deal, ()), ZERO, ZERO
+        for credit, value in sold.parts:
+            whole += value
+            shares = (
+                Fraction(one.share) for one in payments if one.on <= known and one.won_on in (None, credit.on)
+            )
+            paid += value * sum(shares, ZERO)
+        return paid / whole
+
     def _months_from(self, posted_on: dt.date) -> list[Span]:
         return [month for month in self.months if month.last_on >= posted_on]
 
@@ -460,11 +471,8 @@ class Run:
         kept = round_money(sold.earned * share, self.plan)
         values = {"deal": sold.deal, "earned": sold.earned, "share": share}
         lines = [self._line(months[0].month, sold.name, "held", sold.span, -kept, [Step("held", values)])]
-        payments = self.paid.get(sold.deal, ())
         shares = (
-            sum((Fraction(one.share) for one in payments if one.on <= month.last_on), ZERO)
-            + self._gone(sold, posted_on, month.last_on)
-            for month in months
+            self._paid(sold, month.last_on) + self._gone(sold, posted_on, month.last_on) for month in months
         )
         return lines + self._released(sold, kept, months, shares, "released")
 

@@ -72,12 +72,16 @@ class Cancellation(NamedTuple):
 
 
 class Payment(NamedTuple):
-    """A share of a deal's price (0 to 1) that the customer paid, and when. since, until : the day on which the price
-    became what the share is of, and that on which it became another; None is from the beginning, and still."""
+    """A share of a deal's price (0 to 1) that the customer paid, and when.
+
+    won_on : the day of the win whose price it is a share of; None is any. since, until : the day on which the price
+    became what the share is of, and that on which it became another; None is from the beginning, and still.
+    """
 
     deal_id: str
     on: dt.date
     share: Fraction
+    won_on: dt.date | None = None
     since: dt.date | None = None
     until: dt.date | None = None
 

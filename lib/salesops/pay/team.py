@@ -247,12 +247,9 @@ def _payments(book: crm.Book, won: Mapping[str, Sequence[wins.Episode]]) -> list
     days = table["paid_at"].dt.tz_localize("UTC").dt.tz_convert(book.time_zone).dt.date
     payments = []
     for row, on in zip(table.itertuples(), days, strict=True):
-        prices = [price for one in won[row.deal_id] for price in wins.amounts(one)[0]]
-        ends = [since for since, _price in prices[1:]] + [None]
-        for k, ((since, price), until) in enumerate(zip(prices, ends, strict=True)):
-            if price > 0:
-                share = Fraction(int(row.amount_minor), book.minor_units) / price
-                payments.append(Payment(row.deal_id, on, share, since if k else None, until))
+        worth = Fraction(int(row.amount_minor), book.minor_units)
+        for episode in won[row.deal_id]:
+            payments += history.shares_paid(row.deal_id, episode, on, worth)
     return payments
 
 

@@ -4,7 +4,7 @@ A day is looked at as it ended, in the book's time zone: what changed back withi
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -86,43 +86,49 @@ def _episodes(spells: Sequence[Spell]) -> Iterator[Episode]:
         yield Episode(run)
 
 
-class Lowered(NamedTuple):
-    """By how much what a win was credited for was lowered, on which day; until : the day on which it was raised again,
-    None is never."""
+class Layer(NamedTuple):
+    """A part of what was undone. on : the day; until : the day on which it was restored, None is never."""
 
     on: dt.date
     amount: Fraction
     until: dt.date | None = None
 
 
-def amounts(episode: Episode) -> tuple[list[tuple[dt.date, Fraction]], list[Lowered]]:
+def layers(levels: Iterable[tuple[dt.date, Fraction]]) -> list[Layer]:
+    """What is undone from day to day as parts with their days; what is restored is what was undone last."""
+    standing: list[Layer] = []
+    restored: list[Layer] = []
+    for day, level in levels:
+        more = level - sum((one.amount for one in standing), ZERO)
+        if more > 0:
+            standing.append(Layer(day, more))
+        while more < 0:
+            last = standing.pop()
+            part = min(last.amount, -more)
+            restored.append(last._replace(amount=part, until=day))
+            if part < last.amount:
+                standing.append(last._replace(amount=last.amount - part))
+            more += part
+    return sorted([*restored, *standing], key=lambda one: (one.on, one.until or dt.date.max))
+
+
+def amounts(episode: Episode) -> tuple[list[tuple[dt.date, Fraction]], list[Layer]]:
     """What a win was credited for from which day on, and by how much it was lowered when.
 
-    An amount that is raised above what was credited is credited anew from that day. One that is raised again after it
-    was lowered restores what was lowered last. What is credited for less than nothing, a return, is credited anew with
-    each change.
+    An amount that is raised above what was credited is credited anew from that day. One that is lowered undoes a part
+    of what was credited, and one that is raised again restores it. What is credited for less than nothing, a return, is
+    credited anew with each change.
     """
     credited: list[tuple[dt.date, Fraction]] = []
-    standing: list[Lowered] = []
-    restored: list[Lowered] = []
+    levels: list[tuple[dt.date, Fraction]] = []
     for spell in episode.spells:
         if spell.amount is None:
             continue
         worth = credited[-1][1] if credited else ZERO
-        below = worth - max(min(spell.amount, worth), ZERO) if worth > 0 else ZERO
-        more = below - sum((one.amount for one in standing), ZERO)
-        if more > 0:
-            standing.append(Lowered(spell.on, more))
-        while more < 0:
-            last = standing.pop()
-            part = min(last.amount, -more)
-            restored.append(last._replace(amount=part, until=spell.on))
-            if part < last.amount:
-                standing.append(last._replace(amount=last.amount - part))
-            more += part
+        levels.append((spell.on, worth - max(min(spell.amount, worth), ZERO) if worth > 0 else ZERO))
         if not credited or spell.amount > worth or (worth <= 0 and spell.amount != worth):
             credited.append((spell.on, spell.amount))
-    return credited, sorted([*restored, *standing], key=lambda one: (one.on, one.until or dt.date.max))
+    return credited, layers(levels)
 
 
 def cancellations(deal_id: str, episode: Episode) -> list[Cancellation]:
