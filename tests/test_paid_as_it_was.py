@@ -1536,6 +1536,71 @@ def test_what_is_lowered_is_not_taken_back_twice_where_it_was_not_paid(run):
     }  # fmt: skip
 
 
+@history(
+    log="""
+    2025-01-10 d1 created ann 20_000
+    2025-03-10 d1 won
+    2025-05-10 d1 lost
+    2025-05-20 d1 owner bob
+    2025-06-10 d1 won
+    2025-01-10 d2 created cat 20_000
+    2025-03-10 d2 won
+    2025-05-10 d2 lost
+    2025-05-20 d2 owner dan
+    2025-06-10 d2 won
+    """,
+    payments="""
+    2025-08-05 d1 20_000
+    2025-03-20 d2 10_000
+    2025-08-05 d2 10_000
+    """,
+    expected={"flat, unpaid": """
+    ann 2025-03 earned 2000
+    ann 2025-04 clawback -2000
+    bob 2025-06 earned 2000
+    bob 2025-07 clawback -2000
+    bob 2025-08 clawback 2000
+    cat 2025-03 earned 2000
+    cat 2025-04 clawback -1000
+    cat 2025-05 clawback -1000
+    dan 2025-06 earned 2000
+    dan 2025-07 clawback -1000
+    dan 2025-08 clawback 1000
+    """},
+)  # fmt: skip
+def test_a_payment_is_for_the_win_that_stands(run):
+    """10 % of 20,000. d1: ann's win is not paid by day 45, then lost. bob's is not paid by July 25 either; the payment
+    is his. d2: half was paid before it was lost, which takes the other half from cat; of dan's win half is paid."""
+    run.agrees()
+
+
+@history(
+    log="""
+    2025-01-10 d1 created ann 20_000
+    2025-03-20 d1 won
+    2025-04-10 d1 amount 10_000
+    2025-04-15 d1 owner bob
+    2025-01-10 d2 created cat 20_000
+    2025-03-20 d2 won
+    2025-04-10 d2 lost
+    2025-04-15 d2 owner dan
+    2025-01-10 d3 created eve 20_000
+    2025-03-20 d3 won
+    2025-04-15 d3 owner fay
+    2025-05-10 d3 amount 30_000
+    """,
+    expected={},
+)
+def test_a_corrected_owner_gets_what_the_deal_is_by_then(run):
+    """10 % of 20,000. d1: lowered and moved in April: ann's 2,000 go, 1,000 are bob's. d2 was lost before it was moved:
+    cat's 2,000 are taken back, nothing is left to move. d3: moved in April, raised in May: the 1,000 are fay's."""
+    assert run.nets("flat, corrected") == {
+        ("ann", "2025-03"): 2000, ("ann", "2025-04"): -2000, ("bob", "2025-04"): 1000,
+        ("cat", "2025-03"): 2000, ("cat", "2025-04"): -2000,
+        ("eve", "2025-03"): 2000, ("eve", "2025-04"): -2000, ("fay", "2025-04"): 2000, ("fay", "2025-05"): 1000,
+    }  # fmt: skip
+
+
 # Spiffs
 
 
@@ -1695,6 +1760,7 @@ STAYS = [
     ("test_shares_changed_after_an_amount_was_lowered_move_what_is_left", "flat, original rate"),
     ("test_a_raise_counts_from_what_was_paid", "flat, original rate"),
     ("test_what_was_paid_for_a_lower_quota_is_taken_back_with_the_deal", "tiers, original rate"),
+    ("test_a_corrected_owner_gets_what_the_deal_is_by_then", "flat, corrected"),
     ("test_what_a_raise_leaves_unpaid_is_taken_back_until_it_is_paid", "flat, unpaid"),
     ("test_what_is_lowered_is_not_taken_back_twice_where_it_was_not_paid", "flat, unpaid"),
 ]
