@@ -194,7 +194,9 @@ def rows(one):
     usual = ({deal["rep_id"] for deal in deals} | owners | shared) - {None, *others}
     quotas = split_lines(one.quotas, 5)
     given = {(rep, period) for rep, period, *_more in quotas}
-    if any(part.needs_quota for name in one.expected for version in PLANS[name] for part in version.components):
+    if quotas or any(
+        part.needs_quota for name in one.expected for version in PLANS[name] for part in version.components
+    ):
         everywhere = [(rep, period, "100_000", "-", "-") for rep in sorted(usual | others) for period in QUARTERS]
         quotas += [row for row in everywhere if row[:2] not in given]
     return {
@@ -952,6 +954,53 @@ def test_a_raised_amount_is_an_adjustment_of_the_month_it_became_known(run):
 
 @history(
     log="""
+    2025-01-10 d1 created ann 50_000
+    2025-02-10 d1 won
+    2025-05-12 d1 amount 30_000
+    2025-06-20 d1 amount 60_000
+    2025-01-10 d2 created bob 50_000
+    2025-02-10 d2 won
+    2025-04-15 d2 amount 60_000
+    2025-05-05 d2 amount 50_000
+    2025-01-10 d3 created cat 50_000
+    2025-02-10 d3 won
+    2025-04-15 d3 amount 60_000
+    2025-05-12 d3 amount 50_000
+    """,
+    expected={},
+)
+def test_a_raise_counts_from_what_was_paid(run):
+    """10 % of 50,000 each. d1 is lowered on day 91, of which nothing is taken; raised to 60,000, 10,000 are above what
+    was paid. d2: 1,000 more, and lowered again on day 84: taken back; d3 on day 91, too late."""
+    assert run.nets("flat, original rate") == {
+        ("ann", "2025-03"): 5000, ("ann", "2025-06"): 1000,
+        ("bob", "2025-03"): 5000, ("bob", "2025-04"): 1000, ("bob", "2025-05"): -1000,
+        ("cat", "2025-03"): 5000, ("cat", "2025-04"): 1000,
+    }  # fmt: skip
+
+
+@history(
+    quotas="""
+    ann 2025-Q1 100_000 - 2025-04-09
+    ann 2025-Q1 80_000 2025-04-10
+    """,
+    log="""
+    2025-01-10 d1 created ann 120_000
+    2025-02-10 d1 won
+    2025-05-05 d1 lost
+    """,
+    expected={},
+)
+def test_what_was_paid_for_a_lower_quota_is_taken_back_with_the_deal(run):
+    """120,000 of 100,000: 5,000 + 20,000 at 6 % = 6,200. Of 80,000: 4,000 + 20,000 at 6 % + 20,000 at 7 % = 6,600: 400
+    more. Lost on day 84: all 6,600."""
+    assert run.nets("tiers, original rate") == {
+        ("ann", "2025-03"): 6200, ("ann", "2025-04"): 400, ("ann", "2025-05"): -6600,
+    }  # fmt: skip
+
+
+@history(
+    log="""
     2025-08-10 d1 created ann 80_000
     2025-09-01 d1 won
     2025-10-10 d1 amount 100_000
@@ -1098,6 +1147,40 @@ def test_shares_changed_later_are_an_adjustment(run):
 def test_shares_of_a_deal_that_was_lost_too_late_move_what_was_paid_for_it(run):
     """Lost on day 120, it stays paid; half of its 1,000 is bob's."""
     run.agrees()
+
+
+@history(
+    log="""
+    2025-01-10 d1 created ann 50_000
+    2025-02-10 d1 won
+    2025-04-15 d1 amount 30_000
+    2025-01-10 d2 created bob 50_000
+    2025-02-10 d2 won
+    2025-04-15 d2 amount 30_000
+    2025-07-15 d2 amount 50_000
+    2025-01-10 d3 created cat 50_000
+    2025-02-10 d3 won
+    2025-05-12 d3 amount 30_000
+    """,
+    splits="""
+    d1 ann 0.5 direct 2025-06-10
+    d1 hal 0.5 direct 2025-06-10
+    d2 bob 0.5 direct 2025-06-10
+    d2 ida 0.5 direct 2025-06-10
+    d3 cat 0.5 direct 2025-06-10
+    d3 jon 0.5 direct 2025-06-10
+    """,
+    expected={},
+)
+def test_shares_changed_after_an_amount_was_lowered_move_what_is_left(run):
+    """10 % of 50,000 each. d1 and d2: 2,000 taken back on day 64; of the 3,000 that are left half moves. d2: what is
+    given back in July is by the shares: 1,000 each. d3: lowered on day 91, too late: half of the 5,000 moves."""
+    assert run.nets("flat, original rate") == {
+        ("ann", "2025-03"): 5000, ("ann", "2025-04"): -2000, ("ann", "2025-06"): -1500, ("hal", "2025-06"): 1500,
+        ("bob", "2025-03"): 5000, ("bob", "2025-04"): -2000, ("bob", "2025-06"): -1500, ("ida", "2025-06"): 1500,
+        ("bob", "2025-07"): 1000, ("ida", "2025-07"): 1000,
+        ("cat", "2025-03"): 5000, ("cat", "2025-06"): -2500, ("jon", "2025-06"): 2500,
+    }  # fmt: skip
 
 
 # Products and pipelines
@@ -1457,6 +1540,71 @@ def test_what_is_lowered_is_not_taken_back_twice_where_it_was_not_paid(run):
     }  # fmt: skip
 
 
+@history(
+    log="""
+    2025-01-10 d1 created ann 20_000
+    2025-03-10 d1 won
+    2025-05-10 d1 lost
+    2025-05-20 d1 owner bob
+    2025-06-10 d1 won
+    2025-01-10 d2 created cat 20_000
+    2025-03-10 d2 won
+    2025-05-10 d2 lost
+    2025-05-20 d2 owner dan
+    2025-06-10 d2 won
+    """,
+    payments="""
+    2025-08-05 d1 20_000
+    2025-03-20 d2 10_000
+    2025-08-05 d2 10_000
+    """,
+    expected={"flat, unpaid": """
+    ann 2025-03 earned 2000
+    ann 2025-04 clawback -2000
+    bob 2025-06 earned 2000
+    bob 2025-07 clawback -2000
+    bob 2025-08 clawback 2000
+    cat 2025-03 earned 2000
+    cat 2025-04 clawback -1000
+    cat 2025-05 clawback -1000
+    dan 2025-06 earned 2000
+    dan 2025-07 clawback -1000
+    dan 2025-08 clawback 1000
+    """},
+)  # fmt: skip
+def test_a_payment_is_for_the_win_that_stands(run):
+    """10 % of 20,000. d1: ann's win is not paid by day 45, then lost. bob's is not paid by July 25 either; the payment
+    is his. d2: half was paid before it was lost, which takes the other half from cat; of dan's win half is paid."""
+    run.agrees()
+
+
+@history(
+    log="""
+    2025-01-10 d1 created ann 20_000
+    2025-03-20 d1 won
+    2025-04-10 d1 amount 10_000
+    2025-04-15 d1 owner bob
+    2025-01-10 d2 created cat 20_000
+    2025-03-20 d2 won
+    2025-04-10 d2 lost
+    2025-04-15 d2 owner dan
+    2025-01-10 d3 created eve 20_000
+    2025-03-20 d3 won
+    2025-04-15 d3 owner fay
+    2025-05-10 d3 amount 30_000
+    """,
+    expected={},
+)
+def test_a_corrected_owner_gets_what_the_deal_is_by_then(run):
+    """10 % of 20,000. d1: lowered and moved in April: ann's 2,000 go, 1,000 are bob's. d2 was lost before it was moved:
+    cat's 2,000 are taken back, nothing is left to move. d3: moved in April, raised in May: the 1,000 are fay's."""
+    assert run.nets("flat, corrected") == {
+        ("ann", "2025-03"): 2000, ("ann", "2025-04"): -2000, ("bob", "2025-04"): 1000,
+        ("cat", "2025-03"): 2000, ("cat", "2025-04"): -2000,
+        ("eve", "2025-03"): 2000, ("eve", "2025-04"): -2000, ("fay", "2025-04"): 2000, ("fay", "2025-05"): 1000,
+    }  # fmt: skip
+
+
 # Spiffs
 
 
@@ -1613,6 +1761,10 @@ STAYS = [
     *((name, plan_name) for name, one in histories().items() for plan_name in one.expected),
     ("test_what_is_held_is_released_as_the_customer_pays_and_lost_with_the_deal", "flat, held"),
     ("test_what_is_held_follows_the_amount_and_the_shares", "flat, held"),
+    ("test_shares_changed_after_an_amount_was_lowered_move_what_is_left", "flat, original rate"),
+    ("test_a_raise_counts_from_what_was_paid", "flat, original rate"),
+    ("test_what_was_paid_for_a_lower_quota_is_taken_back_with_the_deal", "tiers, original rate"),
+    ("test_a_corrected_owner_gets_what_the_deal_is_by_then", "flat, corrected"),
     ("test_what_a_raise_leaves_unpaid_is_taken_back_until_it_is_paid", "flat, unpaid"),
     ("test_what_is_lowered_is_not_taken_back_twice_where_it_was_not_paid", "flat, unpaid"),
 ]
