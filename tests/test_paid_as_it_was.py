@@ -320,6 +320,13 @@ class Run(NamedTuple):
             lines = [(*words, Decimal(amount)) for *words, amount in map(str.split, text.strip().splitlines())]
             assert by_kind(paid) == by_kind(lines), plan_name
 
+    def nets(self, plan_name):
+        """What each person is paid in each month, all lines together, in whole dollars."""
+        net = defaultdict(Decimal)
+        for who, month, _name, _kind, amount in self.paid(plan_name):
+            net[who, month] += amount
+        return {key: amount for key, amount in net.items() if amount}
+
     def stays(self, plan_name, months):
         """What was paid by the end of each month, as known then, is what the last run pays for those months."""
         last = self.paid(plan_name)

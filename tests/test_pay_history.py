@@ -136,20 +136,20 @@ def sums_to_a_rerun(the_plan, story):
 
 
 @given(any_plan(), stories(), st.integers(1, 12))
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_a_reported_month_never_changes(the_plan, story, month):
     stays_as_reported(the_plan, story, month)
 
 
 @given(any_plan(), stories())
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_reported_months_and_adjustments_sum_to_a_rerun(the_plan, story):
     sums_to_a_rerun(the_plan, story)
 
 
 @pytest.mark.slow
 @given(any_plan(), stories(), st.integers(1, 12), st.integers(0, 120))
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, suppress_health_check=list(HealthCheck))
 def test_reported_months_stay_and_sum_to_a_rerun_hundreds_of_times(the_plan, story, month, days):
     the_plan = the_plan.model_copy(update={"reassign_days": days})
     stays_as_reported(the_plan, story, month)
@@ -171,7 +171,7 @@ def test_no_credit_is_paid_twice_or_lost_when_owners_change(story, days):
 
 
 @given(stories())
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_without_a_clawback_a_deal_is_paid_once(story):
     """Nothing is taken back after its month: of each deal no more is paid than its largest amount earns, and no less
     than what it was worth at the end of a month."""
