@@ -61,8 +61,7 @@ def post(
         month = f"{first:%Y-%m}"
         posted += [line for line in now.lines if line.month >= month]
         if before is not None:
-            restored = [one for one in cancellations if one.until and before.on < one.until <= last]
-            posted += _adjust(before, now, month, plans, restored)
+            posted += _adjust(before, now, month, plans, _restored(cancellations, before.on, last))
         before = now
     return sorted(posted, key=lambda line: line.month)
 
@@ -82,6 +81,16 @@ def _states(
 
 def _month(day: dt.date) -> dt.date:
     return day.replace(day=1)
+
+
+def _restored(cancellations: Sequence[Cancellation], before: dt.date, now: dt.date) -> list[Cancellation]:
+    """What was undone as known on a day, and restored by a later one; not what is a share of another price since."""
+    renewed = {(one.deal_id, one.won_on, one.cause, one.on, one.since) for one in cancellations}
+    return [
+        one for one in cancellations
+        if one.until and one.on <= before < one.until <= now and one.is_known(before)
+        and (one.deal_id, one.won_on, one.cause, one.on, one.until) not in renewed
+    ]  # fmt: skip
 
 
 def _adjust(

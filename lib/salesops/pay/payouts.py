@@ -440,9 +440,7 @@ class Run:
         payments, whole, paid = self.paid.get(sold.deal, ()), ZERO, ZERO
         for credit, value in sold.parts:
             whole += value
-            shares = (
-                Fraction(one.share) for one in payments if one.on <= known and one.won_on in (None, credit.on)
-            )
+            shares = (Fraction(one.share) for one in payments if one.on <= known and one.won_on in (None, credit.on))
             paid += value * sum(shares, ZERO)
         return paid / whole
 
@@ -471,9 +469,7 @@ class Run:
         kept = round_money(sold.earned * share, self.plan)
         values = {"deal": sold.deal, "earned": sold.earned, "share": share}
         lines = [self._line(months[0].month, sold.name, "held", sold.span, -kept, [Step("held", values)])]
-        shares = (
-            self._paid(sold, month.last_on) + self._gone(sold, posted_on, month.last_on) for month in months
-        )
+        shares = (self._paid(sold, month.last_on) + self._gone(sold, posted_on, month.last_on) for month in months)
         return lines + self._released(sold, kept, months, shares, "released")
 
     def _released(self, sold: "Sold", kept: Decimal, months, shares, what: str) -> list[Line]:
