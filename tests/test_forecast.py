@@ -490,6 +490,7 @@ def test_calls_are_those_of_the_part_and_of_the_quarter(book, tmp_path):
     assert periods.calendar_name(periods.parse("2026-Q1", year_starts=2)) == ""
 
 
+@pytest.mark.slow
 def test_no_page_breaks_where_nobody_has_called_yet():
     early = crm.open("sample", as_of="2025-12-31")
     found = measure(early, params(period="2025-12", as_of="2025-12-31", record_quarters=6))

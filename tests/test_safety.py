@@ -353,6 +353,7 @@ def test_one_edited_byte_is_named(verified, salesops, path, page, says):
         target.write_bytes(content) if content is not None else target.unlink()
 
 
+@pytest.mark.slow
 def test_a_manifest_that_says_otherwise_of_a_page_is_named(verified, salesops):
     path = verified / "reports" / "2026-10" / "manifest.json"
     content = path.read_text("utf-8")
@@ -370,6 +371,7 @@ def _code_hash(root: Path, analysis: str) -> str:
     return inputs.code(root, analysis)
 
 
+@pytest.mark.slow
 def test_code_beside_a_folder_that_was_sent_does_not_run(verified, salesops, tmp_path):
     """A folder with notebooks beside it, as somebody may send it, is compared with the code of one's own project."""
     sent = tmp_path / "sent"

@@ -575,7 +575,9 @@ def test_a_period_outside_of_the_record_is_refused(stem, period, says):
         importlib.import_module(f"salesops.{stem}").measure(crm.open(**asked.book), asked)
 
 
-@pytest.mark.parametrize("kind", ["deal_type", "segment", "pipeline"])
+@pytest.mark.parametrize(
+    "kind", ["deal_type", *(pytest.param(name, marks=pytest.mark.slow) for name in ("segment", "pipeline"))]
+)
 def test_reps_are_compared_among_deals_of_one_kind(tmp_path, kind):
     """Two sell what one in five wins, two what four in five win: each wins as often as who sells the same, or not."""
     values = {"deal_type": ("new", "expansion"), "segment": ("A", "B"), "pipeline": ("P", "Q")}[kind]

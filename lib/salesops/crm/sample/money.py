@@ -70,33 +70,33 @@ def _calls(booked: pd.DataFrame, reps: pd.DataFrame, plan: Plan, rng: np.random.
     of_managers = rng.spawn(1)[0]
     bias = pd.Series(1.0, index=booked.index)
     bias[who["sandbagger"]], bias[who["optimist"]] = plan.sandbagger_factor, plan.optimist_factor
+    manager_of = reps.set_index("rep_id")["manager_id"].reindex(booked.index)
     rows = []
     for name in booked.columns:
         first, last = (pd.Timestamp(day) for day in periods.parse(name)[1:])
         # What a quarter that has not ended will become is not known: as much as at its pace so far.
         pace = max((last - first).days + 1, 1) / ((min(END, last + pd.Timedelta(days=1)) - first).days)
+        own = booked[name] * pace
+        teams = own.groupby(manager_of).sum()
         for week in range(WEEKS):
             called = first + pd.Timedelta(days=7 * week, hours=9)
             if called < START or called >= END:
                 continue
             noise = rng.lognormal(0, 0.35 * (1 - week / WEEKS) + 0.05, len(booked))
-            own = booked[name] * pace
-            teams = own.groupby(reps.set_index("rep_id")["manager_id"].reindex(own.index)).sum()
             scatter = of_managers.lognormal(0, 0.35 * (1 - week / WEEKS) + 0.05, len(teams))
-            for amounts, at in ((own * bias * noise, called), (teams * scatter, called + pd.Timedelta(hours=1))):
-                rows.append(
-                    pd.DataFrame(
-                        {
-                            "rep_id": amounts.index,
-                            "period": name,
-                            "category": "commit",
-                            "amount_minor": np.round(amounts, -3).astype("int64").to_numpy(),
-                            "currency": "USD",
-                            "called_at": at,
-                        }
-                    )
-                )
-    return pd.concat(rows, ignore_index=True)
+            rows.append((own * bias * noise, name, called))
+            rows.append((teams * scatter, name, called + pd.Timedelta(hours=1)))
+    n_rows = [len(amounts) for amounts, _name, _called in rows]
+    return pd.DataFrame(
+        {
+            "rep_id": np.concatenate([amounts.index for amounts, _name, _called in rows]),
+            "period": np.repeat([name for _amounts, name, _called in rows], n_rows),
+            "category": "commit",
+            "amount_minor": np.round(np.concatenate([amounts for amounts, *_rest in rows]), -3).astype("int64"),
+            "currency": "USD",
+            "called_at": pd.Series([called for *_rest, called in rows]).repeat(n_rows).to_numpy(),
+        }
+    )
 
 
 def _revenue(deals: pd.DataFrame, plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
