@@ -87,21 +87,24 @@ def read(book: crm.Book) -> dict[str, Career]:
     """The career of each rep as known on the last day, by id."""
     columns = ["rep_id", "role", "team", "status", "hired_on", "left_on", "valid_from", "valid_to"]
     table = book.rep_spells.select(*columns).execute()
-    return {str(rep): _career(rows) for rep, rows in table.groupby("rep_id", sort=True)}
+    table = table.sort_values(["rep_id", "valid_from", "team", "role"], na_position="first", kind="stable")
+    rows: dict[str, list] = {}
+    for row in table.itertuples():
+        rows.setdefault(str(row.rep_id), []).append(row)
+    return {rep: _career(own) for rep, own in rows.items()}
 
 
-def _career(rows: pd.DataFrame) -> Career:
-    rows = rows.sort_values(["valid_from", "team", "role"], na_position="first", kind="stable")
-    firsts = [_day(value) or LONG_AGO for value in rows["valid_from"]]
+def _career(rows: Sequence) -> Career:
+    firsts = [_day(row.valid_from) or LONG_AGO for row in rows]
     firsts[0] = LONG_AGO  # what was before the first row is not known to have been otherwise
     spells = []
-    for k, row in enumerate(rows.itertuples()):
+    for k, row in enumerate(rows):
         ends = periods.days_after(firsts[k + 1], -1) if k + 1 < len(firsts) else dt.date.max
         first = max(firsts[k], _day(row.hired_on) or LONG_AGO)
         last = min(_day(row.valid_to) or dt.date.max, _day(row.left_on) or dt.date.max, ends)
         if first <= last:
             spells.append(Spell(first, last, _text(row.role), _text(row.team), _text(row.status)))
-    return Career(spells, _day(rows["hired_on"].iloc[0]), _day(rows["left_on"].iloc[-1]))
+    return Career(spells, _day(rows[0].hired_on), _day(rows[-1].left_on))
 
 
 def _day(value: object) -> dt.date | None:

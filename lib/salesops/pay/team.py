@@ -162,13 +162,15 @@ def _quotas(book: crm.Book, plan: Plan, convert=lambda amount, _on: amount) -> d
     if not book.has("quotas"):
         return quotas
     table = book.quota_spells.filter(_.kind.isnull() | (_.kind == "bookings"), _.amount_minor.notnull())
-    table = table.order_by("rep_id", "period", "valid_from").execute()
-    for (rep, period), rows in table.groupby(["rep_id", "period"], sort=True):
+    rows: dict[tuple[str, str], list[tuple[dt.date | None, dt.date | None, int]]] = {}
+    columns = table.select("rep_id", "period", "valid_from", "valid_to", "amount_minor").order_by("rep_id", "period")
+    for rep, period, first, last, minor in columns.execute().itertuples(index=False):
+        rows.setdefault((rep, period), []).append((_day(first), _day(last), int(minor)))
+    for (rep, period), held in rows.items():
         span = periods.parse(period)
-        named = spans.name(span.first_on, span.n_months, plan.year_starts)
         if (span.first_on.month - plan.year_starts) % 12 % span.n_months:
             continue
-        held = [(_day(row.valid_from), _day(row.valid_to), int(row.amount_minor)) for row in rows.itertuples()]
+        named = spans.name(span.first_on, span.n_months, plan.year_starts)
         for value, since, until in _sums(held):
             worth = convert(Fraction(value, book.minor_units), span.first_on)
             quotas.setdefault(rep, []).append(QuotaSpell("bookings", named, worth, since, until))
