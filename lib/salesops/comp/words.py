@@ -12,6 +12,7 @@ from salesops.pay.lint import Issue
 from salesops.stats import Estimate
 
 SHOWN_ISSUES = 4
+UNDONE = ("lost", "lowered", "unpaid")  # causes for which a plan takes back
 ALPHA = 0.05  # for both piles together
 
 
@@ -50,7 +51,7 @@ def findings(found: Found, currency: str) -> list[Finding]:
         detail = _("{unowned} without an owner, {unpriced} without an amount.")
         said.append(Finding("warn", text.format(n=lang.count(left)), detail.format(
             unowned=lang.count(found.history.n_unowned), unpriced=lang.count(found.history.n_unpriced))))  # fmt: skip
-    said += _blind(found)
+    said += [*_blind(found), *_after_the_win(found, currency)]
     if found.costs is not None:
         low, middle, high = (lang.money(one, currency, compact=True) for one in found.costs.quantiles())
         text = _("A year of it costs {middle}; with 80% probability {low} to {high}")
@@ -77,6 +78,20 @@ def _blind(found: Found) -> list[Finding]:
     return [Finding("bad", text.format(n=lang.count(n)), detail.format(parts="; ".join(parts)), key="no_data")]
 
 
+def _after_the_win(found: Found, currency: str) -> list[Finding]:
+    """What was taken back and adjusted; nothing where that is of too few reps to be shown."""
+    n = sum(one.n for one in found.later if one.cause in UNDONE)
+    if "clawback" not in found.kinds or not n:
+        return []
+    text = ngettext("{n} deal was lost, lowered or not paid after the win: {back} was taken back",
+                    "{n} deals were lost, lowered or not paid after the win: {back} was taken back", n)  # fmt: skip
+    detail = _("What else became known of earlier months: {more}. Months that were reported stay as they were.")
+    back, more = (lang.money(found.kinds.get(kind, 0.0), currency, compact=True) for kind in ("clawback", "adjustment"))
+    words = {"n": lang.count(n), "back": back.lstrip("-\N{MINUS SIGN}"), "more": more}
+    detail = detail if "adjustment" in found.kinds else _("Months that were reported stay as they were.")
+    return [Finding("plain", text.format(**words), detail.format(**words), key="after_the_win")]
+
+
 def need(name: str) -> str:
     """What a book lacks, in the reader's words."""
     return {
@@ -97,7 +112,7 @@ def cause_name(cause: str) -> str:
 
 def effect(cause: str, found: Found) -> str:
     """What the plan makes of something that became known after the win."""
-    if cause in ("lost", "lowered", "unpaid"):
+    if cause in UNDONE:
         clawback = found.plan.clawback
         if clawback is None:
             return _("nothing is taken back once the period is paid")
