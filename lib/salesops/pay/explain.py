@@ -24,7 +24,7 @@ def kind_name(kind: str) -> str:
         "held": _("held until it is due"),
         "released": _("released, as it fell due"),
         "clawback": _("taken back, the deal was cancelled"),
-        "adjustment": _("earlier months, by what became known now"),
+        "adjustment": _("adjustment of earlier months"),
         "draw": _("draw"),
         "recovered": _("draw recovered"),
         "guarantee": _("guarantee"),
@@ -160,7 +160,10 @@ def _text(step: Step) -> str:
         case "quota_known":
             return _("The quota of {span} is {quota} now, before {whole}.")
         case "adjusted":
-            return _("Reported so far: {reported}; by what is known now: {known}; the difference: {amount}.")
+            return _(
+                "Paid for it so far, after what is held and taken back: {reported}; by what is known now: {known}; the "
+                "difference: {amount}."
+            )
         case "spiff_again":
             return _("Deals that counted were cancelled: together {after}, before {before}.")
         case "spiff":
