@@ -132,7 +132,7 @@ def replay(deals, changes, start, end, slip) -> dict[str, int]:
 
 @given(LIVES)
 @settings(
-    max_examples=5,
+    max_examples=examples(5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )

@@ -23,6 +23,8 @@ from salesops.crm.evidence import Dates, Doubt, Mask, Numbers
 from salesops.crm.mapping import Mapping
 from salesops.problems import BadInput, Problem
 
+from tests.conftest import examples
+
 SPEC = {
     "title": "A test export",
     "currency": "EUR",
@@ -191,7 +193,7 @@ def test_a_mapping_names_all_its_mistakes(tmp_path):
 
 
 @given(st.integers(-(10**15), 10**15), st.sampled_from([(",", "."), (".", ","), (",", " "), (".", "'"), (".", "")]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_money_survives_being_written_with_marks(minor, marks):
     point, group = marks
     whole, cents = divmod(abs(minor), 100)
@@ -219,7 +221,7 @@ def test_money_is_rounded_once_half_to_even(text, digits, minor):
 
 
 @given(st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2037, 12, 1)))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_moments_with_an_offset_are_that_moment(at):
     at = at.replace(microsecond=0)
     assert moment(at.isoformat() + "+03:00", Dates("iso")) == at - dt.timedelta(hours=3)
@@ -232,7 +234,7 @@ def test_moments_with_an_offset_are_that_moment(at):
         ["Europe/Berlin", "Europe/Moscow", "America/Sao_Paulo", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]
     ),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_local_moments_are_those_of_the_zone(at, zone):
     """Of an hour that is there twice the first is meant; of one that is not there, the moment after it."""
     at = at.replace(microsecond=0)
@@ -490,7 +492,7 @@ def test_order_of_dates(texts, how):
     st.lists(st.dates(dt.date(2000, 1, 1), dt.date(2037, 1, 1)), min_size=1, max_size=60),
     st.sampled_from(["%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%d"]),
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_decided_order_is_the_true_one(days, pattern):
     """Whatever the days, the order is the one they were written in, or asked for."""
     try:
@@ -509,7 +511,7 @@ def test_a_decided_order_is_the_true_one(days, pattern):
     st.sampled_from([(",", "."), (".", ","), (",", " "), (".", "'"), (".", ""), (",", "")]),
     st.integers(0, 3),
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_decided_marks_give_the_true_numbers(numbers, marks, digits):
     point, group = marks
 

@@ -204,7 +204,9 @@ def test_what_is_learned_later_does_not_change_an_earlier_page(funnel_params, tm
     assert pages[0] == pages[1]
 
 
-@pytest.mark.parametrize(("period", "first_on"), [("2026-10", "2026-05-01"), ("2026-03", "2025-10-01")])
+@pytest.mark.parametrize(
+    ("period", "first_on"), [("2026-10", "2026-05-01"), pytest.param("2026-03", "2025-10-01", marks=pytest.mark.slow)]
+)
 def test_the_share_won_and_the_time_in_stage_are_those_of_statsmodels(funnel_params, period, first_on):
     """From the visits, deal by deal, open ones censored, against an independent estimate."""
     params = funnel_params(period=period, segment_by="none")

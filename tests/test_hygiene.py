@@ -24,7 +24,7 @@ from salesops.hygiene.params import RULES
 from salesops.problems import BadInput
 from scipy.stats import hypergeom
 
-from tests.conftest import ROOT, checked
+from tests.conftest import ROOT, checked, examples
 from tests.test_crm_book import ABOUT, STAGES
 
 CHANCES = {"Lead": 0.1, "Offer": 0.4, "Talks": 0.7, "Won": 1.0, "Lost": 0.0}
@@ -249,7 +249,7 @@ def test_duplicates_are_deals_of_one_account_with_names_alike(tmp_path):
     assert names(tmp_path, *pairs, accounts=accounts) == {"d1": "d0", "d4": "d3"}
 
 
-@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations([("1", "New plant"), ("1", "new PLANT"), ("2", "New plant"), ("1", "Old plant")]))
 def test_duplicates_do_not_depend_on_the_order_of_rows(tmp_path_factory, pairs):
     of = names(tmp_path_factory.mktemp("order"), *pairs)

@@ -114,6 +114,7 @@ def test_chances_are_what_comes_where_reps_differ_and_where_they_do_not():
         assert (np.mean(gains) > 0.03) if better else (abs(np.mean(gains)) < 0.01)
 
 
+@pytest.mark.slow
 def test_a_gain_is_called_one_only_where_there_is_one():
     called = {rep: np.mean([chances.record(record_of(np.random.default_rng(seed), 26, 10, rep, 0.1)).p < 0.05
                             for seed in range(40)]) for rep in (0.0, 0.5)}  # fmt: skip

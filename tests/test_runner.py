@@ -379,6 +379,7 @@ def test_a_process_that_is_stuck_is_ended_by_force(small, monkeypatch, tmp_path)
     assert "took longer than 1 seconds and was ended" in result.failed[0].reason
 
 
+@pytest.mark.slow
 def test_a_missing_table_fails_its_page_alone(salesops, small):
     assert salesops("sample", small / "book", "--deals", 2000).returncode == 0
     (small / "book" / "visits.parquet").unlink()

@@ -132,6 +132,7 @@ def test_the_callers_are_biased_as_planted(book, planted):
     assert ratio.drop([planted["sandbagger"], planted["optimist"]]).median() == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_price_rise_raised_churn_in_one_cohort():
     """On a larger company: the cohort is one quarter, and churn is one in eighty a month."""
     book = crm.open("sample:deals=60000")

@@ -17,7 +17,7 @@ from salesops.scorecard import bridges, months, people, registry, tables, words
 from salesops.scorecard.compute import value_of
 from salesops.scorecard.registry import FORMULAS
 
-from tests.conftest import ROOT, bare_book, checked
+from tests.conftest import ROOT, bare_book, checked, examples
 
 MONTH = 2026 * 12 + 9
 
@@ -334,7 +334,7 @@ def units(drawn) -> pd.DataFrame:
 
 
 @given(UNITS, UNITS)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_the_effects_sum_to_the_change_to_the_cent(new, old):
     parts = bridges.effects(units(new), units(old))
     change = sum(one[2] for one in new.values()) - sum(one[2] for one in old.values())

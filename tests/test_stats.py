@@ -276,6 +276,7 @@ def test_the_chance_of_being_best_is_that_of_a_simulation():
     assert (pooled.above[:3] > 0.5).all() and pooled.above[3] < 0.05
 
 
+@pytest.mark.slow
 def test_intervals_of_rates_drawn_together_cover_with_and_without_spread():
     """20 members of 25 cases: the mean and the weight are not known either."""
     rng, inside = np.random.default_rng(1), []

@@ -178,6 +178,7 @@ def test_a_snapshot_keeps_every_table(tmp_path):
     assert len(read) > 4 and read.items() <= kept.items() and not whole.fault(folder, snapshot.NEEDED)
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_undone_as_if_it_had_never_been(tmp_path, three):
     for gone in DAYS:
         for day in (one for one in DAYS if one != gone):
@@ -411,6 +412,7 @@ def test_a_book_json_that_is_lost_or_put_back_loses_no_snapshot(tmp_path, saleso
     assert renamed.with_name("2026-02-28-mine").is_dir()
 
 
+@pytest.mark.slow
 def test_links_in_a_book_are_not_written_through(tmp_path, three):
     mine = tmp_path / "mine"
     mine.write_text("mine")
@@ -750,10 +752,11 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize(
     "damage",
     [
-        "empty",
         "other",
-        "no list",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("truncated", "missing", "shorter")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("empty", "truncated", "missing", "shorter", "no list")
+        ),
     ],
 )
 def test_a_damaged_prepared_book_is_prepared_again_with_one_line(own_cache, capfd, damage):
@@ -785,6 +788,7 @@ def test_the_cache_is_its_users_alone(own_cache):
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
 
 
+@pytest.mark.slow
 def test_the_cache_is_bounded_and_only_ours_goes(own_cache, salesops, monkeypatch):
     for seed in (1, 2, 3):
         crm.open(f"{SMALL},seed={seed}").digest()
