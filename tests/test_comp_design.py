@@ -31,9 +31,12 @@ def test_the_past_is_paid_by_each_plan_as_the_engine_pays_it(found, book):
     other = other.model_copy(update={"start": dt.date(2026, 1, 1), "until": dt.date(2026, 12, 31)})
     read = team.read(book, [other], "")
     for one in read.people[::7]:
-        own = read.credits.get(one.person_id, [])
-        lines = payouts.pay(one, {other.version: other}, own, through=dt.date(2026, 9, 30))
-        earned = sum(line.amount for line in lines if line.kind in ("earned", "spiff"))
+        lines = payouts.pay(
+            one, {other.version: other}, read.history.credits.get(one.person_id, []), through=dt.date(2026, 9, 30),
+            cancellations=read.history.cancellations,
+        )  # fmt: skip
+        kinds = ("earned", "spiff", "clawback", "adjustment")
+        earned = sum(line.amount for line in lines if line.kind in kinds)
         assert found.options[1].earned[one.person_id] == pytest.approx(float(earned))
     assert len(found.options[1].earned) == len(found.options[0].earned) == 26
     gains = found.gains(found.options[1])

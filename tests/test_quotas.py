@@ -8,7 +8,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ibis import _
 from matplotlib.figure import Figure
 from salesops import crm, lang, quotas
 from salesops.crm.tables import TABLES
@@ -18,7 +17,7 @@ from salesops.quotas import capacity, chances, charts, tables, words
 from salesops.quotas.compute import OTHERS
 from scipy.stats import norm
 
-from tests.conftest import checked
+from tests.conftest import by_owner_then, checked
 
 FEW = {"n_years": 1000}
 
@@ -41,13 +40,8 @@ def record_of(rng, n_reps, n_quarters, rep, quarter, spread=0.4):
 
 
 def credited(book, won: pd.DataFrame) -> pd.Series:
-    """By rep, what is booked (whole units): to the owner on the day of the win, by the log; of a shared deal the
-    share."""
-    log = book.changes.filter(_.field == "rep_id").order_by("changed_at").execute()
-    later = log.merge(won[["deal_id", "closed_at"]], on="deal_id")
-    later = later[later["changed_at"].dt.date > later["closed_at"].dt.date].drop_duplicates("deal_id")
-    before = later.set_index("deal_id")["old_value"]
-    won = won.assign(rep_id=won["deal_id"].map(before).fillna(won["rep_id"]))
+    """By rep, what is booked (whole units): to the owner at the win; of a shared deal the share."""
+    won = by_owner_then(book, won, "closed_at")
     shares = won.drop(columns="rep_id").merge(book.splits.select("deal_id", "rep_id", "share").execute(), on="deal_id")
     alone = won[~won["deal_id"].isin(shares["deal_id"])].assign(share=1.0)
     both = pd.concat([alone, shares])
@@ -90,7 +84,7 @@ def test_teams_have_their_shares(found, book):
     emea = found.seats[found.seats["team"] == "EMEA 1"]["rep_id"]
     mean = history[history["rep_id"].isin(emea)].groupby("rep_id")["attainment"].mean().mean()
     assert found.groups.set_index("team").loc["EMEA 1", "attainment"] == pytest.approx(mean)
-    deals = book.deals.execute()
+    deals = by_owner_then(book, book.deals.execute(), "created_at")
     new = deals[(deals["created_at"] >= "2025-11-01") & deals["rep_id"].isin(found.seats["rep_id"])]
     share = new[new["rep_id"].isin(emea)]["amount_minor"].sum() / new["amount_minor"].sum()
     assert found.groups.set_index("team").loc["EMEA 1", "pipeline_share"] == pytest.approx(share)

@@ -12,7 +12,7 @@ from salesops.problems import BadInput
 from salesops.ramp import compute, files, months, tables, words
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from tests.conftest import ROOT, bare_book, checked
+from tests.conftest import ROOT, bare_book, by_owner_then, checked
 
 ENDS = dt.date(2026, 10, 31)
 START = dt.date(2023, 11, 1)
@@ -61,7 +61,7 @@ def world(folder, rng, *, n=120, shape=(0.1, 0.2, 0.4, 0.6, 0.8), leave=0.0, sea
 
 def test_months_are_what_a_loop_says(book, found):
     deals, reps = book.deals.execute(), book.reps.execute().set_index("rep_id")
-    won = deals[(deals["status"] == "won") & deals["rep_id"].notna()]
+    won = by_owner_then(book, deals[(deals["status"] == "won") & deals["rep_id"].notna()], "closed_at")
     quotas = book.quotas.execute()
     begun = dt.date(1970, 1, 1) + dt.timedelta(days=int(found.reps.people["first"].min()))
     seen = 0

@@ -17,7 +17,7 @@ from salesops.scorecard import bridges, months, people, registry, tables, words
 from salesops.scorecard.compute import value_of
 from salesops.scorecard.registry import FORMULAS
 
-from tests.conftest import ROOT, bare_book, checked, examples
+from tests.conftest import ROOT, bare_book, by_owner_then, checked, examples
 
 MONTH = 2026 * 12 + 9
 
@@ -34,9 +34,11 @@ def found(book, params):
 
 @pytest.fixture(scope="module")
 def rows(book):
-    """The sample company's rows as plain dictionaries, with the month of each moment."""
+    """The sample company's rows as plain dictionaries; closed deals with the owner at the close."""
     names = ("deals", "activities", "leads", "quotas", "reps", "forecast_calls", "revenue", "stages", "accounts")
-    return {name: getattr(book, name).execute().replace({np.nan: None}).to_dict("records") for name in names}
+    tables = {name: getattr(book, name).execute() for name in names}
+    tables["deals"] = by_owner_then(book, tables["deals"], "closed_at")
+    return {name: table.replace({np.nan: None}).to_dict("records") for name, table in tables.items()}
 
 
 def number(moment) -> int | None:

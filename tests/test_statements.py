@@ -5,13 +5,15 @@ import re
 import shutil
 import stat
 
+import pandas as pd
 import pytest
+from ibis import _
 from salesops import crm, lang
 from salesops.comp import files
 from salesops.pay import payouts, plans, proof, signing, team
 from salesops.problems import BadInput
 
-from tests.conftest import ROOT, checked
+from tests.conftest import ROOT, by_owner_then, checked
 from tests.pay_cases import answering, small_book
 
 PLAN = ROOT / "params" / "plans" / "account_executive.yml"
@@ -32,8 +34,10 @@ def written(tmp_path_factory, salesops):
 def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written):
     book = crm.open("sample", as_of="2026-09-30")  # who owned and shared what on the last day known
     reps = book.reps.select("rep_id", "name").execute()
-    deals = book.deals.select("deal_id", "rep_id", "name").execute()
-    shared = book.splits.execute()
+    deals = by_owner_then(book, book.deals.execute(), "closed_at")
+    past = book.states.filter(_.kind == "won").select("deal_id", "rep_id").execute()  # of deals that were lost since
+    deals = pd.concat([deals[["deal_id", "rep_id"]], past[~past["deal_id"].duplicated()]])
+    shared = book.split_spells.execute()
     folders = sorted(path.name for path in written.iterdir() if path.is_dir())
     assert len(folders) == 26 and {path.name for path in written.iterdir()} - set(folders) == {"run.json"}
     for folder in folders:
