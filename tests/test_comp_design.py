@@ -35,7 +35,7 @@ def test_the_past_is_paid_by_each_plan_as_the_engine_pays_it(found, book):
             one, {other.version: other}, read.history.credits.get(one.person_id, []), through=dt.date(2026, 9, 30),
             cancellations=read.history.cancellations,
         )  # fmt: skip
-        kinds = ("earned", "spiff", "clawback", "adjustment")
+        kinds = ("earned", "true_up", "spiff", "clawback", "adjustment")
         earned = sum(line.amount for line in lines if line.kind in kinds)
         assert found.options[1].earned[one.person_id] == pytest.approx(float(earned))
     assert len(found.options[1].earned) == len(found.options[0].earned) == 26
