@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from salesops import clean, formats, locks, ownership
-from salesops.report import files, ledger, manifest, records, workers
+from salesops.report import files, inputs, ledger, manifest, records, workers
 from salesops.report.manifest import Folder
 
 from tests.conftest import ROOT
@@ -366,6 +366,11 @@ def test_a_manifest_that_says_otherwise_of_a_page_is_named(verified, salesops):
         path.write_text(content, "utf-8")
 
 
+def _code_hash(root: Path, analysis: str) -> str:
+    inputs.forget()
+    return inputs.code(root, analysis)
+
+
 @pytest.mark.slow
 def test_code_beside_a_folder_that_was_sent_does_not_run(verified, salesops, tmp_path):
     """A folder with notebooks beside it, as somebody may send it, is compared with the code of one's own project."""
@@ -378,6 +383,11 @@ def test_code_beside_a_folder_that_was_sent_does_not_run(verified, salesops, tmp
     assert set(verdicts(salesops, sent, folder=sent / "reports" / "2026-10", cwd=verified).values()) == {"the same"}
     assert verdicts(salesops, sent)["funnel"].startswith("code: "), "code that differs is named and not run"
     assert not (tmp_path / "ran").exists()
+    again = json.loads((manifest := sent / "reports" / "2026-10" / "manifest.json").read_text("utf-8"))
+    again["pages"]["funnel"]["hashes"]["code"] = _code_hash(sent, "funnel")
+    manifest.write_text(json.dumps(again), "utf-8")
+    seen = verdicts(salesops, sent)  # from inside it, with a manifest that its sender wrote to fit
+    assert "no page was made in this project by this user" in seen["funnel"] and not (tmp_path / "ran").exists()
     verdicts(salesops, sent, "--trust", "--pages", folder=sent / "reports" / "2026-10", cwd=verified)
     assert (tmp_path / "ran").exists()
 

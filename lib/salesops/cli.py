@@ -70,8 +70,8 @@ def report(params_files, pairs, period, lang, out, only, force, listed, dry_run,
     Exit code 0: every page is there; 1: a page failed, and an earlier one stays; 2: parameters were refused;
     3: another run is writing into the folder. After 2 and 3 nothing was run.
     """
-    from salesops import locks
-    from salesops.report import jobs, run, tell
+    from salesops import locks, project
+    from salesops.report import jobs, records, run, tell
 
     overrides = dict(pairs)
     overrides |= {name: value for name, value in (("period", period), ("lang", lang)) if value is not None}
@@ -79,6 +79,7 @@ def report(params_files, pairs, period, lang, out, only, force, listed, dry_run,
         wanted = jobs.prepare(params_files, overrides=overrides, out=out, only=only)
         if listed or dry_run:
             return _show(wanted, why=dry_run, force=force)
+        records.adopt(project.root())
         with tell.teller(log, len(wanted)) as telling, _making(cluster, files, n_jobs, wanted, limits) as how:
             result = run.run(wanted, force=force, tell=telling, **how)
             telling("end", result=result, folders=list(dict.fromkeys(job.folder for job in wanted)))

@@ -10,13 +10,27 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from salesops import formats, periods
+from salesops import formats, ownership, periods
 from salesops.problems import BadInput
 from salesops.report import files
 
 FOLDER = "records"
+PROJECT = "records-of-a-project"  # in which this user has made pages on this machine
 FINDINGS = "findings.parquet"
 PAGES = "pages.json"
+
+
+def adopt(root: Path) -> None:
+    """Note that this user makes pages in a project, so that its notebooks are known as theirs; see `is_own`."""
+    folder = root / FOLDER
+    folder.mkdir(exist_ok=True)
+    if not is_own(root):
+        ownership.mark(folder, PROJECT)
+
+
+def is_own(root: Path) -> bool:
+    """Whether this user has made pages in a project; a copy that somebody sent is another folder."""
+    return ownership.is_ours(root / FOLDER, PROJECT)
 
 
 def place(folder: Path) -> Path:

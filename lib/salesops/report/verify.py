@@ -13,13 +13,17 @@ from typing import NamedTuple
 
 from salesops import project
 from salesops.problems import BadInput, printable
-from salesops.report import banner, files, inputs, run
+from salesops.report import banner, files, inputs, records, run
 from salesops.report.jobs import Job, analyses
 from salesops.report.manifest import NAME, Folder
 
 SHOWN = 12  # characters of a hash
 RECORDED = ("title", "company", "period", "headline", "deck", "findings", "tiles")  # what a record says of its page
 MADE = re.compile(r'<footer class="made" id="made">.*?</footer>', re.DOTALL)  # the hashes that a page is made from
+STRANGE = (
+    "not made again: no page was made in this project by this user on this machine, so its notebooks may be somebody "
+    "else's; stay in your own project and name the folder, or say --trust"
+)
 ALIKE = ("code", "lock", "versions")  # inputs that may differ where pages alone are compared
 
 
@@ -47,7 +51,8 @@ def verify(
     do : makes the outcome of a task; `workers.Workers.do`.
     pages_only : compare pages, but for the hashes they print, also where code, lock file or versions are not those of
         then.
-    trust : run the notebooks of the project that the folder is in, where that is not the one worked in.
+    trust : run the notebooks of the project that the folder is in, whoever wrote them. Without it those of the project
+        worked in run, if this user has made pages in it.
     stop : ends what `do` has begun; called when this is interrupted.
 
     Raises
@@ -72,6 +77,10 @@ def verify(
             data = run.digests(jobs, do, executor, **how)
             differs |= {job.stem: _seen(folder, job, data.get(job.stem)) for job in jobs}
             same = [job for job in jobs if not _that_count(differs[job.stem], pages_only=pages_only)]
+            if not trust and not records.is_own(root):
+                for job in same:
+                    differs[job.stem].append(STRANGE)
+                same = []
             for job, outcome in run.outcomes(same, do, executor, **how):
                 differs[job.stem] = _differences(folder, job, outcome, pages_only=pages_only)
         except BaseException:
