@@ -79,9 +79,9 @@ def report(params_files, pairs, period, lang, out, only, force, listed, dry_run,
         wanted = jobs.prepare(params_files, overrides=overrides, out=out, only=only)
         if listed or dry_run:
             return _show(wanted, why=dry_run, force=force)
-        records.adopt(project.root())
         with tell.teller(log, len(wanted)) as telling, _making(cluster, files, n_jobs, wanted, limits) as how:
             result = run.run(wanted, force=force, tell=telling, **how)
+            records.adopt(project.root())
             telling("end", result=result, folders=list(dict.fromkeys(job.folder for job in wanted)))
     except BadInput as error:
         _refuse(str(error))
