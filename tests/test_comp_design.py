@@ -226,11 +226,13 @@ def compared(book, tmp_path, monkeypatch, *, now=None, n_best=0, **others):
     return comp_design.measure(book, checked("comp_design", against=", ".join(others), n_best=n_best, **FEW))
 
 
+@pytest.mark.slow
 def test_the_same_plan_under_other_names_costs_and_pays_the_same(book, tmp_path, monkeypatch):
     made = compared(book, tmp_path, monkeypatch, same=[("name: Expansion", "name: Upsell")])
     assert words.difference(made, made.options[1]) == (0, 0, 0) and not made.gains(made.options[1]).any()
 
 
+@pytest.mark.slow
 def test_what_is_left_out_of_drawn_years_is_not_compared(book, tmp_path, monkeypatch):
     monthly = [("weight: 20%\n    period: quarter", "weight: 20%\n    period: month")]
     made = compared(book, tmp_path, monkeypatch, monthly=monthly)

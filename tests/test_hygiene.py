@@ -387,6 +387,7 @@ def test_a_pipeline_in_doubt_and_without_an_amount_is_nothing_at_least(tmp_path)
     assert one[2:5] == (80.0, 90.0, 220.0) and one.why == {"doubt": 1, "no_amount": 2}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_is_never_called_sure(tmp_path):
     """No weights on what puts a deal in doubt, or no activity and no closing day in the source at all."""
     quiet = dict.fromkeys(rules.DOUBT, 0)

@@ -251,6 +251,7 @@ def test_plain_papermill_and_nbconvert_make_the_same_page(made, root, tmp_path, 
     assert (tmp_path / "out.html").read_bytes() == (made / "funnel.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_a_crm_holds_is_shown_as_text(salesops, project_copy):
     """Names that are HTML, a spreadsheet formula, a template, mathematics, a terminal code."""
     nasty = [

@@ -235,6 +235,7 @@ def test_a_dry_run_says_what_would_be_made_and_why(report, small, salesops):
     assert done.stdout == "2026-10/funnel: would be made: parameters changed\n"
 
 
+@pytest.mark.slow
 def test_data_that_came_later_change_nothing_and_earlier_ones_do(report, small):
     """The page of August is not made again because September came; it is when August is written again."""
     rows = ["id,stage,created,amount"] + [f"{n},Lead,2026-0{n % 9 + 1}-05,{n}.00" for n in range(90)]
@@ -709,6 +710,7 @@ PARITY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="processes are forked on Linux only")
 def test_a_forked_kernel_is_like_an_ordinary_one(tmp_path, monkeypatch):
     """The same outputs of the same cells, figures among them; random numbers that differ from fork to fork."""

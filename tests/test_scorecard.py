@@ -254,6 +254,7 @@ def test_groups_sum_to_the_company(found):
             assert sums.to_numpy() == pytest.approx(whole.to_numpy(), abs=1e-6), (level, key)
 
 
+@pytest.mark.slow
 def test_a_page_of_a_region_tells_what_the_company_page_tells_of_it(found):
     params = checked("scorecard", region="EMEA")
     own = scorecard.measure(crm.open(**params.book), params)
@@ -463,6 +464,7 @@ def test_a_registry_is_refused_with_every_problem(tmp_path):
         registry.read(path)
 
 
+@pytest.mark.slow
 def test_a_begun_month_is_compared_with_nothing():
     params = checked("scorecard", as_of="2026-10-13")
     found = scorecard.measure(crm.open(**params.book), params)

@@ -340,6 +340,7 @@ def test_a_snapshot_of_another_company_or_with_most_deals_gone_is_refused(tmp_pa
 # --- damage ---
 
 
+@pytest.mark.slow
 def test_a_damaged_book_is_refused_and_derived_again_from_its_snapshots(three, salesops):
     expected = contents(crm.open(three))
     path = store.tables(three) / "deals.parquet"

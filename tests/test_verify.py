@@ -42,6 +42,7 @@ def verify(made, salesops):
         path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_the_same_inputs_make_the_same_pages(verify, made):
     before = {path.name: path.read_bytes() for path in (made / "reports" / "2026-10").iterdir()}
     code, said = verify()

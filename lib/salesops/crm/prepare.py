@@ -10,8 +10,10 @@ there is no log, dated stage columns serve, else the current stage alone (`histo
 """
 
 import datetime as dt
+import functools
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ibis
@@ -53,19 +55,21 @@ def prepare(folder: Path, about: dict) -> None:
         if not (folder / f"{name}.parquet").exists():
             pq.write_table(table.schema.empty_table(), folder / f"{name}.parquet")
     _rank_stages(folder / "stages.parquet")
-    deals, stages, changes = (con.read_parquet(folder / f"{n}.parquet") for n in ("deals", "stages", "changes"))
-    changes = changes.mutate(line=ibis.row_number(), **_no_blank_pipelines(changes))
-    log = changes.filter(_.field == "stage", _.new_value.notnull())
-    log = log.select("deal_id", at=_.changed_at, stage=_.new_value, before=_.old_value, line=_.line)
-    dated = (folder / "stage_dates.parquet").exists() and not log.count().execute()
+    read = {
+        name: con.read_parquet(folder / f"{name}.parquet", table_name=name) for name in ("deals", "stages", "changes")
+    }
+    dated = (folder / "stage_dates.parquet").exists() and not _log(read["changes"]).count().execute()
     if dated:
-        log = _dated(con.read_parquet(folder / "stage_dates.parquet"), deals, stages)
-        about = {**about, "stages_dated": bool(log.join(stages.filter(_.kind == "open"), "stage").count().execute())}
-    moves = changes.filter(_.field == "pipeline")
-    moves = moves if moves.count().execute() else None
-    _write(_visits(deals, log, stages, moves).order_by("deal_id", "seq"), folder / "visits.parquet")
-    visits = con.read_parquet(folder / "visits.parquet")
-    _write(_states(deals, visits, changes).order_by("deal_id", "entered_at"), folder / "states.parquet")
+        read["stage_dates"] = con.read_parquet(folder / "stage_dates.parquet", table_name="stage_dates")
+        entered = _dated(read["stage_dates"], read["deals"], read["stages"])
+        opened = entered.join(read["stages"].filter(_.kind == "open"), "stage")
+        about = {**about, "stages_dated": bool(opened.count().execute())}
+    fields = tuple(sorted(read["changes"].select("field").distinct().execute()["field"].dropna()))
+    entries, history = (_dated_visits, ["stage_dates"]) if dated else (_logged_visits, [])
+    used = [read[name] for name in ("deals", "stages", "changes", *history)]
+    _derive(con, folder / "visits.parquet", entries, used, fields)
+    read["visits"] = con.read_parquet(folder / "visits.parquet", table_name="visits")
+    _derive(con, folder / "states.parquet", _states, [read[name] for name in ("deals", "visits", "changes")], fields)
     about = {**about, **_facts(con, folder, dated=dated)}
     if not (about["last_moment"] or about["exported_on"]):
         raise BadInput(f"{about['title']} cannot be used", ["no row has any date; say exported_on in the mapping"])
@@ -87,8 +91,46 @@ def _rank_stages(path: Path) -> None:
     pq.write_table(pa.Table.from_pandas(stages, schema=TABLES["stages"].schema, preserve_index=False), path)
 
 
-def _write(expr: ibis.Table, path: Path) -> None:
-    expr.to_parquet(path, compression="zstd")
+def _derive(con, path: Path, derivation: Callable, tables: Sequence[ibis.Table], *more) -> None:
+    """Write what is derived from tables of the engine, each read under a name of its own."""
+    query = _sql(derivation, tuple((table.get_name(), table.schema()) for table in tables), *more)
+    target = str(path).replace("'", "''")
+    con.raw_sql(f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+
+
+@functools.lru_cache(maxsize=32)
+def _sql(derivation: Callable, schemas: tuple[tuple[str, ibis.Schema], ...], *more) -> str:
+    """The query of a derivation, the same for all books of a shape: to write it takes longer than to run it on a small
+    book."""
+    return ibis.to_sql(derivation(*(ibis.table(schema, name) for name, schema in schemas), *more), dialect="duckdb")
+
+
+def _log(changes: ibis.Table) -> ibis.Table:
+    """The entries into stages that the log has; `line` is their place in it."""
+    log = _numbered(changes).filter(_.field == "stage", _.new_value.notnull())
+    return log.select("deal_id", at=_.changed_at, stage=_.new_value, before=_.old_value, line=_.line)
+
+
+def _logged_visits(
+    deals: ibis.Table, stages: ibis.Table, changes: ibis.Table, fields: tuple[str, ...]
+) -> ibis.Table:
+    return _visits(deals, _log(changes), stages, _moves(changes, fields))
+
+
+def _dated_visits(
+    deals: ibis.Table, stages: ibis.Table, changes: ibis.Table, dated: ibis.Table, fields: tuple[str, ...]
+) -> ibis.Table:
+    return _visits(deals, _dated(dated, deals, stages), stages, _moves(changes, fields))
+
+
+def _moves(changes: ibis.Table, fields: tuple[str, ...]) -> ibis.Table | None:
+    """The changes of pipelines; None where none is logged."""
+    return _numbered(changes).filter(_.field == "pipeline") if "pipeline" in fields else None
+
+
+def _numbered(changes: ibis.Table) -> ibis.Table:
+    """The log with the place of each row, `line`."""
+    return changes.mutate(line=ibis.row_number(), **_no_blank_pipelines(changes))
 
 
 def _dated(dated: ibis.Table, deals: ibis.Table, stages: ibis.Table) -> ibis.Table:
@@ -180,17 +222,21 @@ def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table, moves: ibis.
     so_far = ibis.cumulative_window(group_by=runs.deal_id, order_by=runs.seq)
     runs = runs.mutate(run=runs.turn.sum().over(so_far))
     since = runs.at.min().over(ibis.window(group_by=[runs.deal_id, runs.run]))
-    return runs.mutate(kind_since=since).select(
-        "deal_id",
-        "seq",
-        "pipeline",
-        "stage",
-        "position",
-        "kind",
-        "kind_since",
-        "left_at",
-        "entry_kind",
-        entered_at=_.at,
+    return (
+        runs.mutate(kind_since=since)
+        .select(
+            "deal_id",
+            "seq",
+            "pipeline",
+            "stage",
+            "position",
+            "kind",
+            "kind_since",
+            "left_at",
+            "entry_kind",
+            entered_at=_.at,
+        )
+        .order_by("deal_id", "seq")
     )
 
 
@@ -229,12 +275,13 @@ def _in_pipelines(events: ibis.Table, moves: ibis.Table, deals: ibis.Table, stag
     return placed.select("deal_id", "at", "line", "stage", pipeline=ibis.ifelse(elsewhere, placed.now, placed.then))
 
 
-def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.Table:
+def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table, fields: tuple[str, ...]) -> ibis.Table:
+    """fields : those that the log has."""
+    changes = _numbered(changes)
     at_stage = visits.select(
         "deal_id", at=_.entered_at, line=_.seq, field=ibis.literal("stage"), value=_.seq.cast("string")
     )
-    seen = set(changes.select("field").distinct().execute()["field"])
-    names = [field for field, kind in TRACKED.values() if field in seen]
+    names = [field for field, kind in TRACKED.values() if field in fields]
     tracked = changes.filter(changes.field.isin(names))
     logged = tracked.select("deal_id", at=_.changed_at, line=_.line, field=_.field, value=_.new_value)
     key = tracked.line + tracked.changed_at.epoch_seconds() * 2**30
@@ -277,7 +324,7 @@ def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> ibis.
             else _[f"now_{name}"]
             for name, (field, kind) in TRACKED.items()
         },
-    )
+    ).order_by("deal_id", "entered_at")
 
 
 def _log_begins(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> str | None:
@@ -348,25 +395,32 @@ def _ends(moments: ibis.Column) -> tuple[pd.Timestamp, pd.Timestamp]:
     return tuple(table.agg(first=_.at.min(), last=_.at.max()).execute().iloc[0])
 
 
+def _facts_of(table: ibis.Table, moment: str, **conditions: ibis.Deferred) -> pd.Series:
+    """`first` and `last` of a moment, and in how many rows each condition holds."""
+    counts = {name: _.count(where=condition) for name, condition in conditions.items()}
+    return table.agg(first=_[moment].min(), last=_[moment].max(), **counts).execute().iloc[0]
+
+
 def _facts(con, folder: Path, *, dated: bool) -> dict:
     paths = {name: folder / f"{name}.parquet" for name in [*TABLES, "visits", "states"]}
     n_rows = {name: pq.read_metadata(path).num_rows for name, path in paths.items()}
     needed = {"deals", "visits", "changes"} | {name for name, n in n_rows.items() if n}
     read = {name: con.read_parquet(path) for name, path in paths.items() if name in needed}
     deals, visits, changes = read["deals"], read["visits"], read["changes"]
-    n_stage_changes = int(changes.filter(_.field == "stage").count().execute())
-    moments = [deals.created_at, changes.changed_at, visits.entered_at]  # others may be plans
+    of_deals = _facts_of(deals, "created_at", unknown=_.created_at.isnull(), closed_before=_.closed_at < _.created_at)
+    of_changes = _facts_of(changes, "changed_at", of_stage=_.field == "stage")
+    of_visits = _facts_of(visits, "entered_at", undated=(_.kind != "open") & _.entered_at.isnull())
+    spans = [(one["first"], one["last"]) for one in (of_deals, of_changes, of_visits)]  # other moments may be plans
     if not n_rows["deals"]:  # a source of other tables alone
         others = {"leads": ["created_at"], "activities": ["started_at"], "payments": ["paid_at"],
                   "revenue": ["month_on"], "purchases": ["bought_at"], "cancellations": ["cancelled_on"],
                   "subscriptions": ["started_on", "ended_on"]}  # fmt: skip
-        moments += [
-            read[name][column].cast("timestamp")
+        spans += [
+            _ends(read[name][column].cast("timestamp"))
             for name, columns in others.items()
             if n_rows[name]
             for column in columns
         ]
-    spans = [_ends(column) for column in moments]
     firsts = [first for first, last in spans if pd.notna(first)]
     lasts = [last for first, last in spans if pd.notna(last)]
     logged = set(changes.select("field").distinct().execute()["field"])
@@ -374,7 +428,7 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
     log_begins = _log_begins(deals, visits, changes)
     older = deals.filter(_.created_at < ibis.timestamp(log_begins)).count().execute() if log_begins else 0
     return {
-        "history": "changes" if n_stage_changes else "stage_dates" if dated else "current_stage",
+        "history": "changes" if of_changes["of_stage"] else "stage_dates" if dated else "current_stage",
         "tracked": sorted(logged),
         "log_begins": log_begins,
         "first_moment": str(min(firsts)) if firsts else None,
@@ -383,9 +437,9 @@ def _facts(con, folder: Path, *, dated: bool) -> dict:
         "filled": {name: _filled(read[name]) if n_rows[name] else [] for name in TABLES},
         "notes": {
             "older_than_log": int(older),
-            "created_unknown": int(deals.filter(_.created_at.isnull()).count().execute()),
-            "closed_undated": int(visits.filter(_.kind != "open", _.entered_at.isnull()).count().execute()),
-            "closed_before_created": int(deals.filter(_.closed_at < _.created_at).count().execute()),
+            "created_unknown": int(of_deals["unknown"]),
+            "closed_undated": int(of_visits["undated"]),
+            "closed_before_created": int(of_deals["closed_before"]),
             "stage_not_as_logged": int(ended.filter(_.now.notnull(), _.now != _.stage).count().execute()),
         },
     }
