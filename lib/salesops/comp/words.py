@@ -228,7 +228,15 @@ def note(found: Found, as_of: dt.date) -> str:
         "on the day they were won, for who owned them on that day."
     )
     said = text.format(start=lang.day(found.plan.start), as_of=lang.day(as_of))
-    return f"{said} {now}" if (now := as_now(found)) else said
+    return " ".join(filter(None, [said, as_now(found), _uneven(found.history.n_uneven)]))
+
+
+def _uneven(n: int) -> str:
+    if not n:
+        return ""
+    text = ngettext("The lines of {n} deal do not sum to its amount: the rest is of the deal's own product.",
+                    "The lines of {n} deals do not sum to their amounts: the rest is of the deal's own product.", n)  # fmt: skip
+    return text.format(n=lang.count(n))
 
 
 def band_names() -> list[str]:

@@ -111,9 +111,7 @@ def _log(changes: ibis.Table) -> ibis.Table:
     return log.select("deal_id", at=_.changed_at, stage=_.new_value, before=_.old_value, line=_.line)
 
 
-def _logged_visits(
-    deals: ibis.Table, stages: ibis.Table, changes: ibis.Table, fields: tuple[str, ...]
-) -> ibis.Table:
+def _logged_visits(deals: ibis.Table, stages: ibis.Table, changes: ibis.Table, fields: tuple[str, ...]) -> ibis.Table:
     return _visits(deals, _log(changes), stages, _moves(changes, fields))
 
 
