@@ -234,8 +234,10 @@ def note(found: Found, as_of: dt.date) -> str:
 def _uneven(n: int) -> str:
     if not n:
         return ""
-    text = ngettext("The lines of {n} deal do not sum to its amount: the rest is of the deal's own product.",
-                    "The lines of {n} deals do not sum to their amounts: the rest is of the deal's own product.", n)  # fmt: skip
+    text = ngettext(
+        "The lines of {n} deal do not sum to its amount: the rest is of the deal's own product.",
+        "The lines of {n} deals do not sum to their amounts: the rest is of the deal's own product.", n,
+    )  # fmt: skip
     return text.format(n=lang.count(n))
 
 
