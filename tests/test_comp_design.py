@@ -128,6 +128,7 @@ def test_nothing_on_the_frontier_is_both_dearer_and_rewards_less(pairs):
     assert {(one.cost, one.reward) for one in off} == {(one.cost, one.reward) for one in front}
 
 
+@pytest.mark.slow
 def test_what_is_found_keeps_the_limits_and_costs_what_it_was_thought_to(found, book):
     made = found.search
     assert found.why_not == "" and len(made.best) == 3 and [one.name for one in made.best] == ["A", "B", "C"]

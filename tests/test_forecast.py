@@ -413,6 +413,7 @@ def test_nothing_that_is_learnt_later_changes_a_forecast(book, tmp_path, day="20
     assert first.made.usual == second.made.usual and first.calls.total == second.calls.total
 
 
+@pytest.mark.slow
 def test_the_change_is_the_sum_of_its_parts(book):
     for day, since in (("2026-10-31", "2026-09-30"), ("2026-06-12", "2026-05-31"), ("2026-09-30", None)):
         found = measure(crm.open("sample", as_of=day), params(period=day[:7], as_of=day, record_quarters=0))

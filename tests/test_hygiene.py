@@ -509,6 +509,7 @@ def test_a_rep_that_owns_nothing_is_named(book):
         measure(book, params(rep="NOPE"))
 
 
+@pytest.mark.slow
 def test_a_page_of_one_rep_has_no_other(book):
     rep = book.deals.filter(lambda deals: deals.status == "open").execute()["rep_id"].iloc[0]
     result = measure(book, params(rep=rep))
@@ -652,6 +653,7 @@ def test_what_cannot_be_written_is_listed_at_once_and_nothing_is_written():
     ]
 
 
+@pytest.mark.slow
 @given(st.integers(-(10**14), 10**14), st.integers(0, 100_000))
 def test_numbers_are_written_with_all_their_digits(cents, share):
     """As a workbook keeps them: binary fractions of the shortest decimal."""

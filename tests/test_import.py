@@ -112,6 +112,7 @@ def test_what_cannot_be_told_is_asked_for(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_book_is_replaced_only_when_it_is_said_and_the_new_one_is_good(salesops, tmp_path):
     book, export = tmp_path / "book", tmp_path / "Deals.csv"
     shutil.copy(EXPORTS / "zoho" / "Deals.csv", export)
@@ -126,6 +127,7 @@ def test_a_book_is_replaced_only_when_it_is_said_and_the_new_one_is_good(salesop
     assert sorted(path.name for path in book.iterdir()) == [".salesops-made", "book.json", "tables"]
 
 
+@pytest.mark.slow
 def test_check_says_what_a_book_holds(salesops, tmp_path):
     done = salesops("check", "sample", "--json")
     found = json.loads(done.stdout)

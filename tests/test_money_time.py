@@ -183,6 +183,7 @@ def test_snapshots_keep_their_rates_and_their_vat(tmp_path):
     assert amounts(book) == {"1": 11000} and not len(book.changes.execute())
 
 
+@pytest.mark.slow
 def test_converted_amounts_are_not_written_back(tmp_path):
     from tests.test_hygiene import params
 

@@ -186,6 +186,7 @@ def test_wrong_parameters_are_refused_before_anything_runs(salesops, tmp_path, a
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_parameter_never_becomes_code(salesops, project_copy):
     """From YAML and from the command line; as a value that the schema lets through, and papermill writes."""
     victim = project_copy / "x"

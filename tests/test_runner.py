@@ -454,6 +454,7 @@ def test_what_a_parent_said_when_it_could_not_start_is_passed_on(small, monkeypa
     assert "(a library is torn)" in result.failed[0].reason
 
 
+@pytest.mark.slow
 def test_one_odd_file_does_not_stop_the_others(report, small):
     """A page that is not UTF-8, a hash that is not whole, a manifest of another shape, a carriage return."""
     pack = write_pack(small, {"run": "funnel", "matrix": {"lang": ["en", "ru"]}}).name

@@ -193,6 +193,7 @@ def test_a_snapshot_is_undone_as_if_it_had_never_been(tmp_path, three):
         importing.undo("2026-05-01", three)
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_replaced(tmp_path, three):
     wrong = DAYS["2026-02-28"].replace("150", "99999")
     take(three, "2026-02-28", wrong, replace=True)

@@ -5,6 +5,7 @@ elsewhere (`--out`), in that folder. Of a period there are `findings.parquet` (s
 records of its pages as the manifest had them.
 """
 
+import contextlib
 import errno
 import json
 from collections.abc import Mapping
@@ -23,9 +24,10 @@ PAGES = "pages.json"
 def adopt(root: Path) -> None:
     """Note that this user makes pages in a project, so that its notebooks are known as theirs; see `is_own`."""
     folder = root / FOLDER
-    folder.mkdir(exist_ok=True)
-    if not is_own(root):
-        ownership.mark(folder, PROJECT)
+    with contextlib.suppress(OSError):  # a project that only others may write is not this user's
+        folder.mkdir(exist_ok=True)
+        if not is_own(root):
+            ownership.mark(folder, PROJECT)
 
 
 def is_own(root: Path) -> bool:
