@@ -141,16 +141,12 @@ def postgres(tmp_path_factory):
     import tempfile
 
     place = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path has to be short
-    user = getpass.getuser()
-    as_user = []
+    user, run = getpass.getuser(), {"check": True, "capture_output": True, "cwd": place}
     if user == "root":  # which PostgreSQL refuses to run as
-        user, as_user = "postgres", ["runuser", "-u", "postgres", "--"]
+        user, run = "postgres", run | {"user": "postgres", "group": "postgres", "extra_groups": []}
         shutil.chown(place, user)
-    run = {"check": True, "capture_output": True, "cwd": place}
-    subprocess.run(
-        [*as_user, POSTGRES / "initdb", "-D", place / "data", "-A", "trust", "-E", "UTF8", "--no-sync"], **run
-    )
-    control = [*as_user, POSTGRES / "pg_ctl", "-D", place / "data", "-w", "-l", place / "log"]
+    subprocess.run([POSTGRES / "initdb", "-D", place / "data", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)
+    control = [POSTGRES / "pg_ctl", "-D", place / "data", "-w", "-l", place / "log"]
     subprocess.run([*control, "-o", f"-k {place} -c listen_addresses='127.0.0.1' -p 54329", "start"], **run)
     try:
         yield f"postgresql://{user}:geheim77@127.0.0.1:54329/postgres"

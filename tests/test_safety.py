@@ -215,6 +215,20 @@ def test_records_of_somebody_else_are_not_written_over(tmp_path):
     assert (tmp_path / "records" / "2026-10" / "pages.json").read_text() == '["mine"]'
 
 
+def test_a_project_is_ones_own_where_its_user_made_pages_and_a_copy_or_link_is_not(tmp_path):
+    mine, sent, linked = (tmp_path / name for name in ("mine", "sent", "linked"))
+    for root in (mine, linked):
+        root.mkdir()
+    assert not records.is_own(mine)
+    records.adopt(mine)
+    shutil.copytree(mine, sent)
+    (linked / "records").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    records.adopt(linked)
+    assert [records.is_own(root) for root in (mine, sent, linked)] == [True, False, False]
+    assert not list((tmp_path / "elsewhere").iterdir()), "nothing is written through a link"
+
+
 def test_findings_of_somebody_else_are_not_moved(tmp_path):
     (tmp_path / "2025").mkdir()
     (tmp_path / "2025" / "findings.parquet").write_text("mine")

@@ -26,7 +26,7 @@ def adopt(root: Path) -> None:
     folder = root / FOLDER
     with contextlib.suppress(OSError):  # a project that only others may write is not this user's
         folder.mkdir(exist_ok=True)
-        if not is_own(root):
+        if not folder.is_symlink() and not is_own(root):
             ownership.mark(folder, PROJECT)
 
 
