@@ -27,7 +27,7 @@ POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
 quick = False  # whether slow tests are left out
-SHARE = 3  # a quick run tries every third example of a law
+SHARE = 3  # of the examples of a law, a quick run tries one in so many
 
 
 def pytest_configure(config):
