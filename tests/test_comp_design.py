@@ -33,7 +33,7 @@ def test_the_past_is_paid_by_each_plan_as_the_engine_pays_it(found, book):
     for one in read.people[::7]:
         lines = payouts.pay(
             one, {other.version: other}, read.history.credits.get(one.person_id, []), through=dt.date(2026, 9, 30),
-            cancellations=read.history.cancellations,
+            cancellations=read.history.cancellations, payments=read.payments,
         )  # fmt: skip
         kinds = ("earned", "true_up", "spiff", "clawback", "adjustment")
         earned = sum(line.amount for line in lines if line.kind in kinds)
