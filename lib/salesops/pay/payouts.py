@@ -45,20 +45,22 @@ def pay(
     BadInput
         Where a plan is not known, a day of a plan, a credit twice, a quota missing or below zero: all at once.
     """
-    credits, cancellations, payments = list(credits), list(cancellations), list(payments)
+    credits = list(credits)
     _check(person, plans, credits, through)
+    deals = {one.deal_id for one in credits}
+    own_payments, own_cancellations = (
+        [one for one in all_ if one.deal_id in deals] for all_ in (payments, cancellations)
+    )
 
     def reckon(person: Person, credits: list[Credit], through: dt.date) -> list[Line]:
         lines: list[Line] = []
-        known = ([one for one in events if one.is_known(through)] for events in (payments, cancellations))
+        known = ([one for one in events if one.is_known(through)] for events in (own_payments, own_cancellations))
         paid, cancelled = map(by_deal, known)
         for assignment in person.assignments:
             lines += Run(person, plans[assignment.plan], assignment, credits, cancelled, paid, through).lines()
         return sorted(lines, key=lambda line: line.month)
 
-    deals = {one.deal_id for one in credits}
-    own = [one for one in cancellations if one.deal_id in deals]
-    lines = ledger.post(person, plans, credits, own, through, reckon)
+    lines = ledger.post(person, plans, credits, own_cancellations, through, reckon)
     return draws.balance(person, plans, lines, through)
 
 

@@ -4,6 +4,7 @@ A day is looked at as it ended, in the book's time zone: what changed back withi
 """
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -60,10 +61,8 @@ def read(book: crm.Book, first: dt.date, last: dt.date) -> dict[str, list[Episod
     at = table["entered_at"].fillna(table["kind_since"])
     table["on"] = at.dt.tz_localize("UTC").dt.tz_convert(book.time_zone).dt.date
     table = table[table["on"].notna()].drop_duplicates(["deal_id", "on"], keep="last")
-    return {
-        str(deal_id): list(_episodes([_spell(row, book.minor_units) for row in rows.to_dict("records")]))
-        for deal_id, rows in table.groupby("deal_id", sort=True)
-    }
+    by_deal = itertools.groupby(table.to_dict("records"), key=lambda row: row["deal_id"])
+    return {str(deal_id): list(_episodes([_spell(row, book.minor_units) for row in rows])) for deal_id, rows in by_deal}
 
 
 def _spell(row: dict, minor_units: int) -> Spell:
