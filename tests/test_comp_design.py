@@ -150,6 +150,7 @@ def test_what_is_found_keeps_the_limits_and_costs_what_it_was_thought_to(found, 
     assert (best.pay.base, best.pay.variable) == (112_000, 48_000)
 
 
+@pytest.mark.slow
 def test_sales_answer_only_where_it_is_assumed(found, book):
     assert all(one.with_effort is None for one in found.options)
     at = np.full((3, 2, 4), 0.9)
@@ -247,6 +248,7 @@ def test_what_is_left_out_of_drawn_years_is_not_compared(book, tmp_path, monkeyp
     assert capped.why_not == "left_out" and capped.search is None
 
 
+@pytest.mark.slow
 def test_other_base_pay_is_part_of_what_a_plan_costs(book, tmp_path, monkeypatch):
     """40,000 more base pay for 26 reps are 1,040,000 a year."""
     made = compared(book, tmp_path, monkeypatch, richer=[("base: 80000", "base: 120000")])

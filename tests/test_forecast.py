@@ -820,6 +820,7 @@ def test_the_quarter_by_its_months_is_what_the_months_say(found, book):
     assert top.band[0] < top.quarter["combined"] < top.band[1]
 
 
+@pytest.mark.slow
 def test_what_is_booked_and_the_days_left_bound_the_forecast_by_months(book):
     """Ten days before the end of September: what is booked, and a third of what September would be."""
     early = crm.open("sample", as_of="2026-09-20")

@@ -132,6 +132,7 @@ def test_the_hygiene_of_the_page_is_the_same(found, book):
     assert mine == pytest.approx(page.score)
 
 
+@pytest.mark.slow
 def test_a_planned_product_that_is_misspelt_is_refused(book):
     """A product that is planned and has not been sold yet is none of those."""
     with pytest.raises(ValueError, match="planned_mix: no product of the source: 'Sensor', did you mean 'Sensors'"):

@@ -281,6 +281,7 @@ def test_who_moves_a_deal_in_the_event_log_is_its_owner_of_that_moment(company):
     assert rows_of(log, "deal_id", "stage", "rep_id")["after", "Won"] == "ann"
 
 
+@pytest.mark.slow
 def test_leads_and_meetings_count_for_the_team_of_the_day(tmp_path):
     made = tables()
     made["leads"] = pd.DataFrame({"lead_id": ["l1", "l2"], "rep_id": ["ann", "ann"], "source": ["web", "web"],

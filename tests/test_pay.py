@@ -874,6 +874,7 @@ def test_a_pile_above_the_quota_is_seen_and_a_smooth_record_is_not():
     assert one.n == ((values >= 1) & (values < 1.05)).sum() and one.of == ((values >= 0.5) & (values < 1.5)).sum()
 
 
+@pytest.mark.slow
 def test_wins_that_pile_up_at_the_end_of_quarters_are_seen():
     """Quarters of many or few, days that vary by more than chance: one in twenty is called a pile where there is
     none."""
@@ -1171,6 +1172,7 @@ def test_drawn_attainments_are_those_met_and_move_together_as_told():
     assert (same_quarter, same_rep) == pytest.approx((0.5, 0.2), abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_drawn_year_costs_what_the_engine_pays_for_it():
     """Years of three reps, each paid again by the exact engine from deals of the same amounts."""
     made = plan(

@@ -181,6 +181,7 @@ def xes(path: Path) -> list[tuple]:
     return rows
 
 
+@pytest.mark.slow
 def test_event_logs_hold_every_visit(book, tmp_path):
     n = write_events(book, tmp_path / "log.xes.gz", pipeline="Expansion")
     visits = book.visits.execute()

@@ -253,6 +253,7 @@ def test_what_is_to_be_expected_does_not_rise_as_a_quarter_runs_out():
     assert max(middles) / min(middles) < 1.05
 
 
+@pytest.mark.slow
 def test_what_is_booked_by_those_who_left_counts_for_the_target(tmp_path, book):
     folder = tmp_path / "left"
     shutil.copytree(book.folder, folder)
@@ -288,6 +289,7 @@ def test_what_heads_book_is_drawn_as_quarters_have_been():
     assert made.booked.mean() == pytest.approx(10 * level[:11].mean(), rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_role_of_few_and_months_that_are_over_are_refused(tmp_path, book):
     folder = tmp_path / "roles"
     shutil.copytree(book.folder, folder)

@@ -101,6 +101,7 @@ def test_who_was_hired_before_the_record_is_not_watched_from_the_first_month(fou
 # The curve
 
 
+@pytest.mark.slow
 def test_a_planted_ramp_is_met_and_a_season_is_none(tmp_path):
     rng = np.random.default_rng(1)
     for k, season in enumerate((False, True)):
@@ -118,6 +119,7 @@ def test_a_planted_ramp_is_met_and_a_season_is_none(tmp_path):
         assert made.missed.low - 1 <= by_hand <= made.missed.high + 1
 
 
+@pytest.mark.slow
 def test_those_who_stayed_look_better_than_all_did(tmp_path):
     """A quarter fail and leave by their ninth month: the mean over those still there hides it, the page does not."""
     book = world(tmp_path / "b", np.random.default_rng(2), n=160, bad_leave=True)

@@ -33,6 +33,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, monkeypatch, size):
     assert (other.folder / "deals.parquet").read_bytes() != (book.folder / "deals.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_leads_become_deals_as_often_in_every_year():
     """One in three, also while deals grow: else a company in which nothing happens would have a change to find."""
     leads = crm.open("sample:seed=3,planted=0").leads.select("created_at", "deal_id").execute()
@@ -408,6 +409,7 @@ def test_the_company_in_which_nothing_happens_has_no_events():
     assert (log["changed_at"] <= log["deal_id"].map(won)).all()
 
 
+@pytest.mark.slow
 def test_a_company_of_several_divisions_names_reps_by_their_division(tmp_path, monkeypatch):
     """Owners in the log, shares and biased callers too: 00-R0000001, not R0000001."""
     monkeypatch.setattr(make, "DIVISION", 1_000)

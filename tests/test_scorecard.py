@@ -209,6 +209,7 @@ def test_retention_equals_a_loop_and_the_page_of_cohorts(found, rows, book):
     assert (value(found, "nrr"), value(found, "grr")) == (same.net.value, same.gross.value)
 
 
+@pytest.mark.slow
 def test_the_hygiene_score_is_that_of_its_page(found, book):
     from salesops import hygiene
 
@@ -216,6 +217,7 @@ def test_the_hygiene_score_is_that_of_its_page(found, book):
     assert value(found, "hygiene") == pytest.approx(page.months["score"].iloc[-1], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_capacity_and_coverage_equal_a_loop(found, rows):
     heads, settled_months, settled_won = 0.0, 0, 0
     for rep in rows["reps"]:
@@ -300,6 +302,7 @@ def test_limits_are_those_of_the_handbook():
     assert found.n == 10 and found.p > 0.5
 
 
+@pytest.mark.slow
 def test_p_values_of_limits_are_as_rare_as_they_say():
     rng = np.random.default_rng(3)
     for scale, trend in (("plain", False), ("plain", True), ("log", False)):
@@ -516,6 +519,7 @@ def test_amounts_that_are_not_known_are_no_zeros(tmp_path):
     assert not found.signals["metric"].str.startswith("pipeline").any()
 
 
+@pytest.mark.slow
 def test_shares_of_few_cases_at_their_end_are_no_signals():
     """Twenty cases a month of which 99 in a hundred are a yes: a no is no wonder."""
     from salesops.scorecard import compute

@@ -269,6 +269,7 @@ def test_years_of_closed_deals_do_not_hide_that_open_ones_are_refused(tmp_path):
     take(tmp_path / "book", "2026-01-31", closed + opened.replace("{}", "1.2.3", 1).replace("{}", "70"))
 
 
+@pytest.mark.slow
 def test_a_deal_that_comes_back_keeps_what_was_seen_of_it(tmp_path):
     without = "".join(DAYS["2026-02-28"].splitlines(True)[1:])
     take(tmp_path / "book", "2026-01-31")
@@ -456,6 +457,7 @@ def test_a_book_of_format_1_is_read_and_replaced(tmp_path):
 TABLES = ("deals", "changes", "stages", "visits", "states", "month_ends")
 
 
+@pytest.mark.slow
 def test_snapshots_of_format_1_go_on(tmp_path):
     """A book whose snapshots kept their deals alone gives what it gave, takes another one, and loses that again."""
     shutil.copytree(FORMATS / "snapshots", tmp_path / "book")
@@ -661,6 +663,7 @@ def test_a_deal_has_the_pipeline_of_the_day(dated_book):
     assert log[["deal_id", "old_value", "new_value"]].to_numpy().tolist() == [["1", "New", "Partner"]]
 
 
+@pytest.mark.slow
 def test_undo_replace_and_rebuild_derive_the_days_again(own, dated_book):
     def dated() -> list:
         book = crm.open(own)
@@ -684,6 +687,7 @@ def test_undo_replace_and_rebuild_derive_the_days_again(own, dated_book):
     assert ("1", "a", 0.7, "02-28", "") in dated()[0] and len(dated()[0]) == 5
 
 
+@pytest.mark.slow
 def test_what_was_refused_or_has_no_file_has_not_ended(own):
     """In February no file has quotas, and the day on which b was hired cannot be read: b and the quotas go on. The row
     of m is gone, and none that was refused can be hers."""
@@ -714,6 +718,7 @@ def test_an_export_that_dates_its_rows_is_taken_at_its_word(own):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_tables_of_a_day_stay_when_the_next_day_has_a_snapshot(own):
     """What ended on a day is known when the next one has come, not before."""
     names = ("splits", "split_spells", "quotas", "quota_spells", "reps", "rep_spells")
@@ -751,16 +756,8 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "other",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("empty", "truncated", "missing", "shorter", "no list")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["other", "empty", "truncated", "missing", "shorter", "no list"])
 def test_a_damaged_prepared_book_is_prepared_again_with_one_line(own_cache, capfd, damage):
     first = crm.open(SMALL)
     expected, path = first.deals.count().execute(), first.folder / "deals.parquet"
