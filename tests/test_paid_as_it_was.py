@@ -22,7 +22,7 @@ import pytest
 from salesops import crm
 from salesops.crm import prepare
 from salesops.crm.tables import TABLES
-from salesops.pay import team
+from salesops.pay import explain, team
 
 from tests.pay_cases import ABOUT, component, plan, table
 
@@ -300,18 +300,28 @@ class Run(NamedTuple):
     def reading(self, plan_name, day=None):
         return self.readings(plan_name, self.history.role, day)
 
-    def paid(self, plan_name, through=LAST, day=None):
-        """Person, month, kind and amount of each line that pays something, sorted."""
+    def lines(self, plan_name, through=LAST, day=None):
+        """Person and line, of each line that pays something."""
         read = self.reading(plan_name, day)
         by_version = {one.version: one for one in PLANS[plan_name]}
         prefix = f"{self.name}."
-        return sorted(
-            (one.person_id.removeprefix(prefix), line.month, line.component, line.kind, line.amount)
+        return [
+            (one.person_id.removeprefix(prefix), line)
             for one in read.people
             if one.person_id.startswith(prefix)
             for line in read.paid(one, by_version, through)
             if line.amount
-        )
+        ]
+
+    def paid(self, plan_name, through=LAST, day=None):
+        """Person, month, component, kind and amount of each line that pays something, sorted."""
+        lines = self.lines(plan_name, through, day)
+        return sorted((who, line.month, line.component, line.kind, line.amount) for who, line in lines)
+
+    def explained(self, plan_name, *which):
+        """The sentences of a line of a person, a month and a kind."""
+        (line,) = [line for who, line in self.lines(plan_name) if (who, line.month, line.kind) == which]
+        return explain.explain(line, "USD")
 
     def agrees(self):
         """Each plan pays what is expected, whatever its components are called."""
@@ -1476,6 +1486,12 @@ def test_what_is_held_follows_the_amount_and_the_shares(run):
         ("bob", "2025-03"): 1000, ("bob", "2025-04"): 500, ("bob", "2025-05"): -500,
         ("cat", "2025-03"): 1000, ("cat", "2025-04"): 1000, ("cat", "2025-05"): -1000, ("dan", "2025-05"): 1000,
     }  # fmt: skip
+    assert run.explained("flat, held", "ann", "2025-05", "adjustment")[-2:] == [
+        "By what is known now: earned $2,000.00; held until it is due −$1,000.00; released, as it fell due $500.00; "
+        "together $1,500.00.",
+        "Paid for it so far, after what is held and taken back: $1,000.00; by what is known now: $1,500.00; the "
+        "difference: $500.00.",
+    ]
 
 
 @history(

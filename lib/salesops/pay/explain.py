@@ -52,11 +52,15 @@ def explain(line: Line, currency: str) -> list[str]:
 
 
 def _sentence(step: Step, currency: str, measure: str) -> str:
-    shown = {name: _shown(name, value, currency, measure) for name, value in step.values.items() if name != "bands"}
+    lists = ("bands", "kinds")
+    shown = {name: _shown(name, value, currency, measure) for name, value in step.values.items() if name not in lists}
     if step.what == "bands":
         parts = [
             _band(step.values["kind"], value, part, currency, measure) for _at, value, part in step.values["bands"]
         ]
+        shown["parts"] = "; ".join(parts)
+    if step.what == "parts":
+        parts = [f"{kind_name(kind)} {_money(amount, currency)}" for kind, amount in step.values["kinds"]]
         shown["parts"] = "; ".join(parts)
     return _text(step).format(**shown)
 
@@ -159,6 +163,8 @@ def _text(step: Step) -> str:
             return _("The quota of {span} was set: {quota}.")
         case "quota_known":
             return _("The quota of {span} is {quota} now, before {whole}.")
+        case "parts":
+            return _("By what is known now: {parts}; together {known}.")
         case "adjusted":
             return _(
                 "Paid for it so far, after what is held and taken back: {reported}; by what is known now: {known}; the "

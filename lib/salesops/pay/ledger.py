@@ -104,7 +104,7 @@ def _adjust(
         if reported == known:
             continue
         like = next(line for line in (*now.lines, *before.lines) if (line.component, line.span) == key)
-        steps = [*_causes(before, now, like, plans, restored), *_derivation(now, key, month)]
+        steps = [*_causes(before, now, like, plans, restored), *_derivation(now, key, month), *_parts(now, key, month)]
         steps.append(Step("adjusted", {"reported": reported, "known": known, "amount": known - reported}))
         lines.append(like._replace(month=month, kind="adjustment", amount=known - reported, steps=tuple(steps)))
     return lines
@@ -124,6 +124,16 @@ def _derivation(now: State, key: Key, month: str) -> Iterable[Step]:
     for line in now.lines:
         if (line.component, line.span) == key and line.month < month and line.kind in ("earned", "spiff"):
             yield from line.steps
+
+
+def _parts(now: State, key: Key, month: str) -> Iterable[Step]:
+    """What was earned, held, released and taken back of it by what is known now, where that is more than one."""
+    sums: dict[str, Decimal] = {}
+    for line in now.lines:
+        if (line.component, line.span) == key and line.month < month:
+            sums[line.kind] = sums.get(line.kind, Decimal(0)) + line.amount
+    if len(sums) > 1:
+        yield Step("parts", {"kinds": list(sums.items()), "known": sum(sums.values(), Decimal(0))})
 
 
 def _causes(
