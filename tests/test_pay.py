@@ -345,6 +345,13 @@ def test_a_spiff_pays_by_the_deal_up_to_its_most():
     days = [("2026-01-31", "S"), ("2026-02-01", "S"), ("2026-02-02", "T"), ("2026-03-31", "S"), ("2026-04-01", "S")]
     sold = [credit(k, day, 100, product=product) for k, (day, product) in enumerate(days)]
     assert [line[2] for line in paid(one, sold) if line[1] == "spiff"] == ["300.00", "200.00"]
+    lines = [line for line in payouts.pay(person(), {"AE": one}, sold, through=YEAR_END) if line.kind == "spiff"]
+    assert [explain.explain(line, "USD") for line in lines] == [
+        ["Deals that count so far: 1, $300.00 for each, of a split deal the share: together $300.00, $0.00 of it "
+         "before. It is never more than $500.00."],
+        ["Deals that count so far: 2, $300.00 for each, of a split deal the share: together $500.00, $300.00 of it "
+         "before. It is never more than $500.00."],
+    ]  # fmt: skip
 
 
 def test_returns_take_back_at_the_first_rate():

@@ -1,6 +1,7 @@
 """A line of pay in sentences, in every language: what was measured, by what rule, and how the amount came about."""
 
 import datetime as dt
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
@@ -173,9 +174,20 @@ def _text(step: Step) -> str:
         case "spiff_again":
             return _("Deals that counted were cancelled: together {after}, before {before}.")
         case "spiff":
-            return _("Deals that count: {deals}.")
+            return _spiff(step.values)
         case _:
             return _("Earned in the month: {earned}; the draw is {draw}; still to be recovered: {balance}.")
+
+
+def _spiff(values: Mapping[str, object]) -> str:
+    if values["rate"] is not None:
+        text = _("Deals that count so far: {deals}, {rate} of their amounts: together {after}, {before} of it before.")
+    else:
+        text = _(
+            "Deals that count so far: {deals}, {each} for each, of a split deal the share: together {after}, {before} "
+            "of it before."
+        )
+    return text if values["most"] is None else " ".join([text, _("It is never more than {most}.")])
 
 
 def share(value: Fraction) -> str:

@@ -532,8 +532,8 @@ class Run:
                 step = Step("spiff_again", values)
                 lines.append(self._line(month.month, spiff.name, "clawback", month.name, known - before, [step]))
             if due != known:
-                values = {"deals": n_deals, "each": spiff.each, "rate": spiff.rate, "most": spiff.most}
-                step = Step("spiff", values)
+                step = Step("spiff", {"deals": n_deals, "each": spiff.each, "rate": spiff.rate, "most": spiff.most,
+                                      "after": due, "before": known})  # fmt: skip
                 lines.append(self._line(month.month, spiff.name, "spiff", month.name, due - known, [step]))
             before = due
         return lines
