@@ -318,9 +318,9 @@ class Run(NamedTuple):
         lines = self.lines(plan_name, through, day)
         return sorted((who, line.month, line.component, line.kind, line.amount) for who, line in lines)
 
-    def explained(self, plan_name, *which):
+    def explained(self, plan_name, *which, through=LAST):
         """The sentences of a line of a person, a month and a kind."""
-        (line,) = [line for who, line in self.lines(plan_name) if (who, line.month, line.kind) == which]
+        (line,) = [line for who, line in self.lines(plan_name, through) if (who, line.month, line.kind) == which]
         return explain.explain(line, "USD")
 
     def agrees(self):
@@ -889,6 +889,12 @@ def test_a_deal_lost_again_is_taken_back_again(run):
     2025-01-10 d4 created dan 50_000
     2025-02-10 d4 won
     2025-04-15 d4 amount 30_000
+    2025-01-10 d5 created eve 50_000
+    2025-02-10 d5 won
+    2025-03-10 d5 amount 40_000
+    2025-06-15 d5 amount 20_000
+    2025-07-10 d5 amount 40_000
+    2025-09-30 d5 amount 50_000
     """,
     expected={
         "flat, original rate": """
@@ -900,20 +906,29 @@ def test_a_deal_lost_again_is_taken_back_again(run):
         cat 2025-03 earned 5000
         dan 2025-03 earned 5000
         dan 2025-04 clawback -2000
+        eve 2025-03 earned 4000
+        eve 2025-09 adjustment 1000
         """,
         "flat": """
         ann 2025-03 earned 5000
         bob 2025-03 earned 3000
         cat 2025-03 earned 5000
         dan 2025-03 earned 5000
+        eve 2025-03 earned 4000
+        eve 2025-09 adjustment 1000
         """,
     },
 )
 def test_an_amount_lowered_and_raised_again_comes_back(run):
     """d1: 10 % of 50,000; lowered by 20,000 on day 64: 2,000 less; raised by 15,000: 1,500 back, and by 5,000, whenever
     that is: 500. d2 is lowered before its quarter is paid: 10 % of 30,000. d3 is lowered on day 91, too late, so there
-    is nothing to give back. Without a clause nothing is taken and nothing given back."""
+    is nothing to give back. Without a clause nothing is taken and nothing given back. d5 is 10,000 less inside its
+    quarter, which were never earned, and 20,000 less on day 125, too late: what is restored first is what was lowered
+    last, so nothing in July, and the 1,000 never earned on the last day of September."""
     run.agrees()
+    explained = run.explained("flat", "eve", "2025-09", "adjustment", through=dt.date(2025, 9, 30))
+    assert explained[0].startswith("On 30 Sep 2025 20.00% of deal") and "counted again" in explained[0]
+    assert run.explained("flat", "eve", "2025-09", "adjustment") == explained
 
 
 @history(
