@@ -14,6 +14,7 @@ from salesops.funnel import reps
 from salesops.growth import counts as growth
 from salesops.leads import counts as leads
 from salesops.maturity import compute as maturity
+from salesops.pay import costing
 from salesops.process import events
 from salesops.quotas import compute as quotas
 from salesops.ramp import months as ramp_months
@@ -21,6 +22,7 @@ from salesops.report import show
 from salesops.scorecard import counts, months, people
 
 from tests.conftest import bare_book, checked
+from tests.pay_cases import plan
 
 DAY = dt.date
 NOON = dt.time(12)
@@ -264,6 +266,12 @@ def test_quarters_of_maturity_are_by_who_won(company):
     table = maturity._quarters(company, periods.parse("2026-01..2026-06"))
     booked = rows_of(table, "rep_id", "period", "booked")
     assert (booked["ann", "2026-Q1"], booked["bob", "2026-Q1"], booked["cid", "2026-Q2"]) == (500_00, 200_00, 0)
+
+
+def test_years_of_a_plan_are_drawn_from_who_won(company):
+    attained = rows_of(costing.read_history(company, plan()), "rep_id", "quarter", "attainment")
+    assert (attained["ann", "2026-01-01"], attained["bob", "2026-01-01"]) == (0.5, 0.2)
+    assert (attained["ann", "2026-04-01"], attained["cid", "2026-04-01"]) == (0.8, 0)
 
 
 def test_growth_rests_on_the_reps_who_won(company):
