@@ -64,6 +64,13 @@ ABOUT = {
 }  # fmt: skip
 
 
+def answering(reps) -> dict:
+    """What a plan with a hold and a ramp asks of a book: one payment, and first days."""
+    paid = {"payment_id": "p1", "deal_id": "d0", "amount_minor": 1_000_000, "currency": "USD",
+            "paid_at": dt.datetime(2026, 4, 2)}  # fmt: skip
+    return {"payments": [paid], "reps": [{**one, "hired_on": dt.date(2020, 1, 1)} for one in reps]}
+
+
 def small_book(folder, **tables) -> crm.Book:
     """A book of four won deals of three reps under two managers; tables replace or add to those here."""
     when = [dt.datetime(2026, 2, 3), dt.datetime(2026, 3, 31, 12), dt.datetime(2026, 5, 20), dt.datetime(2026, 8, 8)]
@@ -71,7 +78,7 @@ def small_book(folder, **tables) -> crm.Book:
     for k, (at, rep) in enumerate(zip(when, ["r1", "r2", "r1", "r3"], strict=True)):
         deal = {"deal_id": f"d{k}", "pipeline": "", "stage": "Won", "amount_minor": (k + 1) * 4_000_000,
                 "currency": "USD", "created_at": at - dt.timedelta(days=30), "closed_at": at, "rep_id": rep,
-                "deal_type": "new", "list_amount_minor": (k + 1) * 5_000_000}  # fmt: skip
+                "deal_type": "new", "product": "Base", "list_amount_minor": (k + 1) * 5_000_000}  # fmt: skip
         deals.append(deal)
         for field, old, new, moment in (("created", None, "Lead", deal["created_at"]), ("stage", "Lead", "Won", at)):
             changes.append({"deal_id": deal["deal_id"], "changed_at": moment, "field": field, "old_value": old,

@@ -136,6 +136,7 @@ def replay(deals, changes, start, end, slip) -> dict[str, int]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
+@pytest.mark.slow
 def test_the_bridge_of_random_logs_is_a_replay_of_them_to_the_cent(tmp_path_factory, lives):
     deals, changes = logs(lives)
     book = write(tmp_path_factory.mktemp("book"), deals, changes)
@@ -337,6 +338,7 @@ def test_the_interval_of_needed_coverage_holds_the_next_quarter():
     assert len(inside) >= 6 and np.mean(inside) >= 0.85
 
 
+@pytest.mark.slow
 def test_pushes_are_those_of_a_loop_over_the_log(book, found):
     """Moves of the closing day to a later month while the deal is open, before and after."""
     changes = book.changes.filter(book.changes.field == "expected_close_on").execute()

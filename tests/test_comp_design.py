@@ -31,9 +31,12 @@ def test_the_past_is_paid_by_each_plan_as_the_engine_pays_it(found, book):
     other = other.model_copy(update={"start": dt.date(2026, 1, 1), "until": dt.date(2026, 12, 31)})
     read = team.read(book, [other], "")
     for one in read.people[::7]:
-        own = read.credits.get(one.person_id, [])
-        lines = payouts.pay(one, {other.version: other}, own, through=dt.date(2026, 9, 30))
-        earned = sum(line.amount for line in lines if line.kind in ("earned", "spiff"))
+        lines = payouts.pay(
+            one, {other.version: other}, read.history.credits.get(one.person_id, []), through=dt.date(2026, 9, 30),
+            cancellations=read.history.cancellations, payments=read.payments,
+        )  # fmt: skip
+        kinds = ("earned", "true_up", "spiff", "clawback", "adjustment")
+        earned = sum(line.amount for line in lines if line.kind in kinds)
         assert found.options[1].earned[one.person_id] == pytest.approx(float(earned))
     assert len(found.options[1].earned) == len(found.options[0].earned) == 26
     gains = found.gains(found.options[1])
@@ -147,6 +150,7 @@ def test_what_is_found_keeps_the_limits_and_costs_what_it_was_thought_to(found, 
     assert (best.pay.base, best.pay.variable) == (112_000, 48_000)
 
 
+@pytest.mark.slow
 def test_sales_answer_only_where_it_is_assumed(found, book):
     assert all(one.with_effort is None for one in found.options)
     at = np.full((3, 2, 4), 0.9)
@@ -244,6 +248,7 @@ def test_what_is_left_out_of_drawn_years_is_not_compared(book, tmp_path, monkeyp
     assert capped.why_not == "left_out" and capped.search is None
 
 
+@pytest.mark.slow
 def test_other_base_pay_is_part_of_what_a_plan_costs(book, tmp_path, monkeypatch):
     """40,000 more base pay for 26 reps are 1,040,000 a year."""
     made = compared(book, tmp_path, monkeypatch, richer=[("base: 80000", "base: 120000")])

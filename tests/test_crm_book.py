@@ -252,3 +252,132 @@ def test_every_table_is_declared_and_reachable():
     for table in TABLES.values():
         assert all(column.meaning for column in table.columns)
         assert set(table.key) <= set(table.names)
+
+
+# --- what was valid on a day ---
+
+PIPES = [("New", "Idea", 1, "open"), ("New", "Offer", 2, "open"), ("New", "Done", 3, "won"), ("New", "Lost", 4, "lost"),
+         ("Care", "Call", 1, "open"), ("Care", "Talks", 2, "open"), ("Care", "Offer", 3, "open"),
+         ("Care", "Done", 4, "open"), ("Care", "Paid", 5, "won")]  # fmt: skip
+
+
+def moved(folder, log: list[tuple], *, stage: str, pipeline: str = "Care", closed: int | None = None) -> crm.Book:
+    """One deal, created on 1 January: its log as (day of January, hour, field, old, new), and where it is now."""
+    deal = {"deal_id": "d", "pipeline": pipeline, "stage": stage, "created_at": START, "amount_minor": 100,
+            "closed_at": closed and START + dt.timedelta(days=closed - 1)}  # fmt: skip
+    changes = [
+        {
+            "deal_id": "d",
+            "changed_at": dt.datetime(2026, 1, day, hour),
+            "field": field,
+            "old_value": old,
+            "new_value": new,
+        }
+        for day, hour, field, old, new in log
+    ]
+    folder.mkdir(parents=True)
+    stages = [dict(zip(("pipeline", "stage", "position", "kind"), row, strict=True)) for row in PIPES]
+    for name, rows in (("deals", [deal]), ("changes", changes), ("stages", stages)):
+        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name].schema), folder / f"{name}.parquet")
+    prepare.prepare(folder, ABOUT)
+    return crm.Book(folder)
+
+
+def stays(book: crm.Book) -> list[tuple]:
+    rows = book.visits.order_by("seq").execute()
+    return [(row.entered_at.day, row.pipeline, row.stage, row.position, row.kind, row.entry_kind)
+            for row in rows.itertuples()]  # fmt: skip
+
+
+def test_a_stay_is_in_the_pipeline_that_the_deal_was_in_when_it_began(tmp_path):
+    """New: Idea, Offer; on the 10th to Care, where Offer is the third stage; there to Talks, the second."""
+    log = [(5, 9, "stage", "Idea", "Offer"), (10, 9, "pipeline", "New", "Care"), (12, 9, "stage", "Offer", "Talks")]
+    book = moved(tmp_path / "b", log, stage="Talks")
+    assert stays(book) == [
+        (1, "New", "Idea", 1, "open", "new"), (5, "New", "Offer", 2, "open", "advance"),
+        (10, "Care", "Offer", 3, "open", "moved"), (12, "Care", "Talks", 2, "open", "back"),
+    ]  # fmt: skip
+    for day, expected in ((4, ("New", "Idea", 1)), (9, ("New", "Offer", 2)), (10, ("Care", "Offer", 3))):
+        deal = book.on(dt.date(2026, 1, day)).deals.execute().iloc[0]
+        assert (deal["pipeline"], deal["stage"], deal["position"]) == expected, day
+    assert [row[1] for row in book.own_visits.order_by("seq").execute()[["seq", "pipeline"]].to_numpy()] == ["Care"] * 2
+    ends = book.month_ends.execute()
+    assert set(ends[ends["n_open"] > 0]["pipeline"]) == {"Care"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_one_moment_the_pipeline_changes_before_the_stage(tmp_path, order):
+    """Done is won in New and open in Care: moved and put there at once, the deal is open; no stay lasts no time."""
+    log = [(10, 9, "pipeline", "New", "Care"), (10, 9, "stage", "Idea", "Done")][::order]
+    assert stays(moved(tmp_path / "b", log, stage="Done")) == [
+        (1, "New", "Idea", 1, "open", "new"), (10, "Care", "Done", 4, "open", "moved"),
+    ]  # fmt: skip
+
+
+def test_a_stage_logged_before_its_pipeline_is_that_of_the_pipeline_now(tmp_path):
+    """Paid is no stage of New: the log of stages is right to the day, that of pipelines as late as a snapshot."""
+    log = [(10, 9, "stage", "Idea", "Paid"), (31, 23, "pipeline", "New", "Care")]
+    book = moved(tmp_path / "b", log, stage="Paid", closed=10)
+    assert stays(book) == [(1, "New", "Idea", 1, "open", "new"), (10, "Care", "Paid", 5, "won", "close")]
+    assert book.deals.execute()["closed_at"].dt.day.tolist() == [10]
+
+
+def test_a_pipeline_that_is_not_logged_is_known_on_every_day(tmp_path):
+    book = moved(tmp_path / "b", [(5, 9, "stage", "Call", "Talks")], stage="Talks")
+    deal = book.on(dt.date(2026, 1, 3)).deals.execute().iloc[0]
+    assert (deal["pipeline"], deal["stage"]) == ("Care", "Call")
+
+
+def dated(folder, **tables: list[dict]) -> crm.Book:
+    folder.mkdir(parents=True)
+    for name, rows in tables.items():
+        days = [row | {key: row.get(key) and dt.date.fromisoformat(row[key]) for key in ("valid_from", "valid_to")}
+                for row in rows]  # fmt: skip
+        pq.write_table(pa.Table.from_pylist(days, schema=TABLES[name].schema), folder / f"{name}.parquet")
+    return write(folder, *history([(0, [])]))
+
+
+def test_splits_and_quotas_are_those_of_the_day_and_of_each_at_most_one(tmp_path):
+    quota = {"rep_id": "r", "period": "2026-Q1", "kind": "bookings"}
+    book = dated(
+        tmp_path / "b",
+        quotas=[quota | {"amount_minor": 100, "valid_to": "2026-01-31"}, quota | {"amount_minor": 150},
+                quota | {"amount_minor": 120, "valid_from": "2026-02-01"},
+                quota | {"amount_minor": 7, "valid_from": "2026-02-20", "valid_to": "2026-02-22"}],
+        splits=[{"deal_id": "d0", "rep_id": "r", "share": 0.5, "valid_to": "2026-02-10"},
+                {"deal_id": "d0", "rep_id": "r", "share": 0.1, "kind": "overlay"},
+                {"deal_id": "d0", "rep_id": "s", "share": 1.0, "valid_from": "2026-02-11", "valid_to": "2026-12-31"}],
+    )  # fmt: skip
+    shown = {}
+    for day in (dt.date(2026, 2, 10), dt.date(2026, 2, 11), dt.date(2026, 2, 21), dt.date(2026, 2, 23)):
+        then = book.on(day)
+        splits = then.splits.order_by("rep_id", "kind").execute()
+        shown[day.day] = (
+            then.quotas.execute()["amount_minor"].tolist(),
+            splits["kind"].tolist(),
+            splits["share"].tolist(),
+        )
+    after = ["overlay", "direct"], [0.1, 1.0]
+    assert shown == {10: ([120], ["direct", "overlay"], [0.5, 0.1]), 11: ([120], *after), 21: ([7], *after),
+                     23: ([120], *after)}  # fmt: skip
+    assert len(book.on(dt.date(2026, 2, 10)).quota_spells.execute()) == 3, "the last has not begun"
+    ends = book.on(dt.date(2026, 2, 20)).split_spells.order_by("valid_to").execute()["valid_to"]
+    assert ends.notna().sum() == 1 and book.splits.execute()["valid_to"].isna().all(), "an end to come is not known"
+    assert book.on(dt.date(2026, 2, 10)).split_spells.execute()["valid_to"].isna().all(), "the last day is not over"
+
+
+def test_a_reps_row_without_a_last_day_ends_before_the_next_one(tmp_path):
+    """Else two managers would be paid for one rep."""
+    rows = [{"rep_id": "r", "manager_id": boss, "valid_from": day} for boss, day in (("m", None), ("n", "2026-02-01"))]
+    book = dated(tmp_path / "b", reps=rows)
+    ends = book.rep_spells.order_by("manager_id").execute()["valid_to"]
+    assert str(ends[0])[:10] == "2026-01-31" and pd.isna(ends[1])
+    assert book.on(dt.date(2026, 1, 31)).rep_spells.execute()["valid_to"].isna().all()
+
+
+def test_who_is_on_leave_is_not_counted_as_there(tmp_path):
+    rows = [{"rep_id": "r", "status": "active", "valid_to": "2026-01-31"},
+            {"rep_id": "r", "status": "leave", "valid_from": "2026-02-01"},
+            {"rep_id": "s", "status": "active"}]  # fmt: skip
+    book = dated(tmp_path / "b", reps=rows)
+    assert [crm.count_reps(book.on(dt.date(2026, month, 15))) for month in (1, 2)] == [2, 1]

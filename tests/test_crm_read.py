@@ -74,6 +74,7 @@ class Got(NamedTuple):
     written: dict[str, str]
     converted: list
     n_without_id: int
+    n_without_key: dict[str, int]
     stages_derived: bool
 
 
@@ -634,3 +635,118 @@ def test_odd_patterns_do_no_harm(tmp_path, pattern):
     for told in ({"stage_dates": pattern}, {"only": [{"column": "s", "matches": pattern, "called": "x"}]}):
         with contextlib.suppress(BadInput, ValueError):
             small(tmp_path, told)
+
+
+# --- rows that hold for a span of days ---
+
+DATED = SPEC | {"tables": SPEC["tables"] | {
+    "splits": {"file": "splits.csv", "columns": {"deal_id": "Deal", "rep_id": "Rep", "share": "Share", "kind": ["Kind"],
+                                                 "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
+    "quotas": {"file": "quotas.csv", "columns": {"rep_id": "Rep", "period": "Period", "amount": "Quota",
+                                                 "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
+    "reps": {"file": "reps.csv", "columns": {"rep_id": "Rep", "team": "Team",
+                                             "status": ["Status"],
+                                             "valid_from": ["From"], "valid_to": ["To"]}, "optional": True},
+}, "max_refused": 1.0}  # fmt: skip
+
+
+def dated(folder: Path, name: str, text: str) -> Got:
+    (folder / "deals.csv").write_text(GOOD, "utf-8")
+    (folder / f"{name}.csv").write_text(text, "utf-8")
+    return read(folder, Mapping.model_validate(DATED))
+
+
+SPANS = """Deal;Rep;Share;Kind;From;To
+1;a;0,5;;;31.03.2026
+1;a;0,3;direct;01.04.2026;
+1;a;0,2;overlay;;
+1;b;0,5;;15.03.2026;
+"""
+
+
+def test_a_split_has_a_kind_and_days_and_one_without_either_is_direct_from_the_beginning(tmp_path):
+    got = dated(tmp_path, "splits", SPANS)
+    rows = [(row["rep_id"], row["share"], row["kind"], str(row["valid_from"]), str(row["valid_to"]))
+            for row in got.tables["splits"].to_pylist()]  # fmt: skip
+    assert not got.refused and rows == [
+        ("a", 0.5, "direct", "None", "2026-03-31"), ("a", 0.3, "direct", "2026-04-01", "None"),
+        ("a", 0.2, "overlay", "None", "None"), ("b", 0.5, "direct", "2026-03-15", "None"),
+    ]  # fmt: skip
+    got = dated(tmp_path, "splits", "Deal;Rep;Share\n1;a;0,5\n1;b;0,5\n1;a;0,4\n")
+    assert [(one.row, one.column) for one in got.refused] == [(4, "deal_id")]
+    assert {row["kind"] for row in got.tables["splits"].to_pylist()} == {"direct"}
+    got = dated(tmp_path, "splits", SPANS + "1;a;0,1;team;;\n")
+    assert got.refused == [Problem("splits.csv", 6, "Kind", "team", "allowed: direct, overlay")]
+
+
+@pytest.mark.parametrize(("name", "head", "subject", "row"), [
+    ("splits", "Deal;Rep;Share;Kind", "deal_id, rep_id, kind", "1;a;0,5;"),
+    ("quotas", "Rep;Period;Quota", "rep_id, period, kind", "a;2026-Q2;100"),
+    ("reps", "Rep;Team", "rep_id", "a;North"),
+])  # fmt: skip
+def test_days_that_overlap_or_end_before_they_begin_are_refused(tmp_path, name, head, subject, row):
+    says = f"a day after the last one (valid_to) of the row before it of the same {subject}"
+    rows = [f"{row};;31.03.2026", f"{row};31.03.2026;", f"{row};01.05.2026;30.04.2026", f"{row};01.06.2026;"]
+    got = dated(tmp_path, name, "\n".join([f"{head};From;To", *rows]) + "\n")
+    assert sorted((one.row, one.column, one.value, one.allowed) for one in got.refused) == [
+        (3, "valid_from", "2026-03-31", says),
+        (4, "valid_to", "2026-04-30", "a day not before valid_from, the first one of the row"),
+    ] + ([] if name == "reps" else [(5, "valid_from", "2026-06-01", says)])
+    apart = [f"{row};;31.03.2026", f"{row};01.04.2026;"]
+    assert not dated(tmp_path, name, "\n".join([f"{head};From;To", *apart]) + "\n").refused
+    still = [f"{row};;", f"{row};01.04.2026;"]  # positions are listed so; of shares and quotas, two would hold
+    assert len(dated(tmp_path, name, "\n".join([f"{head};From;To", *still]) + "\n").refused) == (name != "reps")
+
+
+def test_a_rep_can_be_on_leave(tmp_path):
+    got = dated(
+        tmp_path, "reps", "Rep;Team;Status;From;To\na;N;active;;31.03.2026\na;N;leave;01.04.2026;\nb;N;away;;\n"
+    )
+    assert [row["status"] for row in got.tables["reps"].to_pylist()] == ["active", "leave"]
+    assert got.refused[0].allowed == "allowed: active, left, leave"
+
+
+MOVED = """Nr;At;Field;Old;New
+0000000000000000001;05.04.2024 10:00;pipeline;New;Old
+0000000000000000001;05.04.2024 10:00;stage;Idea;Lead
+"""
+
+
+def test_a_logged_stage_may_be_of_a_pipeline_that_the_deal_was_in(tmp_path):
+    log = {"file": "log.csv", "columns": {"deal_id": "Nr", "changed_at": "At", "field": "Field", "old_value": "Old",
+                                          "new_value": "New"}}  # fmt: skip
+    spec = SPEC | {"tables": SPEC["tables"] | {"changes": log}}
+    spec["stages"] = [one | {"pipeline": "Old"} for one in SPEC["stages"]]
+    spec["stages"] += [{"stage": "Idea", "kind": "open", "pipeline": "New"}]
+    spec["tables"]["deals"] = SPEC["tables"]["deals"] | {"constants": {"pipeline": "Old"}}
+    (tmp_path / "deals.csv").write_text(GOOD, "utf-8")
+    (tmp_path / "log.csv").write_text(MOVED, "utf-8")
+    got = read(tmp_path, Mapping.model_validate(spec))
+    assert not got.refused and got.tables["changes"].num_rows == 2
+    (tmp_path / "log.csv").write_text(MOVED.splitlines()[0] + "\n" + MOVED.splitlines()[2] + "\n", "utf-8")
+    with pytest.raises(BadInput, match="Idea"):  # without the change of pipeline it is a stage of no pipeline of its
+        read(tmp_path, Mapping.model_validate(spec))
+
+
+def test_stages_are_derived_for_the_pipeline_that_a_deal_was_in(tmp_path):
+    """Deal 1 passes through New before Care: its first stages are none of Care's."""
+    log = {"file": "log.csv", "columns": {"deal_id": "Nr", "changed_at": "At", "field": "Field", "old_value": "Old",
+                                          "new_value": "New"}}  # fmt: skip
+    of_deals = {"file": "deals.csv", "columns": {"deal_id": "Nr", "pipeline": "Pipe", "stage": "Stufe",
+                                                 "created_at": "Angelegt"}}  # fmt: skip
+    spec = {key: value for key, value in SPEC.items() if key != "stages"} | {
+        "tables": {"deals": of_deals, "changes": log}
+    }
+    (tmp_path / "deals.csv").write_text(
+        "Nr;Pipe;Stufe;Angelegt\n1;Care;Talks;01.01.2024\n2;New;Won;13.01.2024\n3;Care;Talks;01.01.2024\n"
+    )
+    (tmp_path / "log.csv").write_text(
+        "Nr;At;Field;Old;New\n1;05.01.2024;stage;Idea;Offer\n1;13.01.2024;pipeline;New;Care\n"
+        "1;13.01.2024;stage;Offer;Talks\n3;05.01.2024;stage;Call;Check\n3;13.01.2024;stage;Check;Talks\n"
+    )
+    got = read(tmp_path, Mapping.model_validate(spec))
+    rows = [(row["pipeline"], row["stage"], row["kind"]) for row in got.tables["stages"].to_pylist()]
+    assert not got.refused and sorted(rows, key=lambda row: row[0]) == [
+        ("Care", "Call", "open"), ("Care", "Check", "open"), ("Care", "Talks", "open"),
+        ("New", "Idea", "open"), ("New", "Offer", "open"), ("New", "Won", "won"),
+    ]  # fmt: skip

@@ -18,6 +18,8 @@ from salesops.crm import read as reading
 from salesops.crm.mapping import Mapping
 from salesops.problems import BadInput
 
+from tests.conftest import examples
+
 STAGES = ("Lead", "Offer", "Won", "Lost")
 HEADER = ["Id", "Name", "Stage", "Amount", "Created", "Owner"]
 SPEC = {
@@ -283,7 +285,7 @@ def check(damage, seed: int, folder: Path) -> str:
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_export_ends_in_a_right_book_or_a_refusal(damage, tmp_path):
-    for seed in range(6):
+    for seed in range(examples(6)):
         check(damage, seed, tmp_path)
 
 

@@ -114,6 +114,7 @@ def test_a_drop_is_found_in_the_month_after_it_began_and_keeps_its_key(funnel_pa
     assert not [one for one in words.findings(now, "USD") if one.family == "recent"]
 
 
+@pytest.mark.slow
 def test_what_reached_a_stage_lately_equals_a_loop(book, funnel_params):
     """Deals that reached or passed a stage in two months and in the year before, and how many of them went further."""
     made = measure(book, funnel_params()).recent
@@ -235,6 +236,7 @@ def test_the_share_won_and_the_time_in_stage_are_those_of_statsmodels(funnel_par
     assert row["median"].value == pytest.approx(median, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_closings_are_those_of_the_months_in_money(book, funnel_params):
     found = measure(book, funnel_params(segment_by="region"))
     deals = book.deals.execute()
@@ -513,6 +515,7 @@ def test_words_hold_in_every_shape_of_result(book, usual, funnel_params):
         assert all(len(row) == len(t.columns) == len(t.numeric) for t in shown if t for row in t.rows)
 
 
+@pytest.mark.slow
 def test_deals_older_than_the_log_are_left_out(tmp_path, funnel_params):
     """Three that had moved before the log began show that it did; none of their age is counted."""
     from tests.test_crm_book import history, write
@@ -565,6 +568,7 @@ def _steps_of(book, **changed) -> dict:
     return table.groupby(["step", "outcome"])["n"].sum().to_dict()
 
 
+@pytest.mark.slow
 def test_each_convention_counts_as_it_says(tmp_path):
     book = _by_hand(tmp_path)
     usual = {

@@ -190,6 +190,7 @@ def test_growth_from_home_alone_is_said(tmp_path):
         growth.measure(small(tmp_path / "b", TRAP), checked("growth", home="Mars"))
 
 
+@pytest.mark.slow
 def test_a_part_is_not_compared_with_a_whole(book, tmp_path):
     """A month that has begun is left out, and the page says so; one that is not there yet is refused."""
     begun = growth.measure(crm.open("sample", as_of=dt.date(2026, 10, 12)), checked("growth", as_of="2026-10-12"))

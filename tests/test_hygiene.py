@@ -122,6 +122,7 @@ def test_what_the_book_knows_is_proposed_and_nothing_else(tmp_path):
     assert fixes.loc["missing", "field"] == "source"
 
 
+@pytest.mark.slow
 def test_the_score_is_the_weight_kept(tmp_path):
     book, told = spoilt(tmp_path), params(period="2026-02", as_of="2026-03-01", min_deals=5)
     result = measure(book, told)
@@ -208,6 +209,7 @@ def test_a_month_of_the_line_is_what_the_page_of_that_day_says(book, found):
         assert page.score == pytest.approx(score, abs=1e-12), month
 
 
+@pytest.mark.slow
 def test_what_is_not_logged_is_not_asked_of_a_day_in_the_past(book):
     then = measure(crm.open("sample", as_of="2026-06-30"), params(period="2026-06"))
     assert {rule for rule, can in then.asked.items() if not can} == {"no_next_step", "probability_unlike", "missing"}
@@ -405,6 +407,7 @@ def test_what_cannot_be_asked_is_never_called_sure(tmp_path):
     assert "not asked: closing day is over, untouched" in words.cost_table(blind, "USD").rows[3][-1]
 
 
+@pytest.mark.slow
 def test_a_last_activity_that_is_known_of_the_last_day_alone_says_nothing_of_earlier_ones(tmp_path):
     """Every deal is touched each week by an activity, and says so: no day in the past has an untouched one."""
     rows = [deal(k, created_at=dt.datetime(2025, 12, 1), last_activity_at=dt.datetime(2026, 2, 27)) for k in range(6)]

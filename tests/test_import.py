@@ -353,6 +353,7 @@ def test_rewritten_history_is_listed(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_an_earlier_snapshot_finds_its_place_and_one_of_the_same_day_is_refused(tmp_path):
     for day in sorted(SNAPSHOTS):
         in_order = take(tmp_path / "in-order", day)

@@ -32,7 +32,7 @@ def test_controls_set_the_variables_of_the_notebook_and_say_what_is_wrong():
     assert panel.fields["min_deals"].value == 5, "a number stays within its limits"
 
 
-@pytest.mark.parametrize("in_lab", [True, False])
+@pytest.mark.parametrize("in_lab", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_controls_are_there_in_jupyterlab_only(in_lab, tmp_path):
     """In a real kernel, with and without what a Jupyter server tells the kernels of open notebooks."""
     from jupyter_client.manager import start_new_kernel

@@ -336,7 +336,7 @@ def test_a_system_read_live_gives_the_same_small_book(serve, tmp_path, system):
     assert book.about["history"] == "changes" and book.n_known["changes"] >= 8 and book.n_known["reps"] == 1
 
 
-ONE_QUICK = [name if name == "salesforce" else pytest.param(name, marks=pytest.mark.slow) for name in COMPANIES]
+ONE_QUICK = [name if name == "hubspot" else pytest.param(name, marks=pytest.mark.slow) for name in COMPANIES]
 
 
 @pytest.mark.parametrize("system", ONE_QUICK)

@@ -281,6 +281,7 @@ def test_vat_is_rounded_half_away_from_zero(cases):
             assert shown == [int(one.quantize(Decimal(1), ROUND_HALF_UP)) for one in exact]
 
 
+@pytest.mark.slow
 def test_every_view_has_the_same_prices_and_the_data_are_the_same(tmp_path, funnel_params):
     book = imported(tmp_path, DEALS, vat="included 20%")
     net = crm.open(tmp_path / "book", vat="out")
@@ -352,6 +353,7 @@ def test_a_calendar_that_is_not_there_is_refused(calendar):
         hygiene.Params.check(told, where="test")
 
 
+@pytest.mark.slow
 def test_holidays_touch_no_deal_and_spoil_none(tmp_path):
     from tests.test_hygiene import company, deal, params
 

@@ -313,7 +313,7 @@ def test_what_is_cancelled_is_taken_back_at_its_rate_or_by_running_the_period_ag
     ]  # fmt: skip
     again_run = paid(plan(clawback={"days": 180, "way": "rerun"}), sold, cancellations=gone)
     assert [one for one in again_run if one[2] != "0.00"] == [
-        ("2026-03", "earned", "8250.00"), ("2026-06", "true_up", "-3250.00")
+        ("2026-03", "earned", "8250.00"), ("2026-05", "true_up", "-3250.00")
     ]  # fmt: skip
     on_the_day = [Cancellation("D2", dt.date(2026, 2, 10) + dt.timedelta(days=180), F(1))]
     lines = paid(plan(clawback={"days": 180, "way": "original_rate"}), sold, cancellations=on_the_day)
@@ -345,6 +345,13 @@ def test_a_spiff_pays_by_the_deal_up_to_its_most():
     days = [("2026-01-31", "S"), ("2026-02-01", "S"), ("2026-02-02", "T"), ("2026-03-31", "S"), ("2026-04-01", "S")]
     sold = [credit(k, day, 100, product=product) for k, (day, product) in enumerate(days)]
     assert [line[2] for line in paid(one, sold) if line[1] == "spiff"] == ["300.00", "200.00"]
+    lines = [line for line in payouts.pay(person(), {"AE": one}, sold, through=YEAR_END) if line.kind == "spiff"]
+    assert [explain.explain(line, "USD") for line in lines] == [
+        ["Deals that count so far: 1, $300.00 for each, of a split deal the share: together $300.00, $0.00 of it "
+         "before. It is never more than $500.00."],
+        ["Deals that count so far: 2, $300.00 for each, of a split deal the share: together $500.00, $300.00 of it "
+         "before. It is never more than $500.00."],
+    ]  # fmt: skip
 
 
 def test_returns_take_back_at_the_first_rate():
@@ -721,8 +728,9 @@ def test_parts_of_deals_sum_to_what_was_earned():
 
 def test_quotas_by_the_calendar_are_taken_where_the_plans_year_has_such_periods(book):
     calendar = plan(**{"from": "2026-01-01"})
-    assert ("bookings", "2026-Q1") in team._quotas(book, calendar)["R0000001"]
-    assert ("bookings", "2025-Q4") in team._quotas(book, plan(year_starts=4))["R0000001"]
+    named = lambda the_plan: {one.period for one in team._quotas(book, the_plan).get("R0000001", ())}  # noqa: E731
+    assert "2026-Q1" in named(calendar)
+    assert "2025-Q4" in named(plan(year_starts=4))
     assert team._quotas(book, plan(year_starts=2)) == {}
 
 
@@ -873,6 +881,7 @@ def test_a_pile_above_the_quota_is_seen_and_a_smooth_record_is_not():
     assert one.n == ((values >= 1) & (values < 1.05)).sum() and one.of == ((values >= 0.5) & (values < 1.5)).sum()
 
 
+@pytest.mark.slow
 def test_wins_that_pile_up_at_the_end_of_quarters_are_seen():
     """Quarters of many or few, days that vary by more than chance: one in twenty is called a pile where there is
     none."""
@@ -1170,6 +1179,7 @@ def test_drawn_attainments_are_those_met_and_move_together_as_told():
     assert (same_quarter, same_rep) == pytest.approx((0.5, 0.2), abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_drawn_year_costs_what_the_engine_pays_for_it():
     """Years of three reps, each paid again by the exact engine from deals of the same amounts."""
     made = plan(

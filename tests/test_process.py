@@ -18,7 +18,7 @@ from salesops.problems import BadInput
 from salesops.process import charts, measure, paths, price, words, write_events
 
 from tests.conftest import checked
-from tests.test_crm_book import history, write
+from tests.test_crm_book import history, moved, write
 
 DAYS = pd.Timedelta(days=1)
 
@@ -181,6 +181,7 @@ def xes(path: Path) -> list[tuple]:
     return rows
 
 
+@pytest.mark.slow
 def test_event_logs_hold_every_visit(book, tmp_path):
     n = write_events(book, tmp_path / "log.xes.gz", pipeline="Expansion")
     visits = book.visits.execute()
@@ -274,3 +275,14 @@ def test_charts_draw_what_they_are_given(found):
     )
     charts.plot_prices(*words.price_bars(found), ax=axes[1])
     assert "too few deals" not in {text.get_text() for text in axes[1].texts}
+
+
+def test_a_way_through_another_pipeline_is_no_move_between_stages(tmp_path):
+    """Care: Call, Offer; then New: Offer; back in Care to Offer and on to Talks: one step forth and one back, none between
+    the two stays in Offer."""
+    log = [(5, 9, "stage", "Call", "Offer"), (8, 9, "pipeline", "Care", "New"), (10, 9, "pipeline", "New", "Care"),
+           (12, 9, "stage", "Offer", "Talks")]  # fmt: skip
+    book = moved(tmp_path / "b", log, stage="Talks")
+    edges = paths._edges(book, book.deals, {1: "Call", 2: "Talks", 3: "Offer"})
+    assert edges[["stage", "to", "n", "kind"]].to_numpy().tolist() == [["Call", "Offer", 1, "skip"],
+                                                                       ["Offer", "Talks", 1, "back"]]  # fmt: skip

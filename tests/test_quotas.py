@@ -17,7 +17,7 @@ from salesops.quotas import capacity, chances, charts, tables, words
 from salesops.quotas.compute import OTHERS
 from scipy.stats import norm
 
-from tests.conftest import checked
+from tests.conftest import by_owner_then, checked
 
 FEW = {"n_years": 1000}
 
@@ -39,15 +39,24 @@ def record_of(rng, n_reps, n_quarters, rep, quarter, spread=0.4):
 # Against the book
 
 
+def credited(book, won: pd.DataFrame) -> pd.Series:
+    """By rep, what is booked (whole units): to the owner at the win; of a shared deal the share."""
+    won = by_owner_then(book, won, "closed_at")
+    shares = won.drop(columns="rep_id").merge(book.splits.select("deal_id", "rep_id", "share").execute(), on="deal_id")
+    alone = won[~won["deal_id"].isin(shares["deal_id"])].assign(share=1.0)
+    both = pd.concat([alone, shares])
+    return (both["amount_minor"].astype("float64") * both["share"]).groupby(both["rep_id"]).sum() / 100
+
+
 def test_the_seats_quotas_and_bookings_are_those_of_the_book(found, book):
     given, deals, reps = book.quotas.execute(), book.deals.execute(), book.reps.execute()
     there = set(reps[reps["left_on"].isna()]["rep_id"])
     assert set(found.seats["rep_id"]) == there and len(there) == 26
     year = given[given["period"].str.startswith("2026")]
+    booked = credited(book, deals[(deals["status"] == "won") & (deals["closed_at"] >= "2026-01-01")])
     for row in found.seats.itertuples():
         assert row.whole == pytest.approx(year[year["rep_id"] == row.rep_id]["amount_minor"].sum() / 100)
-        won = deals[(deals["rep_id"] == row.rep_id) & (deals["status"] == "won") & (deals["closed_at"] >= "2026-01-01")]
-        assert row.booked == pytest.approx(won["amount_minor"].sum() / 100)
+        assert row.booked == pytest.approx(booked[row.rep_id])
     late = found.seats[found.seats["rep_id"] == "R0000011"].iloc[0]  # hired on 15 March: 25, 50, 75 % of its quotas
     assert late["quota"] < late["whole"]
     settled = found.seats[found.seats["rep_id"] == "R0000001"].iloc[0]
@@ -75,7 +84,7 @@ def test_teams_have_their_shares(found, book):
     emea = found.seats[found.seats["team"] == "EMEA 1"]["rep_id"]
     mean = history[history["rep_id"].isin(emea)].groupby("rep_id")["attainment"].mean().mean()
     assert found.groups.set_index("team").loc["EMEA 1", "attainment"] == pytest.approx(mean)
-    deals = book.deals.execute()
+    deals = by_owner_then(book, book.deals.execute(), "created_at")
     new = deals[(deals["created_at"] >= "2025-11-01") & deals["rep_id"].isin(found.seats["rep_id"])]
     share = new[new["rep_id"].isin(emea)]["amount_minor"].sum() / new["amount_minor"].sum()
     assert found.groups.set_index("team").loc["EMEA 1", "pipeline_share"] == pytest.approx(share)
@@ -213,7 +222,7 @@ def test_the_page_says_what_it_holds_and_names_nobody_unasked(found, book, langu
 
 
 def test_the_target_is_judged_by_its_chance(found):
-    for target, tone, says in ((1e6, "good", "likely met: > 99%"), (32.4e6, "plain", "more likely than not"),
+    for target, tone, says in ((1e6, "good", "likely met: > 99%"), (31.9e6, "plain", "more likely than not"),
                                (90e6, "bad", "missed more likely than not: < 1%")):  # fmt: skip
         first = words.findings(found._replace(target=target))[0]
         assert first.tone == tone and says in first.headline
@@ -244,6 +253,7 @@ def test_what_is_to_be_expected_does_not_rise_as_a_quarter_runs_out():
     assert max(middles) / min(middles) < 1.05
 
 
+@pytest.mark.slow
 def test_what_is_booked_by_those_who_left_counts_for_the_target(tmp_path, book):
     folder = tmp_path / "left"
     shutil.copytree(book.folder, folder)
@@ -258,8 +268,8 @@ def test_what_is_booked_by_those_who_left_counts_for_the_target(tmp_path, book):
     made = quotas.measure(crm.Book(folder), checked("quotas", **FEW))
     deals = book.deals.execute()
     won = deals[(deals["status"] == "won") & (deals["closed_at"] >= "2026-01-01")]
-    mine = won[won["rep_id"].isin(["R0000001", "R0000005", "R0000010", "R0000025"])]["amount_minor"].sum() / 100
-    assert len(made.seats) == 22 and made.elsewhere == pytest.approx(mine)
+    elsewhere = won["amount_minor"].sum() / 100 - credited(book, won)[made.seats["rep_id"]].sum()
+    assert len(made.seats) == 22 and made.elsewhere == pytest.approx(elsewhere)
     assert words.bars(made)[3][1] == pytest.approx(won["amount_minor"].sum() / 100)
     assert tables.quarter_table(made).rows[-1][0] == "by those without such a seat"
 
@@ -279,10 +289,12 @@ def test_what_heads_book_is_drawn_as_quarters_have_been():
     assert made.booked.mean() == pytest.approx(10 * level[:11].mean(), rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_role_of_few_and_months_that_are_over_are_refused(tmp_path, book):
     folder = tmp_path / "roles"
     shutil.copytree(book.folder, folder)
     reps = pq.read_table(folder / "reps.parquet").to_pandas()
+    reps["role"] = "Account executive"
     reps.loc[reps["rep_id"] == "R0000001", "role"] = "Engineer"
     pq.write_table(
         pa.Table.from_pandas(reps, schema=TABLES["reps"].schema, preserve_index=False), folder / "reps.parquet"

@@ -177,12 +177,14 @@ def test_the_workbook_holds_causes_lines_and_credits_as_text(tmp_path, salesops,
     formula."""
     the_plan = plans.load(ROOT / "params" / "plans" / "account_executive.yml")
     read = team.read(book, [the_plan], "")
+    known, undone = read.history.known(book.as_of), read.history.cancellations
     payouts_, credits_, people_ = [], [], []
     for one in read.people:
-        own = read.credits.get(one.person_id, [])
+        own = known.get(one.person_id, [])
         people_.append({"name": f"=cmd|{one.person_id}", "employee_id": one.person_id})
-        for line in payouts.pay(one, {the_plan.version: the_plan}, own, through=book.as_of):
-            if line.kind in ("earned", "spiff"):
+        versions = {the_plan.version: the_plan}
+        for line in payouts.pay(one, versions, own, through=book.as_of, cancellations=undone):
+            if line.kind in ("earned", "true_up", "spiff", "clawback", "adjustment"):
                 payouts_.append({"participant_name": f"=cmd|{one.person_id}", "period_name": line.span,
                                  "rule_name": line.component, "order_code": "",
                                  "amount": str(line.amount)})  # fmt: skip

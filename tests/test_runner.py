@@ -355,7 +355,8 @@ def test_when_the_parent_of_the_kernels_dies_a_new_one_takes_over(salesops, smal
     assert (small / "once").exists() and "2 made" in done.stdout
 
 
-@pytest.mark.parametrize("mode", ["--jobs=1", pytest.param("--cold", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["--jobs=1", "--cold"])
 def test_a_page_that_takes_too_long_in_all_is_ended(salesops, small, mode):
     """Also by force, where it does not end itself: a process that is stuck before it begins."""
     done = salesops(
@@ -503,9 +504,8 @@ def test_names_too_long_for_a_file_and_empty_lists_are_refused(salesops, small):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize(
-    "where", ["| head -1", *(pytest.param(one, marks=pytest.mark.slow) for one in ("> /dev/full", ">&-"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["| head -1", "> /dev/full", ">&-"])
 def test_pages_are_made_whoever_reads_what_is_said(small, where):
     pack = write_pack(small, {"run": "funnel", "matrix": {"min_deals": [10, 11, 12]}})
     script = f"{sys.executable} -m salesops report {pack} --out out {where}"
@@ -583,15 +583,9 @@ def slow_run(small):
         process.communicate()
 
 
-@pytest.mark.parametrize("mode", ["--jobs=3", pytest.param("--cold", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["--jobs=3", "--cold"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_nothing_outlives_a_run_that_is_ended(slow_run, small, salesops, number, code, mode):
     process, mark = slow_run(mode, "--jobs=3")
     page = small / "out" / "2026-10" / "funnel.ok.html"

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from salesops import crm, ownership
 from salesops.crm import whole
-from salesops.crm.sample import truth
+from salesops.crm.sample import Size, make, truth
+from salesops.crm.sample import deals as deals_of
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, monkeypatch, size):
     assert (other.folder / "deals.parquet").read_bytes() != (book.folder / "deals.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_leads_become_deals_as_often_in_every_year():
     """One in three, also while deals grow: else a company in which nothing happens would have a change to find."""
     leads = crm.open("sample:seed=3,planted=0").leads.select("created_at", "deal_id").execute()
@@ -54,6 +56,7 @@ def test_every_table_has_rows_and_its_key_is_one(book):
         "subscriptions",
         "cancellations",
         "payments",
+        "splits",
     ):
         table = getattr(book, name)
         assert table.count().execute() > 0, name
@@ -256,3 +259,166 @@ def test_parts_add_up_to_the_whole(copied, dimension):
     if known["group"].notna().all():
         ends = [book.month_ends.execute()["n_open"].sum() for book in (whole, *parts.values())]
         assert ends[0] == sum(ends[1:])
+
+
+# What was true on the day of the win and is not true now
+
+QUIET = {name: getattr(truth.NOTHING, name) for name in (
+    "handed_over", "cancelled", "lowered", "raised", "shared", "promoted_on", "manager_on", "moved_on", "on_leave",
+    "quota_cut_on")}  # fmt: skip
+
+
+def divided(n: int, plan: truth.Plan, seed: int = 4):
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    return make._division(n, plan, deals_of.shocks(seed, 0), rng)
+
+
+def dated(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["valid_from"].notna() | table["valid_to"].notna()]
+
+
+@pytest.fixture(scope="module")
+def since_win(book) -> pd.DataFrame:
+    """Changes of deals after they were won: with the moment of the win `won_at`, and `days` since its day."""
+    visits = book.visits.execute()
+    won = visits[visits["kind"] == "won"].groupby("deal_id")["entered_at"].min().rename("won_at")
+    log = book.changes.execute().merge(won, on="deal_id")
+    log = log[log["changed_at"] > log["won_at"]]
+    return log.assign(days=(log["changed_at"].dt.normalize() - log["won_at"].dt.normalize()).dt.days)
+
+
+def test_the_log_has_as_many_events_as_are_planted(book, planted, since_win):
+    happened, plan = planted["happened"], truth.Plan(**planted["plan"])
+    moved = since_win.groupby("field")["deal_id"].nunique()
+    assert moved["rep_id"] == happened["handed_over"]
+    assert moved["stage"] == moved["forecast_category"] == happened["cancelled"]
+    assert moved["amount"] == happened["lowered"] + happened["raised"]
+    for field, days in (("rep_id", plan.handed_over_days), ("stage", plan.cancelled_days),
+                        ("amount", plan.amended_days)):  # fmt: skip
+        assert since_win.loc[since_win["field"] == field, "days"].between(*days).all()
+    splits = pd.read_parquet(book.folder / "splits.parquet")
+    assert splits["deal_id"].nunique() == happened["shared"]
+    assert splits.loc[splits["valid_to"].notna(), "deal_id"].nunique() == happened["reshared"] > 0
+    n_won = since_win["deal_id"].nunique(), int((book.deals.status == "won").sum().execute())
+    assert happened["handed_over"] / n_won[1] == pytest.approx(plan.handed_over, abs=0.015)
+    events = since_win.groupby("deal_id")["field"].unique().map(lambda fields: set(fields) - {"forecast_category"})
+    assert (events.map(len) == 1).all() and not splits["deal_id"].isin(events.index).any()
+
+
+def test_reps_and_quotas_have_dated_rows_as_planted(book, planted):
+    happened, plan = planted["happened"], truth.Plan(**planted["plan"])
+    reps = dated(pd.read_parquet(book.folder / "reps.parquet"))
+    later = reps[reps["valid_from"].notna()]
+    new = later["role"].value_counts()
+    assert (new["Senior account executive"], new["Manager"]) == (happened["promoted"], happened["managers"]) == (2, 1)
+    assert {str(day) for day in later.loc[later["role"] == "Senior account executive", "valid_from"]} == {
+        *plan.promoted_on
+    }
+    leave = later[later["status"] == "leave"]
+    weeks = (pd.to_datetime(leave["valid_to"]) - pd.to_datetime(leave["valid_from"])).dt.days + 1
+    assert len(leave) == happened["on_leave"] == 2 and (weeks / 7).isin(range(4, 9)).all()
+    teams = reps.groupby("rep_id")["team"].nunique()
+    assert (teams > 1).sum() == happened["moved"] == 1
+    assert not reps["rep_id"].isin([planted["sandbagger"], planted["optimist"]]).any()
+    cut = dated(pd.read_parquet(book.folder / "quotas.parquet")).sort_values("valid_from", na_position="first")
+    assert len(cut) == 2 * happened["quotas_cut"] == 2 and set(cut["period"]) == {"2026-Q2"}
+    assert cut["amount_minor"].iloc[1] / cut["amount_minor"].iloc[0] == pytest.approx(1 - plan.quota_cut, abs=0.01)
+    for day, amount in zip(("2026-05-17", "2026-05-18"), cut["amount_minor"], strict=True):
+        known = crm.open("sample", as_of=day)
+        quotas = known.quotas.filter(known.quotas.rep_id == cut["rep_id"].iloc[0]).execute()
+        assert quotas.set_index("period").loc["2026-Q2", "amount_minor"] == amount
+        assert not quotas["period"].duplicated().any()
+
+
+def test_no_day_has_a_rep_twice_or_without_a_row(book):
+    rows = pd.read_parquet(book.folder / "reps.parquet")
+    for day in {*rows["valid_from"].dropna(), *rows["valid_to"].dropna()}:
+        reps = crm.open("sample", as_of=day).reps.execute()
+        assert sorted(reps["rep_id"]) == sorted(rows["rep_id"].unique()), day
+
+
+def test_one_deal_of_each_kind_is_another_on_the_day_before_and_after(book, since_win):
+    """Owner, status and amount as the CRM showed them at the end of the day before the event and of its day."""
+    first = since_win[since_win["changed_at"] < "2026-10-31"].drop_duplicates("field").set_index("field")
+    for field, column in (("rep_id", "rep_id"), ("stage", "stage"), ("amount", "amount_minor")):
+        one = first.loc[field]
+        day = one["changed_at"].date()
+        for known_on, value in ((day - dt.timedelta(days=1), one["old_value"]), (day, one["new_value"])):
+            known = crm.open("sample", as_of=known_on)
+            deal = known.deals.filter(known.deals.deal_id == one["deal_id"]).execute().iloc[0]
+            assert str(deal[column]) == value
+            assert deal["status"] == ("lost" if value == "Lost" else "won")
+    cancelled = first.loc["stage"]
+    deal = book.deals.filter(book.deals.deal_id == cancelled["deal_id"]).execute().iloc[0]
+    assert deal["closed_at"] == cancelled["changed_at"] and deal["lost_reason"] == "Contract cancelled"
+    assert (deal["forecast_category"], deal["probability"]) == ("omitted", 0.0)
+    ended = since_win[since_win["field"] == "stage"].set_index("deal_id")["changed_at"]
+    payments = book.payments.execute()
+    paid = payments[payments["deal_id"].isin(ended.index)]
+    assert len(paid) and (paid["paid_at"] < ended[paid["deal_id"]].to_numpy()).all()
+
+
+def test_shares_are_whole_on_every_day_and_of_reps_who_are_there(book):
+    splits = pd.read_parquet(book.folder / "splits.parquet")
+    deals = book.deals.execute().set_index("deal_id")
+    reps = book.reps.execute().set_index("rep_id")
+    for deal_id, rows in splits.groupby("deal_id"):
+        won_on = deals.at[deal_id, "closed_at"].date()
+        assert rows["valid_from"].min() == won_on and deals.at[deal_id, "rep_id"] in set(rows["rep_id"])
+        for _day, shares in rows.groupby("valid_from"):
+            assert shares["share"].sum() == 1 and shares["rep_id"].nunique() == 2
+        assert set(reps.loc[rows["rep_id"], "region"]) == {deals.at[deal_id, "region"]}
+        assert (reps.loc[rows["rep_id"], "hired_on"] <= pd.Timestamp(won_on)).all()
+    changed = splits.loc[splits["valid_to"].notna()].iloc[0]
+    for day, n_days in ((changed["valid_to"], 0), (changed["valid_to"], 1)):
+        known = crm.open("sample", as_of=day + dt.timedelta(days=n_days)).splits
+        shares = known.filter(known.deal_id == changed["deal_id"]).execute()
+        assert len(shares) == 2 and (shares["valid_from"] > pd.Timestamp(changed["valid_to"])).all() == bool(n_days)
+
+
+@pytest.mark.parametrize("n", [300, 2000])
+def test_without_events_every_other_fact_is_the_same(n):
+    plan = truth.Plan()
+    (with_them, dirty, happened), (without, as_dirty, none) = divided(n, plan), divided(n, plan._replace(**QUIET))
+    assert dirty == as_dirty and not any(none.values()) and sum(happened.values()) > 5
+    assert set(with_them) == set(without) and without["splits"].empty
+    for name in ("accounts", "leads", "activities", "forecast_calls", "revenue", "subscriptions", "cancellations"):
+        pd.testing.assert_frame_equal(with_them[name], without[name])
+    deals, before = with_them["deals"], without["deals"]
+    facts = ["rep_id", "stage", "status", "forecast_category", "closed_at", "lost_reason", "probability",
+             "amount_minor"]  # fmt: skip
+    pd.testing.assert_frame_equal(deals.drop(columns=facts), before.drop(columns=facts))
+    same = (deals[facts] == before[facts]) | (deals[facts].isna() & before[facts].isna())
+    touched = ~same.fillna(False).all(axis=1)
+    assert touched.sum() == sum(happened[kind] for kind in ("handed_over", "cancelled", "lowered", "raised"))
+    for name in ("changes", "payments", "quotas", "reps"):
+        more, table = (each[name].astype("str") for each in (with_them, without))
+        key = list(table) if name != "reps" else ["rep_id", "name", "hired_on", "left_on", "region"]
+        kept = table.merge(more[key].drop_duplicates(), on=key)
+        lost = len(table) - len(kept)
+        assert lost == {"quotas": happened["quotas_cut"]}.get(name, 0) or name == "payments"
+    assert divided(n, plan)[0]["changes"].equals(with_them["changes"])
+
+
+def test_the_company_in_which_nothing_happens_has_no_events():
+    made, _dirty, happened = divided(2000, truth.NOTHING)
+    assert not any(happened.values()) and made["splits"].empty
+    assert dated(made["reps"]).empty and dated(made["quotas"]).empty
+    won = made["deals"].loc[made["deals"]["status"] == "won"].set_index("deal_id")["closed_at"]
+    log = made["changes"][made["changes"]["deal_id"].isin(won.index)]
+    assert (log["changed_at"] <= log["deal_id"].map(won)).all()
+
+
+@pytest.mark.slow
+def test_a_company_of_several_divisions_names_reps_by_their_division(tmp_path, monkeypatch):
+    """Owners in the log, shares and biased callers too: 00-R0000001, not R0000001."""
+    monkeypatch.setattr(make, "DIVISION", 1_000)
+    make.write(tmp_path, Size(deals=2_000, seed=4))
+    reps = set(pd.read_parquet(tmp_path / "reps.parquet")["rep_id"])
+    log = pd.read_parquet(tmp_path / "changes.parquet")
+    owners = log[log["field"] == "rep_id"]
+    facts = json.loads((tmp_path / "truth.json").read_text())
+    named = [owners["old_value"], owners["new_value"], pd.read_parquet(tmp_path / "splits.parquet")["rep_id"],
+             [facts["sandbagger"], facts["optimist"]]]  # fmt: skip
+    assert all(len(one) and set(one) <= reps for one in named)
+    assert facts["happened"]["promoted"] == 4

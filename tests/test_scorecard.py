@@ -6,6 +6,7 @@ from collections import defaultdict
 from fractions import Fraction
 from statistics import median
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from salesops.scorecard import bridges, months, people, registry, tables, words
 from salesops.scorecard.compute import value_of
 from salesops.scorecard.registry import FORMULAS
 
-from tests.conftest import ROOT, bare_book, checked, examples
+from tests.conftest import ROOT, bare_book, by_owner_then, checked, examples
 
 MONTH = 2026 * 12 + 9
 
@@ -34,9 +35,11 @@ def found(book, params):
 
 @pytest.fixture(scope="module")
 def rows(book):
-    """The sample company's rows as plain dictionaries, with the month of each moment."""
+    """The sample company's rows as plain dictionaries; closed deals with the owner at the close."""
     names = ("deals", "activities", "leads", "quotas", "reps", "forecast_calls", "revenue", "stages", "accounts")
-    return {name: getattr(book, name).execute().replace({np.nan: None}).to_dict("records") for name in names}
+    tables = {name: getattr(book, name).execute() for name in names}
+    tables["deals"] = by_owner_then(book, tables["deals"], "closed_at")
+    return {name: table.replace({np.nan: None}).to_dict("records") for name, table in tables.items()}
 
 
 def number(moment) -> int | None:
@@ -207,6 +210,7 @@ def test_retention_equals_a_loop_and_the_page_of_cohorts(found, rows, book):
     assert (value(found, "nrr"), value(found, "grr")) == (same.net.value, same.gross.value)
 
 
+@pytest.mark.slow
 def test_the_hygiene_score_is_that_of_its_page(found, book):
     from salesops import hygiene
 
@@ -214,6 +218,7 @@ def test_the_hygiene_score_is_that_of_its_page(found, book):
     assert value(found, "hygiene") == pytest.approx(page.months["score"].iloc[-1], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_capacity_and_coverage_equal_a_loop(found, rows):
     heads, settled_months, settled_won = 0.0, 0, 0
     for rep in rows["reps"]:
@@ -298,6 +303,7 @@ def test_limits_are_those_of_the_handbook():
     assert found.n == 10 and found.p > 0.5
 
 
+@pytest.mark.slow
 def test_p_values_of_limits_are_as_rare_as_they_say():
     rng = np.random.default_rng(3)
     for scale, trend in (("plain", False), ("plain", True), ("log", False)):
@@ -481,10 +487,17 @@ def test_what_came_after_the_period_is_no_part_of_it():
     """The same month told with more known: no later deal, meeting or lead is put into it."""
     told, again = checked("scorecard", period="2026-08"), checked("scorecard", period="2026-08", as_of="2026-10-31")
     then, now = (scorecard.measure(crm.open(**one.book), one) for one in (told, again))
-    for key in ("bookings", "n_created", "meetings", "time_selling", "discount", "capacity", "attainment"):
+    for key in ("n_created", "meetings", "time_selling"):
         assert value(now, key) == pytest.approx(value(then, key)), key
+    since = {"rel": 0.005}  # amounts of won deals changed since, and deals won earlier were lost
+    for key in ("bookings", "discount", "capacity", "attainment"):
+        assert value(now, key) == pytest.approx(value(then, key), **since), key
     assert value(now, "win_rate") == pytest.approx(value(then, "win_rate"), abs=0.02)  # lost deals came back since
-    assert now.plan.running[1:] == then.plan.running[1:] and now.reps["won"].sum() == then.reps["won"].sum()
+    assert now.plan.running[1:] == pytest.approx(then.plan.running[1:], **since)
+    assert now.reps["won"].sum() == pytest.approx(then.reps["won"].sum(), **since)
+    august = crm.open(**again.book).deals.filter(ibis._.status == "won", ibis._.closed_at >= dt.datetime(2026, 8, 1),
+                                                 ibis._.closed_at < dt.datetime(2026, 9, 1))  # fmt: skip
+    assert value(now, "bookings") == august.amount_minor.sum().execute() / 100
     assert value(now, "cycle_median") == value(then, "cycle_median") and value(now, "deal_size_open_median") is None
 
 
@@ -514,6 +527,7 @@ def test_amounts_that_are_not_known_are_no_zeros(tmp_path):
     assert not found.signals["metric"].str.startswith("pipeline").any()
 
 
+@pytest.mark.slow
 def test_shares_of_few_cases_at_their_end_are_no_signals():
     """Twenty cases a month of which 99 in a hundred are a yes: a no is no wonder."""
     from salesops.scorecard import compute

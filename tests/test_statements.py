@@ -5,14 +5,16 @@ import re
 import shutil
 import stat
 
+import pandas as pd
 import pytest
-from salesops import lang
+from ibis import _
+from salesops import crm, lang
 from salesops.comp import files
 from salesops.pay import payouts, plans, proof, signing, team
 from salesops.problems import BadInput
 
-from tests.conftest import ROOT, checked
-from tests.pay_cases import small_book
+from tests.conftest import ROOT, by_owner_then, checked
+from tests.pay_cases import answering, small_book
 
 PLAN = ROOT / "params" / "plans" / "account_executive.yml"
 
@@ -29,9 +31,13 @@ def written(tmp_path_factory, salesops):
     return folder
 
 
-def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written, book):
+def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written):
+    book = crm.open("sample", as_of="2026-09-30")  # who owned and shared what on the last day known
     reps = book.reps.select("rep_id", "name").execute()
-    deals = book.deals.select("deal_id", "rep_id", "name").execute()
+    deals = by_owner_then(book, book.deals.execute(), "closed_at")
+    past = book.states.filter(_.kind == "won").select("deal_id", "rep_id").execute()  # of deals that were lost since
+    deals = pd.concat([deals[["deal_id", "rep_id"]], past[~past["deal_id"].duplicated()]])
+    shared = book.split_spells.execute()
     folders = sorted(path.name for path in written.iterdir() if path.is_dir())
     assert len(folders) == 26 and {path.name for path in written.iterdir()} - set(folders) == {"run.json"}
     for folder in folders:
@@ -43,7 +49,7 @@ def test_each_rep_has_a_page_for_each_month_and_reads_nobody_elses_data(written,
         others = [one for one in reps["name"] if one != own]
         assert own in text and not [one for one in others if one in text]
         assert not [one for one in reps["rep_id"] if one != folder and one in text]
-        theirs = set(deals[deals["rep_id"] == folder]["deal_id"])
+        theirs = {*deals[deals["rep_id"] == folder]["deal_id"], *shared[shared["rep_id"] == folder]["deal_id"]}
         assert set(re.findall(r"\bD\d{7}\b", text)) <= theirs
 
 
@@ -99,7 +105,7 @@ def test_names_of_deals_and_people_are_text_and_who_cannot_be_paid_is_said(tmp_p
     quotas = [{"rep_id": rep, "period": f"2026-Q{k}", "amount_minor": 10_000_000, "currency": "USD", "kind": "bookings"}
               for rep in ("r1", "../r2") for k in range(1, 5)]  # fmt: skip
     reps = [{"rep_id": rep, "name": bad, "role": "AE"} for rep in ("r1", "../r2", "r3")]
-    book = small_book(tmp_path / "book", quotas=quotas, reps=reps)
+    book = small_book(tmp_path / "book", quotas=quotas, **answering(reps))
     monkeypatch.setattr(files.crm, "open", lambda **_how: book)
     made, left_out = files.statements(checked("comp", period="2026-03"))
     assert {one.split("/")[0] for one in made} <= {"r1", "r2", "run.json"}
@@ -128,7 +134,8 @@ def signed(tmp_path, monkeypatch, key):
     monkeypatch.setenv(signing.KEY, str(key[0]))
     quotas = [{"rep_id": rep, "period": f"2026-Q{k}", "amount_minor": 10_000_000, "currency": "USD", "kind": "bookings"}
               for rep in ("r1", "r2") for k in range(1, 5)]  # fmt: skip
-    book = small_book(tmp_path / "book", quotas=quotas, reps=[{"rep_id": rep, "role": "AE"} for rep in ("r1", "r2")])
+    reps = [{"rep_id": rep, "role": "AE"} for rep in ("r1", "r2")]
+    book = small_book(tmp_path / "book", quotas=quotas, **answering(reps))
     monkeypatch.setattr(files.crm, "open", lambda **_how: book)
 
     def write(name, period="2026-03"):

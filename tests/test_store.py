@@ -269,6 +269,7 @@ def test_years_of_closed_deals_do_not_hide_that_open_ones_are_refused(tmp_path):
     take(tmp_path / "book", "2026-01-31", closed + opened.replace("{}", "1.2.3", 1).replace("{}", "70"))
 
 
+@pytest.mark.slow
 def test_a_deal_that_comes_back_keeps_what_was_seen_of_it(tmp_path):
     without = "".join(DAYS["2026-02-28"].splitlines(True)[1:])
     take(tmp_path / "book", "2026-01-31")
@@ -456,6 +457,7 @@ def test_a_book_of_format_1_is_read_and_replaced(tmp_path):
 TABLES = ("deals", "changes", "stages", "visits", "states", "month_ends")
 
 
+@pytest.mark.slow
 def test_snapshots_of_format_1_go_on(tmp_path):
     """A book whose snapshots kept their deals alone gives what it gave, takes another one, and loses that again."""
     shutil.copytree(FORMATS / "snapshots", tmp_path / "book")
@@ -509,6 +511,240 @@ def test_a_book_that_names_folders_of_others_is_refused(copied_three, name):
             crm.open(copied_three)
 
 
+# --- what was valid when ---
+
+OWN = """title: Own
+currency: USD
+time_zone: UTC
+date_order: ymd
+max_refused: 0.6
+stages:
+  - {pipeline: New, stage: Idea, kind: open}
+  - {pipeline: New, stage: Offer, kind: open}
+  - {pipeline: New, stage: Won, kind: won}
+  - {pipeline: Partner, stage: Offer, kind: open}
+  - {pipeline: Partner, stage: Signed, kind: won}
+tables:
+  deals: {file: deals.csv, columns: {deal_id: id, pipeline: pipeline, stage: stage, amount: amount, created_at: created,
+                                     closed_at: closed, rep_id: rep}}
+  splits: {file: splits.csv, optional: true, columns: {deal_id: id, rep_id: rep, share: share, kind: [kind],
+                                                       valid_from: [from], valid_to: [to]}}
+  quotas: {file: quotas.csv, optional: true, columns: {rep_id: rep, period: period, amount: quota, valid_from: [from],
+                                                       valid_to: [to]}}
+  reps: {file: reps.csv, optional: true, columns: {rep_id: rep, name: name, role: role, manager_id: boss,
+                                                   hired_on: hired, status: [status], valid_from: [from],
+                                                   valid_to: [to]}}
+"""
+DEALS = "id,pipeline,stage,amount,created,closed,rep\n"
+OWN_DAYS = {  # b is promoted in March, when c is hired; a's quota is raised; deal 1 goes to the partners, who sign
+    "2026-01-31": {
+        "deals": "1,New,Idea,100,2026-01-05,,a\n2,New,Offer,200,2026-01-06,,b\n",
+        "splits": "id,rep,share\n1,a,0.5\n1,b,0.5\n2,b,1\n",
+        "quotas": "rep,period,quota\na,2026-Q1,1000\nb,2026-Q1,500\n",
+        "reps": "rep,name,role,boss,hired\na,Ann,AE,m,2025-01-01\nb,Bob,AE,m,2025-01-01\nm,Mia,Lead,,2024-01-01\n",
+    },
+    "2026-02-28": {
+        "deals": "1,New,Offer,100,2026-01-05,,a\n2,New,Offer,200,2026-01-06,,b\n",
+        "splits": "id,rep,share\n1,a,0.7\n1,b,0.3\n2,b,1\n",
+        "quotas": "rep,period,quota\na,2026-Q1,1200\nb,2026-Q1,500\n",
+        "reps": "rep,name,role,boss,hired\na,Anna,AE,m,2025-01-01\nb,Bob,AE,m,2025-01-01\nm,Mia,Lead,,2024-01-01\n",
+    },
+    "2026-04-30": {
+        "deals": "1,Partner,Signed,100,2026-01-05,2026-04-15,a\n2,New,Offer,200,2026-01-06,,b\n"
+                 "3,New,Idea,50,2026-03-10,,c\n",
+        "splits": "id,rep,share\n1,a,1\n2,b,1\n3,c,1\n",
+        "quotas": "rep,period,quota\na,2026-Q1,1200\nb,2026-Q1,500\na,2026-Q2,1300\nb,2026,9000\n",
+        "reps": "rep,name,role,boss,hired\na,Anna,AE,b,2025-01-01\nb,Bob,Lead,m,2025-01-01\nm,Mia,Lead,,2024-01-01\n"
+                "c,Cy,AE,b,2026-03-09\n",
+    },
+}  # fmt: skip
+
+
+def project_of_own(folder: Path) -> Path:
+    """A project with a mapping that reads every dated table."""
+    for name in ("notebooks", "params/crm"):
+        (folder / "project" / name).mkdir(parents=True)
+    (folder / "project" / "params" / "crm" / "own.yml").write_text(OWN)
+    return folder / "project"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch) -> Path:
+    """Where the book of a project of one's own is to be."""
+    monkeypatch.chdir(project_of_own(tmp_path))
+    return tmp_path / "book"
+
+
+def add(to: Path, day: str, **changed: str | None) -> crm.Book:
+    """Add the snapshot of a day; None for a table is no file of it."""
+    files = to.parent / "files"
+    shutil.rmtree(files, ignore_errors=True)
+    files.mkdir()
+    for name, text in (OWN_DAYS[day] | changed).items():
+        if text is not None:
+            (files / f"{name}.csv").write_text((DEALS if name == "deals" else "") + text)
+    importing.bring_in("own", [files], to, snapshot=True, exported_on=day, replace=day in taken_days(to))
+    return crm.open(to)
+
+
+def taken_days(to: Path) -> list[str]:
+    return list(store.read(to)["snapshots"]) if (to / "book.json").exists() else []
+
+
+def spans(table, *columns: str) -> list[tuple]:
+    """Rows with their days as text, blank where there is none; sorted by the subject and its first day."""
+    rows = table.execute()
+    for name in ("valid_from", "valid_to"):
+        rows[name] = pd.to_datetime(rows[name]).dt.strftime("%m-%d").fillna("")
+    keys = [name for name in ("deal_id", "rep_id", "period", "kind") if name in rows.columns]
+    rows = rows.sort_values([*keys, "valid_from"])[[*columns, "valid_from", "valid_to"]]
+    return list(map(tuple, rows.astype(object).where(rows.notna(), None).to_numpy().tolist()))
+
+
+@pytest.fixture(scope="module")
+def dated_book(tmp_path_factory) -> Path:
+    """The book of all days of `OWN_DAYS`, to be read."""
+    folder = tmp_path_factory.mktemp("dated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project_of_own(folder))
+        for day in OWN_DAYS:
+            add(folder / "book", day)
+    return folder / "book"
+
+
+def test_splits_quotas_and_people_have_the_days_between_snapshots(dated_book):
+    """Of what a snapshot changes the old row is valid until the day before, the new from that day. What is new begins
+    on its own day, if that lies between two of them: c was hired on 9 March, deal 3 was created on the 10th, the second
+    quarter begins in April."""
+    book = crm.open(dated_book)
+    assert spans(book.split_spells, "deal_id", "rep_id", "share") == [
+        ("1", "a", 0.5, "", "02-27"), ("1", "a", 0.7, "02-28", "04-29"), ("1", "a", 1.0, "04-30", ""),
+        ("1", "b", 0.5, "", "02-27"), ("1", "b", 0.3, "02-28", "04-29"),
+        ("2", "b", 1.0, "", ""), ("3", "c", 1.0, "03-10", ""),
+    ]  # fmt: skip
+    assert spans(book.quota_spells, "rep_id", "period", "amount_minor") == [
+        ("a", "2026-Q1", 100_000, "", "02-27"), ("a", "2026-Q1", 120_000, "02-28", ""),
+        ("a", "2026-Q2", 130_000, "04-01", ""), ("b", "2026", 900_000, "04-30", ""), ("b", "2026-Q1", 50_000, "", ""),
+    ]  # fmt: skip
+    assert spans(book.rep_spells, "rep_id", "role", "manager_id") == [
+        ("a", "AE", "m", "", "04-29"), ("a", "AE", "b", "04-30", ""),
+        ("b", "AE", "m", "", "04-29"), ("b", "Lead", "m", "04-30", ""),
+        ("c", "AE", "b", "03-09", ""), ("m", "Lead", None, "", ""),
+    ]  # fmt: skip
+    assert set(book.rep_spells.execute().query("rep_id == 'a'")["name"]) == {"Anna"}, "a name alone is no new span"
+
+
+@pytest.mark.parametrize(("day", "shares", "quota", "role"), [
+    ("2026-02-27", {"a": 0.5, "b": 0.5}, 100_000, "AE"), ("2026-02-28", {"a": 0.7, "b": 0.3}, 120_000, "AE"),
+    ("2026-04-29", {"a": 0.7, "b": 0.3}, 120_000, "AE"), ("2026-04-30", {"a": 1.0}, 120_000, "Lead"),
+])  # fmt: skip
+def test_each_day_shows_what_was_valid_on_it(dated_book, day, shares, quota, role):
+    book = crm.open(dated_book, as_of=day)
+    splits = book.splits.execute()
+    assert dict(splits[splits["deal_id"] == "1"][["rep_id", "share"]].to_numpy().tolist()) == shares
+    quotas = book.quotas.execute()
+    assert quotas[(quotas["rep_id"] == "a") & (quotas["period"] == "2026-Q1")]["amount_minor"].tolist() == [quota]
+    assert book.reps.execute().set_index("rep_id")["role"]["b"] == role
+    later = [table.execute()["valid_to"].dropna() for table in (book.split_spells, book.quota_spells, book.rep_spells)]
+    assert all(pd.Timestamp(one) < pd.Timestamp(day) for one in pd.concat(later)), "an end that was not known yet"
+
+
+def test_a_deal_has_the_pipeline_of_the_day(dated_book):
+    """Deal 1 moves to the pipeline in which it is signed on 15 April, the day of its closing, not of the snapshot."""
+    shown = {}
+    for day in ("2026-02-28", "2026-04-14", "2026-04-15", "2026-04-30"):
+        deal = crm.open(dated_book, as_of=day).deals.execute().set_index("deal_id").loc["1"]
+        shown[day] = (deal["pipeline"], deal["stage"], int(deal["position"]), deal["status"])
+    assert shown == {
+        "2026-02-28": ("New", "Offer", 2, "open"), "2026-04-14": ("New", "Offer", 2, "open"),
+        "2026-04-15": ("Partner", "Signed", 2, "won"), "2026-04-30": ("Partner", "Signed", 2, "won"),
+    }  # fmt: skip
+    log = crm.open(dated_book).changes.execute().query("field == 'pipeline'")
+    assert log[["deal_id", "old_value", "new_value"]].to_numpy().tolist() == [["1", "New", "Partner"]]
+
+
+@pytest.mark.slow
+def test_undo_replace_and_rebuild_derive_the_days_again(own, dated_book):
+    def dated() -> list:
+        book = crm.open(own)
+        tables = [spans(book.split_spells, "deal_id", "rep_id", "share"), spans(book.rep_spells, "rep_id", "role")]
+        tables += [spans(book.quota_spells, "rep_id", "period", "amount_minor")]
+        return [*tables, sorted(book.changes.execute().astype(str).to_numpy().tolist())]
+
+    shutil.copytree(dated_book, own)
+    whole_history = dated()
+    importing.undo("2026-02-28", own)
+    assert dated()[0] == [
+        ("1", "a", 0.5, "", "04-29"), ("1", "a", 1.0, "04-30", ""), ("1", "b", 0.5, "", "04-29"),
+        ("2", "b", 1.0, "", ""), ("3", "c", 1.0, "03-10", ""),
+    ]  # fmt: skip
+    assert ("a", "2026-Q1", 100_000, "", "04-29") in dated()[2]
+    add(own, "2026-02-28")
+    assert dated() == whole_history
+    importing.rebuild(own)
+    assert dated() == whole_history
+    add(own, "2026-04-30", splits=OWN_DAYS["2026-02-28"]["splits"])
+    assert ("1", "a", 0.7, "02-28", "") in dated()[0] and len(dated()[0]) == 5
+
+
+@pytest.mark.slow
+def test_what_was_refused_or_has_no_file_has_not_ended(own):
+    """In February no file has quotas, and the day on which b was hired cannot be read: b and the quotas go on. The row
+    of m is gone, and none that was refused can be hers."""
+    add(own, "2026-01-31")
+    reps = "rep,name,role,boss,hired\na,Ann,AE,m,2025-01-01\nb,Bob,AE,m,2025-99-01\n"
+    book = add(own, "2026-02-28", quotas=None, reps=reps, splits="id,rep,share\n1,a,0.5\n1,b,half\n2,b,1\n")
+    assert spans(book.rep_spells, "rep_id", "role") == [
+        ("a", "AE", "", ""), ("b", "AE", "", ""), ("m", "Lead", "", "02-27"),
+    ]  # fmt: skip
+    assert spans(book.quotas, "rep_id", "amount_minor") == [("a", 100_000, "", ""), ("b", 50_000, "", "")]
+    assert len(book.splits.execute()) == 3 and not book.split_spells.execute()["valid_to"].notna().any()
+    nobody = reps.replace("2025-99-01", "2025-01-01").replace("b,Bob", ",Bob")
+    book = add(own, "2026-02-28", reps=nobody)
+    assert {row[0] for row in spans(book.reps, "rep_id")} == {"a", "b", "m"}, "a row that says nobody may be anybody's"
+
+
+def test_an_export_that_dates_its_rows_is_taken_at_its_word(own):
+    add(own, "2026-01-31")
+    quotas = "rep,period,quota,from,to\na,2026-Q1,1000,,2026-02-09\na,2026-Q1,1200,2026-02-10,\n"
+    book = add(own, "2026-02-28", quotas=quotas)
+    assert spans(book.quota_spells, "rep_id", "amount_minor") == [
+        ("a", 100_000, "", "02-09"), ("a", 120_000, "02-10", "")]  # fmt: skip
+    assert book.on(pd.Timestamp("2026-02-09").date()).quotas.execute()["amount_minor"].tolist() == [100_000]
+    book = add(own, "2026-04-30")  # which dates none: what was valid on the day of each
+    assert spans(book.quota_spells, "rep_id", "period", "amount_minor")[:3] == [
+        ("a", "2026-Q1", 100_000, "", "02-27"), ("a", "2026-Q1", 120_000, "02-28", ""),
+        ("a", "2026-Q2", 130_000, "04-01", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_tables_of_a_day_stay_when_the_next_day_has_a_snapshot(own):
+    """What ended on a day is known when the next one has come, not before."""
+    names = ("splits", "split_spells", "quotas", "quota_spells", "reps", "rep_spells")
+    add(own, "2026-01-31")
+    OWN_DAYS["2026-02-27"] = OWN_DAYS["2026-01-31"] | {"reps": OWN_DAYS["2026-02-28"]["reps"]}
+    try:
+        before = add(own, "2026-02-27")
+    finally:
+        del OWN_DAYS["2026-02-27"]
+    rows = {name: getattr(before, name).execute() for name in names}
+    add(own, "2026-02-28")
+    after = crm.open(own, as_of="2026-02-27")
+    for name in names:
+        pd.testing.assert_frame_equal(getattr(after, name).order_by(*rows[name].columns[:2]).execute(),
+                                      getattr(before, name).order_by(*rows[name].columns[:2]).execute())  # fmt: skip
+
+
+def test_a_book_of_format_1_has_splits_and_quotas_without_days(tmp_path):
+    shutil.copytree(FORMATS / "book", tmp_path / "book")
+    book = crm.open(tmp_path / "book")
+    for table in (book.splits, book.split_spells):
+        assert {"kind", "valid_from", "valid_to"} <= set(table.columns)
+    assert {"valid_from", "valid_to"} <= set(book.quota_spells.columns) and "pipeline" in book.states.columns
+    assert len(book.digest()) == 64
+
+
 # --- the cache of prepared books ---
 
 SMALL = "sample:deals=2000"
@@ -520,16 +756,8 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "other",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("empty", "truncated", "missing", "shorter", "no list")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["other", "empty", "truncated", "missing", "shorter", "no list"])
 def test_a_damaged_prepared_book_is_prepared_again_with_one_line(own_cache, capfd, damage):
     first = crm.open(SMALL)
     expected, path = first.deals.count().execute(), first.folder / "deals.parquet"

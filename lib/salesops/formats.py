@@ -6,7 +6,7 @@ in `tests/fixtures/formats`. What has no number is of format 1.
 
 from salesops.problems import BadInput
 
-BOOK = 2  # 2: tables in a folder of their own that `book.json` names
+BOOK = 3  # 2: tables in a folder of their own that `book.json` names; 3: dated splits and quotas, pipelines in `states`
 SNAPSHOT = 2  # 2: every table, in a folder for each snapshot
 MANIFEST = 2  # 2: the files that parameters name have hashes of their own
 FINDINGS = 2  # 2: in `records/`, with its number in the file

@@ -110,6 +110,11 @@ def days_after(day: dt.date, n: int) -> dt.date:
     return day + dt.timedelta(days=n)
 
 
+def month_end(day: dt.date) -> dt.date:
+    """The last day of the month that a day is in."""
+    return days_after(add_months(day.replace(day=1), 1), -1)
+
+
 def months_between(first: dt.date, last: dt.date) -> int:
     return (last.year - first.year) * 12 + last.month - first.month
 

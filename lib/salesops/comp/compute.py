@@ -10,7 +10,9 @@ import pandas as pd
 
 from salesops import crm, project
 from salesops.comp.params import Params
-from salesops.pay import accrual, costing, curves, gaming, lint, payouts, plans, scores, spans, team
+from salesops.pay import accrual, clauses, costing, curves, gaming, lint, payouts, plans, scores, spans, team
+from salesops.pay.clauses import Blind
+from salesops.pay.history import History, Later
 from salesops.pay.plans import Component, Plan
 from salesops.pay.records import Line, Person
 from salesops.problems import BadInput
@@ -18,7 +20,7 @@ from salesops.problems import BadInput
 BANDS = (0.0, 0.5, 0.8, 1.0, 1.2, 1.5)  # of attainment; the last one has no end
 POINTS = np.linspace(0, 2, 81)  # of attainment, at which the curve is drawn
 OTHERS = ""
-EARNED = ("earned", "true_up", "spiff", "clawback")  # beside it, what is held, released, drawn and recovered is of time
+EARNED = ("earned", "true_up", "spiff", "clawback", "adjustment")  # what is held, released, drawn is a matter of time
 
 
 class Pull(NamedTuple):
@@ -39,7 +41,8 @@ class Found(NamedTuple):
     attainment, and
     what a year of it earns (main component), whole units; empty where there is none. quota, target : of that year.
     issues : see `lint`. costs : of a year, see `costing`; None where too few attainments are known. unpaid : of each
-    rep who could not be, why. n_deals, n_unowned, n_unpriced : see `team.Team`.
+    rep who could not be, why. history, later : what was credited, and what became known of it after the day of the win.
+    blind : clauses without data. unlogged : what is taken as known now, see `clauses`.
     """
 
     plan: Plan
@@ -55,9 +58,10 @@ class Found(NamedTuple):
     pull: Pull
     accrual: accrual.Accrual | None
     unpaid: list[BadInput]
-    n_deals: int
-    n_unowned: int
-    n_unpriced: int
+    history: History
+    later: list[Later]
+    blind: list[Blind]
+    unlogged: list[str]
 
     @property
     def currency(self) -> str:
@@ -88,15 +92,14 @@ def measure(book: crm.Book, params: Params) -> Found:
     by_version = {one.version: one for one in known}
     through = spans.last_ended(book.as_of)
     for person in read.people:
-        own = read.credits.get(person.person_id, [])
         try:
-            mine = payouts.pay(person, by_version, own, through=through, payments=read.payments)
+            lines_of_rep = read.paid(person, by_version, through)
         except BadInput as error:
             unpaid.append(error)
             continue
-        lines.append(mine)
-        booked, quota, ended = _attained(by_version, main.name if main is not None else None, person, own, through)
-        rows.append((read.teams[person.person_id], booked, quota, *_sums(mine, ended)))
+        lines.append(lines_of_rep)
+        booked, quota, ended = _attained(by_version, main.name if main is not None else None, person, read, through)
+        rows.append((read.teams[person.person_id], booked, quota, *_sums(lines_of_rep, ended)))
     history = costing.read_history(book, plan)
     if not rows:
         why = unpaid[0].problems[0] if unpaid else "no rep is on it"
@@ -113,7 +116,7 @@ def measure(book: crm.Book, params: Params) -> Found:
         _costs(book, params, plan, read, history) if main is not None else None,
         _pull(book, params, plan, main, read, history, through),
         _accrual(book, params, plan, read),
-        unpaid, read.n_deals, read.n_unowned, read.n_unpriced,
+        unpaid, read.history, read.later, clauses.find(book, known), clauses.unlogged(book),
     )  # fmt: skip
 
 
@@ -161,10 +164,11 @@ def _costs(book: crm.Book, params: Params, plan: Plan, read: team.Team, history:
 
 
 def _attained(
-    versions: Mapping[str, Plan], name: str | None, person: Person, own: list, through: dt.date
+    versions: Mapping[str, Plan], name: str | None, person: Person, read: team.Team, through: dt.date
 ) -> tuple[float, float, str]:
     """Booked and the quota, for the days there and by the ramp, of the main component's periods that have ended under
     each version, and the last month of them; where nothing is attained, all that is booked."""
+    own = read.credits.get(person.person_id, [])
     if name is None:
         booked = sum(
             (one.measures.get("bookings", 0) for one in own if one.kind == "direct" and one.on <= through), Fraction(0)

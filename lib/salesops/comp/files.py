@@ -9,7 +9,7 @@ from salesops import crm, lang, project, sheets
 from salesops.comp import compute
 from salesops.comp.params import Params
 from salesops.lang import _
-from salesops.pay import claims, letters, payouts, proof, recompute, signing, spans
+from salesops.pay import claims, clauses, letters, proof, recompute, signing, spans
 from salesops.problems import BadInput, printable
 
 LONGEST = 80  # characters of a folder's name
@@ -32,6 +32,10 @@ def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], l
         _plan, versions, read = compute.people(book, params)
     except ValueError as error:
         raise error if isinstance(error, BadInput) else BadInput("nothing was written", [str(error)]) from None
+    if blind := clauses.find(book, versions):
+        raise BadInput("nothing was written", [
+            f"{'the plan' if not one.clause else one.clause} needs {one.needs}, which this source does not have"
+            for one in blind])  # fmt: skip
     if rep_id and rep_id not in {one.person_id for one in read.people}:
         raise BadInput("nothing was written", [f"--rep: {printable(rep_id)!r} is not on the plan"])
     through = spans.last_ended(book.as_of)
@@ -46,9 +50,9 @@ def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], l
     for one in read.people:
         if rep_id and one.person_id != rep_id:
             continue
-        own = read.credits.get(one.person_id, [])
+        own = read.history.credits.get(one.person_id, [])
         try:
-            lines = payouts.pay(one, by_version, own, through=through, payments=read.payments)
+            lines = read.paid(one, by_version, through)
         except BadInput as error:
             left_out += [printable(str(problem)) for problem in error.problems]
             continue
@@ -72,7 +76,7 @@ def _folder(rep_id: str, taken: set[str]) -> str:
 
 
 def _deal_names(book: crm.Book, read) -> dict[str, str]:
-    ids = {one.deal_id for made in read.credits.values() for one in made}
+    ids = {one.deal_id for made in read.history.credits.values() for one in made}
     table = book.deals.select("deal_id", "name").execute()
     table = table[table["deal_id"].isin(ids) & table["name"].notna()]
     return dict(table.itertuples(index=False))
@@ -104,11 +108,11 @@ def audit(params: Params, system: str, folder: Path) -> tuple[dict[str, bytes], 
         raise error if isinstance(error, BadInput) else BadInput("nothing was written", [str(error)]) from None
     names = {rep: name for rep, name in book.reps.select("rep_id", "name").execute().itertuples(index=False)
              if isinstance(name, str)}  # fmt: skip
-    made = recompute.audit(
-        read.people, {one.version: one for one in versions}, read.credits, given, names, spec.components,
-        through=spans.last_ended(book.as_of),
+    compared = recompute.audit(
+        read.people, {one.version: one for one in versions}, read.history.known(book.as_of), given, names,
+        spec.components, through=spans.last_ended(book.as_of), cancellations=read.history.cancellations,
     )  # fmt: skip
-    return {"recompute.xlsx": _workbook(made, names, versions[-1].currency, book.as_of)}, made
+    return {"recompute.xlsx": _workbook(compared, names, versions[-1].currency, book.as_of)}, compared
 
 
 def cause_name(cause: str) -> str:

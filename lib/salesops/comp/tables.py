@@ -4,7 +4,7 @@ import numpy as np
 
 from salesops import lang, stats
 from salesops.comp.compute import OTHERS, Found
-from salesops.comp.words import issue_name, issue_place, span_name
+from salesops.comp.words import cause_name, effect, issue_name, issue_place, span_name
 from salesops.findings import Table
 from salesops.lang import _
 from salesops.pay import gaming
@@ -195,6 +195,22 @@ def kind_table(found: Found, currency: str) -> Table:
     rows.append([_("Paid"), lang.money(sum(found.kinds.values()), currency)])
     return Table(_("From earned to paid"), [_("What"), _("Amount, {currency}").format(currency=currency)], rows,
                  [False, True], [False] * (len(rows) - 1) + [True])  # fmt: skip
+
+
+def later_table(found: Found, currency: str) -> Table | None:
+    """What became known of wins after their day, and what the plan makes of it."""
+    if not found.later:
+        return None
+    rows = [
+        [cause_name(one.cause), lang.count(one.n), lang.money(float(one.amount), currency), effect(one.cause, found)]
+        for one in found.later
+    ]
+    columns = [_("What"), _("Deals"), _("Amount of deals, {currency}").format(currency=currency), _("What it means")]
+    notes = [_(
+        "Of {n} deals won under the plan, up to the last day known. A month that was reported stays as it was: what is "
+        "taken back, and each adjustment, belongs to the month in which it became known."
+    ).format(n=lang.count(found.history.n_deals))]  # fmt: skip
+    return Table(_("What became known after the win"), columns, rows, [False, True, True, False], notes=notes)
 
 
 def at_quota(found: Found) -> stats.Estimate | None:

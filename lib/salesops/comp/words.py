@@ -12,6 +12,7 @@ from salesops.pay.lint import Issue
 from salesops.stats import Estimate
 
 SHOWN_ISSUES = 4
+UNDONE = ("lost", "lowered", "unpaid")  # causes for which a plan takes back
 ALPHA = 0.05  # for both piles together
 
 
@@ -44,12 +45,13 @@ def findings(found: Found, currency: str) -> list[Finding]:
         text = ngettext("{n} rep could not be paid", "{n} reps could not be paid", n)
         reasons = "; ".join(dict.fromkeys(explain.unpaid(one) for one in found.unpaid))
         said.append(Finding("bad", text.format(n=lang.count(n)), reasons[0].upper() + reasons[1:] + ".", key="unpaid"))
-    left = found.n_unowned + found.n_unpriced
+    left = found.history.n_unowned + found.history.n_unpriced
     if left:
         text = ngettext("{n} won deal pays nobody", "{n} won deals pay nobody", left)
         detail = _("{unowned} without an owner, {unpriced} without an amount.")
         said.append(Finding("warn", text.format(n=lang.count(left)), detail.format(
-            unowned=lang.count(found.n_unowned), unpriced=lang.count(found.n_unpriced))))  # fmt: skip
+            unowned=lang.count(found.history.n_unowned), unpriced=lang.count(found.history.n_unpriced))))  # fmt: skip
+    said += [*_blind(found), *_after_the_win(found, currency)]
     if found.costs is not None:
         low, middle, high = (lang.money(one, currency, compact=True) for one in found.costs.quantiles())
         text = _("A year of it costs {middle}; with 80% probability {low} to {high}")
@@ -58,6 +60,79 @@ def findings(found: Found, currency: str) -> list[Finding]:
         )
     said += _piles(found)
     return [*said, *(_issue(found, one, currency) for one in found.issues[:SHOWN_ISSUES])]
+
+
+def _blind(found: Found) -> list[Finding]:
+    """Clauses for which there is no data: what they would pay is in no figure."""
+    if not found.blind:
+        return []
+    n = len(found.blind)
+    text = ngettext(
+        "{n} clause of the plan has no data to be paid from", "{n} clauses of the plan have no data to be paid from", n
+    )
+    parts = [
+        _("{clause}: {needs}").format(clause=one.clause, needs=need(one.needs)) if one.clause else need(one.needs)
+        for one in found.blind
+    ]
+    detail = _("What they would pay is in no figure here, and statements are not written. What is missing: {parts}.")
+    return [Finding("bad", text.format(n=lang.count(n)), detail.format(parts="; ".join(parts)), key="no_data")]
+
+
+def _after_the_win(found: Found, currency: str) -> list[Finding]:
+    """What was taken back and adjusted; nothing where that is of too few reps to be shown."""
+    n = sum(one.n for one in found.later if one.cause in UNDONE)
+    if "clawback" not in found.kinds or not n:
+        return []
+    text = ngettext("{n} deal was lost, lowered or not paid after the win: {back} was taken back",
+                    "{n} deals were lost, lowered or not paid after the win: {back} was taken back", n)  # fmt: skip
+    detail = _("What else became known of earlier months: {more}. Months that were reported stay as they were.")
+    back, more = (lang.money(found.kinds.get(kind, 0.0), currency, compact=True) for kind in ("clawback", "adjustment"))
+    words = {"n": lang.count(n), "back": back.lstrip("-\N{MINUS SIGN}"), "more": more}
+    detail = detail if "adjustment" in found.kinds else _("Months that were reported stay as they were.")
+    return [Finding("plain", text.format(**words), detail.format(**words), key="after_the_win")]
+
+
+def need(name: str) -> str:
+    """What a book lacks, in the reader's words."""
+    return {
+        "payments": _("payments, which holds and unpaid deals wait for"),
+        "overlays": _("overlay shares of deals"), "managers": _("who reports to whom"),
+        "first_days": _("the reps' first days, for the ramp or the draw"),
+    }.get(name) or _("{fact} of deals").format(fact=name)  # fmt: skip
+
+
+def cause_name(cause: str) -> str:
+    return {
+        "lost": _("Lost or opened again after the win"), "lowered": _("Amount lowered after the win"),
+        "unpaid": _("Not paid by the customer in time"), "raised": _("Amount raised after the win"),
+        "shared": _("Shares set or changed after the win"), "reassigned": _("Owner corrected after the win"),
+        "handed_over": _("Another owner after the win"),
+    }[cause]  # fmt: skip
+
+
+def effect(cause: str, found: Found) -> str:
+    """What the plan makes of something that became known after the win."""
+    if cause in UNDONE:
+        clawback = found.plan.clawback
+        if clawback is None:
+            return _("nothing is taken back once the period is paid")
+        text = ngettext("taken back within {n} day", "taken back within {n} days", clawback.days)
+        return text.format(n=lang.count(clawback.days))
+    if cause == "handed_over":
+        return _("stays with the owner on the day of the win")
+    return _("adjustment in the month in which it became known")
+
+
+def as_now(found: Found) -> str:
+    """What is taken as known now, for it has no log; blank where everything has one."""
+    names = {
+        "stage": _("stages"), "amount": _("amounts"), "rep_id": _("owners of deals"), "reps": _("roles and teams"),
+        "quotas": _("quotas"), "splits": _("shares of deals"),
+    }  # fmt: skip
+    if not found.unlogged:
+        return ""
+    text = _("No change is logged of: {names}. They are taken as known on the last day, for all months.")
+    return text.format(names=", ".join(names[one] for one in found.unlogged))
 
 
 def _piles(found: Found) -> list[Finding]:
@@ -149,11 +224,21 @@ def tiles(found: Found, currency: str, at_quota: Estimate | None) -> list[Tile]:
 
 def note(found: Found, as_of: dt.date) -> str:
     text = _(
-        "The plan holds from {start}; paid up to the end of {as_of}, months and quarters that have "
-        "ended. Deals count "
-    
-             "on the day they were won.")  # fmt: skip
-    return text.format(start=lang.day(found.plan.start), as_of=lang.day(as_of))
+        "The plan holds from {start}; paid up to the end of {as_of}, months and quarters that have ended. Deals count "
+        "on the day they were won, for who owned them on that day."
+    )
+    said = text.format(start=lang.day(found.plan.start), as_of=lang.day(as_of))
+    return " ".join(filter(None, [said, as_now(found), _uneven(found.history.n_uneven)]))
+
+
+def _uneven(n: int) -> str:
+    if not n:
+        return ""
+    text = ngettext(
+        "The lines of {n} deal do not sum to its amount: the rest is of the deal's own product.",
+        "The lines of {n} deals do not sum to their amounts: the rest is of the deal's own product.", n,
+    )  # fmt: skip
+    return text.format(n=lang.count(n))
 
 
 def band_names() -> list[str]:

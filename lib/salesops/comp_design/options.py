@@ -13,7 +13,7 @@ from salesops.pay.plans import Plan
 from salesops.pay.records import Credit
 from salesops.problems import BadInput
 
-EARNED = ("earned", "true_up", "spiff")
+EARNED = ("earned", "true_up", "spiff", "clawback", "adjustment")
 POINTS = np.linspace(0, 2, 81)  # of attainment, at which curves are drawn
 SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)  # of all attainments
 EDGES = (0.5, 1.0, 1.5)  # of the target pay
@@ -92,9 +92,8 @@ class Past:
             return found, why
         read = team.read(self.book, [plan], self.role)
         for one in read.people:
-            own = read.credits.get(one.person_id, [])
             try:
-                lines = payouts.pay(one, {plan.version: plan}, own, through=self.through)
+                lines = read.paid(one, {plan.version: plan}, self.through)
             except BadInput as error:
                 why.append(error)
                 continue
@@ -106,7 +105,7 @@ class Past:
         main, found = search.main_of(plan), {}
         for one in read.people if main is not None and self.through is not None else ():
             own = read.credits.get(one.person_id, [])
-            run = payouts.Run(one, plan, one.assignments[0], own, {}, {}, self.through)
+            run = payouts.Run(one, plan, one.assignments[-1], own, {}, {}, self.through)
             ended = run.spans_of(main)
             try:
                 at = [run.attainment(main, span, span.last_on) for span in (ended[-1:] if main.to_date else ended)]

@@ -13,8 +13,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "book": ["Book", "open"],
         "dimensions": ["ALL", "NOT_KNOWN", "known_dimensions", "with_dimensions", "with_group"],
         "months": ["day_number", "month_number"],
+        "owners": ["with_assignment", "with_owner"],
         "pipelines": ["find_pipeline"],
-        "quotas": ["count_reps", "find_quota"],
+        "quotas": ["by_assignment", "count_reps", "find_quota"],
         "tables": ["DIMENSIONS", "TABLES"],
     },
 )

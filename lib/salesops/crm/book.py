@@ -10,10 +10,11 @@ from pathlib import Path
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 from ibis import _
 
 from salesops import periods
-from salesops.crm import about, cache, engine, prepare
+from salesops.crm import about, cache, engine, owners, prepare
 from salesops.crm import vat as vat_
 from salesops.crm.dimensions import with_group
 from salesops.crm.source import Located, locate
@@ -24,7 +25,7 @@ OF_DEALS = {"deals", "states", "visits", "changes", "activities", "lines", "spli
 OF_ACCOUNTS = {"revenue", "subscriptions", "cancellations", "purchases"}  # rows that belong to an account
 # Facts that later data change, or that tell the same data apart by how they came.
 OF_THE_WHOLE = ("n_rows", "filled", "first_moment", "last_moment", "exported_on", "written", "format",
-                "n_refused_without_id", "stages_derived", "system",)  # fmt: skip
+                "n_refused_without_id", "n_refused_without_key", "stages_derived", "system",)  # fmt: skip
 
 
 class Book:
@@ -106,8 +107,23 @@ class Book:
 
     def _stored(self, name: str) -> ibis.Table:
         if name not in self._tables:
-            self._tables[name] = self._con.read_parquet(self.folder / f"{name}.parquet", table_name=name)
+            table = self._con.read_parquet(self.folder / f"{name}.parquet", table_name=name)
+            self._tables[name] = self._as_today(name, table)
         return self._tables[name]
+
+    def _as_today(self, name: str, table: ibis.Table) -> ibis.Table:
+        """A table with the columns of today's format, where a book of an earlier one has fewer; and with what a blank
+        value means."""
+        if name == "states" and "pipeline" not in table.columns:  # none was logged
+            return table.join(self._stored("deals").select("deal_id", "pipeline"), "deal_id")
+        if name not in TABLES:
+            return table
+        types, shown = ibis.Schema.from_pyarrow(TABLES[name].schema), {}
+        for column in TABLES[name].columns:
+            value = table[column.stored] if column.stored in table.columns else ibis.null(types[column.stored])
+            shown[column.stored] = value.coalesce(column.blank) if column.blank else value
+        is_same = tuple(shown) == table.columns and not any(column.blank for column in TABLES[name].columns)
+        return table if is_same else table.select(**shown)
 
     def _read(self, name: str) -> ibis.Table:
         table = self._stored(name)
@@ -214,6 +230,14 @@ class Book:
         """Stays of deals in stages: seq, stage, position, kind, entry_kind, half-open [entered_at, left_at)."""
         return self._view("visits", lambda: self._until_cut(self._read("visits")))
 
+    @property
+    def own_visits(self) -> ibis.Table:
+        """The stays of `visits` in stages of the pipeline that the deal is in on `as_of`, whose positions can be
+        compared: a deal that was moved has stays in others too."""
+        if "pipeline" not in self.about["tracked"]:
+            return self.visits
+        return self.visits.semi_join(self.deals, ["deal_id", "pipeline"])
+
     def _until_cut(self, spans: ibis.Table) -> ibis.Table:
         spans = spans.filter(self._known(spans.entered_at))
         return spans.mutate(left_at=ibis.ifelse(_.left_at < self.cut, _.left_at, ibis.null("timestamp")))
@@ -241,10 +265,16 @@ class Book:
             unlogged = {
                 stored for stored, (field, _kind) in prepare.TRACKED.items() if field not in self.about["tracked"]
             }
-            for name in ({"list_amount_minor", "next_step", "probability"} | unlogged) - {"rep_id"}:
+            for name in ({"list_amount_minor", "next_step", "probability"} | unlogged) - set(prepare.ALWAYS_KNOWN):
                 known[name] = (joined[name], closed)
         only = {name: ibis.ifelse(when, value, ibis.null(value.type())) for name, (value, when) in known.items()}
         return joined.mutate(status=joined.kind, **only).drop("kind", "kind_since")
+
+    @property
+    def credited(self) -> ibis.Table:
+        """`deals` by who is credited: of a closed deal `rep_id` is its owner when it closed, of an open one its owner
+        now, with `rep_role`, `rep_team`, `rep_region` and `manager_id` of that owner on that day; see `owners`."""
+        return self._view("credited", lambda: owners.credited(self))
 
     @property
     def month_ends(self) -> ibis.Table:
@@ -252,7 +282,7 @@ class Book:
         if self._ids is None and self._prices is None:
             ends = self._read("month_ends")
         else:
-            ends = ibis.memtable(prepare.month_ends(self._read("states"), self._read("deals"), self.about))
+            ends = ibis.memtable(prepare.month_ends(self._read("states"), self.about))
         return ends.filter(_.end_at <= self.cut)
 
     @property
@@ -272,22 +302,56 @@ class Book:
     @property
     def reps(self) -> ibis.Table:
         """One row per rep: the one that holds on `as_of`, of several the one that began last."""
-        day = ibis.literal(self.as_of)
-        reps = self._read("reps")
-        known = reps.filter(
-            reps.valid_from.isnull() | (reps.valid_from <= day), reps.valid_to.isnull() | (reps.valid_to >= day)
-        )
-        latest = ibis.window(group_by=known.rep_id, order_by=[known.valid_from.desc(nulls_first=False), known.team])
-        return known.mutate(n=ibis.row_number().over(latest)).filter(_.n == 0).drop("n")
+        return self._holding("reps", "team")
 
     @property
     def rep_spells(self) -> ibis.Table:
-        """All rows of reps that had begun by `as_of`: who stood where, and below whom, from when to when."""
-        return self._read("reps").filter(_.valid_from.isnull() | (_.valid_from <= ibis.literal(self.as_of)))
+        """All rows of reps that had begun by `as_of`: who stood where, and below whom, from when to when. A row without
+        a last day ends before the rep's next one begins."""
+        spells = self._begun("reps")
+        order = ibis.window(group_by=spells.rep_id, order_by=[ibis.asc("valid_from", nulls_first=True), spells.team])
+        before = spells.valid_from.lead().over(order) - ibis.interval(days=1)
+        return spells.mutate(valid_to=spells.valid_to.coalesce(before.cast("date")))
+
+    def _begun(self, name: str) -> ibis.Table:
+        """The rows of a dated table that had begun by `as_of`; the end of one that had not ended before that day is
+        missing, because it was not known yet."""
+        day, rows = ibis.literal(self.as_of), self._read(name)
+        rows = rows.filter(rows.valid_from.isnull() | (rows.valid_from <= day))
+        return rows.mutate(valid_to=ibis.ifelse(rows.valid_to < day, rows.valid_to, ibis.null("date")))
+
+    def _holding(self, name: str, *more: str) -> ibis.Table:
+        """The rows of a dated table that hold on `as_of`: of each subject one, the one that began last (of those of one
+        day the first by the columns `more`)."""
+        rows = self._begun(name).filter(_.valid_to.isnull())
+        order = [rows.valid_from.desc(nulls_first=False), *(rows[column] for column in more)]
+        latest = ibis.window(group_by=[rows[column] for column in TABLES[name].subject], order_by=order)
+        return rows.mutate(n=ibis.row_number().over(latest)).filter(_.n == 0).drop("n")
+
+    @property
+    def has_dated_reps(self) -> bool:
+        """Whether any row of reps says from when or until when it holds."""
+        return bool({"valid_from", "valid_to"} & set(self.about["filled"]["reps"]))
+
+    @property
+    def assignments(self) -> ibis.Table:
+        """Who was where, and below whom, from when to when: spans of each rep without gap or overlap; see
+        `owners.assignments`."""
+        views = self.whole._views
+        if "assignments" not in views:
+            rows = pa.Table.from_pandas(owners.assignments(self.whole), owners.SCHEMA, preserve_index=False)
+            views["assignments"] = self._con.create_table(ibis.util.gen_name("assignments"), rows, temp=True)
+        return views["assignments"]
 
     @property
     def quotas(self) -> ibis.Table:
-        return self._read("quotas")
+        """The quotas as they are on `as_of`, of whatever period: one row per rep, period and kind at most."""
+        return self._holding("quotas", "amount_minor")
+
+    @property
+    def quota_spells(self) -> ibis.Table:
+        """All rows of quotas that had begun by `as_of`: which quota of a period was valid from when to when."""
+        return self._begun("quotas")
 
     @property
     def forecast_calls(self) -> ibis.Table:
@@ -347,7 +411,13 @@ class Book:
 
     @property
     def splits(self) -> ibis.Table:
-        return self._read("splits")
+        """The shares of the credit for deals as they are on `as_of`: one row per deal, rep and kind at most."""
+        return self._holding("splits", "share")
+
+    @property
+    def split_spells(self) -> ibis.Table:
+        """All rows of splits that had begun by `as_of`: who had which share of a deal from when to when."""
+        return self._begun("splits")
 
 
 def open(

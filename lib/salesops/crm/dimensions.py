@@ -1,4 +1,8 @@
-"""What deals can be split by, wherever the source keeps it: on the deal, its account or its rep."""
+"""What deals can be split by, wherever the source keeps it: on the deal, its account or its rep.
+
+The rep of a closed deal is its owner at the close, with the team and region of that day; of an open one its owner now
+(`owners`).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,8 @@ def with_dimensions(book: Book, deals: ibis.Table, dimensions: Sequence[str], *,
 
     Parameters
     ----------
-    deals : any table with the columns of `book.deals`.
+    deals : any table with the columns of `book.deals`. Where it has `rep_team` too, the reps are those that it says
+        (`crm.with_owner`); else those who are credited (`book.credited`).
     sizes : amounts, rising, that part deals by `size` into bands 0, 1, ...: below the first, from it on, ...
 
     Missing where none of the places has it. A rep is called by name, with the id where two have one name, or by id
@@ -66,27 +71,40 @@ def with_dimensions(book: Book, deals: ibis.Table, dimensions: Sequence[str], *,
         accounts = book.accounts.select("account_id", **{f"account_{one}": book.accounts[one] for one in from_accounts})
         joined = joined.left_join(accounts, "account_id").drop("account_id_right")
     if from_reps:
-        reps = book.reps.select("rep_id", **{f"rep_{one}": book.reps[one] for one in from_reps})
-        if "rep" in wanted:
-            namesakes = reps.count().over(ibis.window(group_by=reps.rep_name))
-            named = ibis.ifelse(namesakes > 1, reps.rep_name + " (" + reps.rep_id + ")", reps.rep_name)
-            reps = reps.mutate(rep_name=named)
-        joined = joined.left_join(reps, "rep_id").drop("rep_id_right")
+        joined = _with_reps(book, joined, from_reps)
     columns = {}
     for one in wanted:
         if one == "size":
             columns["by_size"] = _band(joined.amount_minor, [round(edge * book.minor_units) for edge in sizes])
         elif one == "rep":
-            columns["by_rep"] = ibis.coalesce(joined.rep_name, joined.rep_id)
+            columns["by_rep"] = ibis.coalesce(joined.of_rep_name, joined.of_rep_id)
         else:
             values = [joined[one]] if one in found else []
             values += [joined[f"account_{one}"]] if one in from_accounts else []
-            values += [joined[f"rep_{one}"]] if one in from_reps else []
+            values += [joined[f"of_rep_{one}"]] if one in from_reps else []
             columns[f"by_{one}"] = ibis.coalesce(*values)
     if "none" in dimensions:
         columns["by_none"] = ibis.literal(ALL)
     made = joined.mutate(**columns)
     return made.select(*deals.columns, *columns)
+
+
+def _with_reps(book: Book, deals: ibis.Table, wanted: Sequence[str]) -> ibis.Table:
+    """`deals` with `of_rep_id` and, for each wanted, `of_rep_name`, `of_rep_team`, `of_rep_region` of their reps."""
+    facts = {f"of_rep_{one}": f"rep_{one}" for one in wanted if one != "name"}
+    if "rep_team" in deals.columns:
+        placed = deals.mutate(of_rep_id=deals.rep_id, **{name: deals[fact] for name, fact in facts.items()})
+    else:
+        credited = book.credited
+        of = credited.select("deal_id", of_rep_id="rep_id", **{name: credited[fact] for name, fact in facts.items()})
+        placed = deals.left_join(of, "deal_id").drop("deal_id_right")
+    if "name" not in wanted:
+        return placed
+    reps = book.reps.select("rep_id", "name")
+    namesakes = reps.count().over(ibis.window(group_by=reps.name))
+    named = ibis.ifelse(namesakes > 1, reps.name + " (" + reps.rep_id + ")", reps.name)
+    reps = reps.select(of_rep_id=reps.rep_id, of_rep_name=named)
+    return placed.left_join(reps, "of_rep_id").drop("of_rep_id_right")
 
 
 def _band(amount: ibis.Column, edges: Sequence[int]) -> ibis.Column:

@@ -27,7 +27,7 @@ def from_export(target: Path, folder: Path, spec: mapping.Mapping) -> None:
         If it cannot be read; with every problem at once.
     """
     about = read_tables(target, folder, spec)
-    (target / snapshot.REFUSED).unlink(missing_ok=True)
+    snapshot.drop_refused(target)
     prepare.prepare(target, about)
 
 
@@ -53,6 +53,7 @@ def read_tables(target: Path, folder: Path, spec: mapping.Mapping, known: Sequen
         "exported_on": spec.exported_on,
         "n_refused": got.n_refused,
         "n_refused_without_id": got.n_without_id,
+        "n_refused_without_key": got.n_without_key,
         "refused": [problem._asdict() for problem in got.refused[:LISTED]],
         "n_left_out": got.n_left_out,
         "repairs": [repair._asdict() for repair in got.repairs],

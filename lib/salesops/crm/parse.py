@@ -20,6 +20,7 @@ YEARS = (1900, 2037)  # engines count seconds since 1970 in 32 bits
 LARGEST = 10**16  # minor units: sums of 900 such amounts still fit 64 bits
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 FOREVER = "9999-12-31"  # how some systems write that something has no end
+SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "timestamp[us]": "TIMESTAMP", "date32": "DATE", "double": "DOUBLE"}
 _MORE_SIGNS = {"RUB": ["руб.", "руб", "р.", "RUR"], "USD": ["US$"], "GBP": ["£"], "JPY": ["¥", "円"]}
 
 
@@ -29,6 +30,15 @@ def literal(text: str) -> str:
 
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def period_begins(period: str) -> str:
+    """SQL of the first day of a period named 2026-10, 2026-Q4 or 2026; missing where it is named otherwise."""
+    month = (
+        f"CASE WHEN substr({period}, 6, 1) = 'Q' THEN 3 * TRY_CAST(substr({period}, 7, 1) AS INT) - 2"
+        f" ELSE coalesce(TRY_CAST(substr({period}, 6, 2) AS INT), 1) END"
+    )
+    return f"make_date(TRY_CAST(substr({period}, 1, 4) AS INT), {month}, 1)"
 
 
 @lru_cache

@@ -3,7 +3,7 @@
 `visits`  one row per stay of a deal in a stage, half-open [entered_at, left_at), sorted by deal and time.
 `month_ends`  open deals and their amount at the end of each month, by pipeline and stage.
 `states`  one row per span in which nothing tracked of a deal changed: stage, amount, expected close,
-          rep, forecast category; what was known on a day is one filter on it.
+          rep, forecast category, pipeline; what was known on a day is one filter on it.
 
 Where the log does not begin with the deal, the first change's old value tells what was before. Where
 there is no log, dated stage columns serve, else the current stage alone (`history` of the book says).
@@ -36,7 +36,9 @@ TRACKED = {
     "expected_close_on": ("expected_close_on", "date"),
     "rep_id": ("rep_id", "string"),
     "forecast_category": ("forecast_category", "string"),
+    "pipeline": ("pipeline", "string"),
 }
+ALWAYS_KNOWN = ("rep_id", "pipeline")  # shown of an earlier day as they are now where the source does not log them
 
 
 def prepare(folder: Path, about: dict) -> None:
@@ -62,15 +64,16 @@ def prepare(folder: Path, about: dict) -> None:
         entered = _dated(read["stage_dates"], read["deals"], read["stages"])
         opened = entered.join(read["stages"].filter(_.kind == "open"), "stage")
         about = {**about, "stages_dated": bool(opened.count().execute())}
-    entries, history = (_dated_visits, "stage_dates") if dated else (_logged_visits, "changes")
-    _derive(con, folder / "visits.parquet", entries, [read[name] for name in ("deals", "stages", history)])
-    read["visits"] = con.read_parquet(folder / "visits.parquet", table_name="visits")
     fields = tuple(sorted(read["changes"].select("field").distinct().execute()["field"].dropna()))
+    entries, history = (_dated_visits, ["stage_dates"]) if dated else (_logged_visits, [])
+    used = [read[name] for name in ("deals", "stages", "changes", *history)]
+    _derive(con, folder / "visits.parquet", entries, used, fields)
+    read["visits"] = con.read_parquet(folder / "visits.parquet", table_name="visits")
     _derive(con, folder / "states.parquet", _states, [read[name] for name in ("deals", "visits", "changes")], fields)
     about = {**about, **_facts(con, folder, dated=dated)}
     if not (about["last_moment"] or about["exported_on"]):
         raise BadInput(f"{about['title']} cannot be used", ["no row has any date; say exported_on in the mapping"])
-    ends = month_ends(con.read_parquet(folder / "states.parquet"), read["deals"], about)
+    ends = month_ends(con.read_parquet(folder / "states.parquet"), about)
     ends.to_parquet(folder / "month_ends.parquet", index=False)
     con.disconnect()
     shutil.rmtree(folder / "scratch", ignore_errors=True)
@@ -104,16 +107,28 @@ def _sql(derivation: Callable, schemas: tuple[tuple[str, ibis.Schema], ...], *mo
 
 def _log(changes: ibis.Table) -> ibis.Table:
     """The entries into stages that the log has; `line` is their place in it."""
-    log = changes.mutate(line=ibis.row_number()).filter(_.field == "stage", _.new_value.notnull())
+    log = _numbered(changes).filter(_.field == "stage", _.new_value.notnull())
     return log.select("deal_id", at=_.changed_at, stage=_.new_value, before=_.old_value, line=_.line)
 
 
-def _logged_visits(deals: ibis.Table, stages: ibis.Table, changes: ibis.Table) -> ibis.Table:
-    return _visits(deals, _log(changes), stages)
+def _logged_visits(deals: ibis.Table, stages: ibis.Table, changes: ibis.Table, fields: tuple[str, ...]) -> ibis.Table:
+    return _visits(deals, _log(changes), stages, _moves(changes, fields))
 
 
-def _dated_visits(deals: ibis.Table, stages: ibis.Table, dated: ibis.Table) -> ibis.Table:
-    return _visits(deals, _dated(dated, deals, stages), stages)
+def _dated_visits(
+    deals: ibis.Table, stages: ibis.Table, changes: ibis.Table, dated: ibis.Table, fields: tuple[str, ...]
+) -> ibis.Table:
+    return _visits(deals, _dated(dated, deals, stages), stages, _moves(changes, fields))
+
+
+def _moves(changes: ibis.Table, fields: tuple[str, ...]) -> ibis.Table | None:
+    """The changes of pipelines; None where none is logged."""
+    return _numbered(changes).filter(_.field == "pipeline") if "pipeline" in fields else None
+
+
+def _numbered(changes: ibis.Table) -> ibis.Table:
+    """The log with the place of each row, `line`."""
+    return changes.mutate(line=ibis.row_number(), **_no_blank_pipelines(changes))
 
 
 def _dated(dated: ibis.Table, deals: ibis.Table, stages: ibis.Table) -> ibis.Table:
@@ -124,7 +139,16 @@ def _dated(dated: ibis.Table, deals: ibis.Table, stages: ibis.Table) -> ibis.Tab
     )
 
 
-def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Table:
+def _no_blank_pipelines(changes: ibis.Table) -> dict[str, ibis.Column]:
+    """Logged values with pipelines as deals have them, where one without a name is blank and not missing."""
+    is_pipeline = changes.field == "pipeline"
+    return {
+        side: ibis.ifelse(is_pipeline, changes[side].coalesce(""), changes[side]) for side in ("old_value", "new_value")
+    }
+
+
+def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table, moves: ibis.Table | None) -> ibis.Table:
+    """moves : the changes of pipelines; None where none is logged."""
     kinds = stages.select("pipeline", "stage", "position", "kind")
     current = deals.left_join(kinds, ["pipeline", "stage"]).select(
         "deal_id", "pipeline", "stage", "kind", "created_at", "closed_at"
@@ -159,11 +183,18 @@ def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Tabl
     )
     rows = [part.mutate(line=_.line.cast("int64")) for part in (opening, log.drop("before"), closing)]
     events = ibis.union(*rows)
+    events = (
+        events.join(deals.select("deal_id", "pipeline"), "deal_id")
+        if moves is None
+        else _in_pipelines(events, moves, deals, stages)
+    )
     order = [ibis.asc(events.at, nulls_first=True), events.line]
     by_deal = ibis.window(group_by=events.deal_id, order_by=order)
-    moved = events.mutate(n=ibis.row_number().over(by_deal), prior=events.stage.lag().over(by_deal))
-    moved = moved.filter((_.n == 0) | ~_.stage.identical_to(_.prior)).drop("n", "prior")
-    placed = moved.join(deals.select("deal_id", "pipeline"), "deal_id").left_join(kinds, ["pipeline", "stage"])
+    prior = {f"was_{name}": events[name].lag().over(by_deal) for name in ("stage", "pipeline")}
+    moved = events.mutate(n=ibis.row_number().over(by_deal), **prior)
+    stays = _.stage.identical_to(_.was_stage) & _.pipeline.identical_to(_.was_pipeline)
+    moved = moved.filter((_.n == 0) | ~stays).drop("n", *prior)
+    placed = moved.left_join(kinds, ["pipeline", "stage"])
     placed = placed.select("deal_id", "at", "line", "pipeline", "stage", "position", kind=_.kind.coalesce("open"))
     order = [ibis.asc(placed.at, nulls_first=True), placed.line]
     by_deal = ibis.window(group_by=placed.deal_id, order_by=order)
@@ -172,11 +203,13 @@ def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Tabl
         left_at=placed.at.lead().over(by_deal),
         prior=placed.position.lag().over(by_deal),
         prior_kind=placed.kind.lag().over(by_deal),
+        prior_pipeline=placed.pipeline.lag().over(by_deal),
     )
     entry = ibis.cases(
         (stays.seq == 0, "new"),
         (stays.kind != "open", "close"),
         (stays.prior_kind != "open", "reopen"),
+        (stays.pipeline != stays.prior_pipeline, "moved"),
         (stays.position > stays.prior + 1, "skip"),
         (stays.position < stays.prior, "back"),
         else_="advance",
@@ -205,9 +238,44 @@ def _visits(deals: ibis.Table, log: ibis.Table, stages: ibis.Table) -> ibis.Tabl
     )
 
 
+def _in_pipelines(events: ibis.Table, moves: ibis.Table, deals: ibis.Table, stages: ibis.Table) -> ibis.Table:
+    """The entries of stages with the pipeline that the deal was in then, and an entry for each change of pipeline: a
+    stage of the same name is another one there. Of a moment with both, the pipeline changed first.
+
+    A stage that its pipeline does not have is one of the deal's pipeline now, if that has it: logs may date the change
+    of a stage and that of its pipeline apart.
+    """
+    first = moves.group_by("deal_id").agg(first=_.old_value.argmin(_.line + _.changed_at.epoch_seconds() * 2**30))
+    entries = events.select("deal_id", "at", "stage", is_entry=True, line=_.line, into=ibis.null("string"))
+    changed = moves.select("deal_id", at=_.changed_at, stage=ibis.null("string"), is_entry=False,
+                           line=_.line.cast("int64"), into=_.new_value)  # fmt: skip
+    both = ibis.union(entries, changed)
+    order = [ibis.asc(both.at, nulls_first=True), both.is_entry, both.line]
+    both = both.mutate(
+        nth=ibis.row_number().over(ibis.window(group_by=both.deal_id, order_by=order)),
+        entered=both.is_entry.any().over(ibis.window(group_by=[both.deal_id, both.at])),
+    )
+    number = both.nth.cast("string").lpad(DIGITS, "0")
+    so_far = ibis.cumulative_window(group_by="deal_id", order_by="nth")
+    last_stage = ibis.ifelse(both.is_entry, number.concat(both.stage.coalesce(NOTHING)), ibis.null("string"))
+    last_into = ibis.ifelse(both.is_entry, ibis.null("string"), number.concat(both.into))
+    both = both.mutate(stage=last_stage.max().over(so_far), into=last_into.max().over(so_far))
+    both = both.filter(both.stage.notnull(), both.is_entry | ~both.entered)
+    both = both.mutate(stage=both.stage.substr(DIGITS).nullif(NOTHING), into=both.into.substr(DIGITS))
+    placed = both.left_join(first, "deal_id").drop("deal_id_right")
+    placed = placed.join(deals.select("deal_id", now="pipeline"), "deal_id")
+    placed = placed.mutate(then=ibis.coalesce(placed.into, placed.first, placed.now))
+    known = stages.select("pipeline", "stage", known=True)
+    for name in ("then", "now"):
+        placed = placed.left_join(known, [(name, "pipeline"), "stage"]).drop("pipeline", "stage_right")
+        placed = placed.rename(**{f"{name}_has": "known"})
+    elsewhere = placed.then_has.isnull() & placed.now_has.notnull()
+    return placed.select("deal_id", "at", "line", "stage", pipeline=ibis.ifelse(elsewhere, placed.now, placed.then))
+
+
 def _states(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table, fields: tuple[str, ...]) -> ibis.Table:
     """fields : those that the log has."""
-    changes = changes.mutate(line=ibis.row_number())
+    changes = _numbered(changes)
     at_stage = visits.select(
         "deal_id", at=_.entered_at, line=_.seq, field=ibis.literal("stage"), value=_.seq.cast("string")
     )
@@ -270,13 +338,13 @@ def _log_begins(deals: ibis.Table, visits: ibis.Table, changes: ibis.Table) -> s
     return str(first) if begun.count().execute() else None
 
 
-def month_ends(states: ibis.Table, deals: ibis.Table, about: dict) -> pd.DataFrame:
+def month_ends(states: ibis.Table, about: dict) -> pd.DataFrame:
     """The open pipeline at month ends, by sweep line: in when a span is entered, out when it is left.
 
     The engine sums by quarter of an hour (every time zone's months begin on one), exactly, in minor units;
     what is open at a month's end is the running sum of what came in and went out before it.
     """
-    spans = states.filter(_.kind == "open").join(deals.select("deal_id", "pipeline"), "deal_id")
+    spans = states.filter(_.kind == "open")
     moves = []
     for moment, sign in (("entered_at", 1), ("left_at", -1)):
         here = spans.filter(spans[moment].notnull(), spans.entered_at.notnull())

@@ -55,7 +55,6 @@ DAY_OF_RATE = {
     "subscriptions": "the first day of the contract",
     "quotas": "the first day of the period",
 }
-SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "timestamp[us]": "TIMESTAMP", "date32": "DATE", "double": "DOUBLE"}
 
 
 class Read(NamedTuple):
@@ -69,6 +68,7 @@ class Read(NamedTuple):
     written: dict[str, str]  # table.column: how it was decided to be written
     converted: list[list]  # table, currency, rows in it
     n_without_id: int = 0  # refused rows of deals that do not say which deal
+    n_without_key: dict[str, int] = {}  # refused rows of dated tables that do not say of whom or what, by table
     stages_derived: bool = False  # from the deals, and not declared
 
 
@@ -176,7 +176,7 @@ class _Reader:
         return Read(
             self.refused, {name: n for name, n in self.n_refused.items() if n}, self.n_left_out, self.repairs,
             [(file, what, n) for (file, what), n in self.notes.items()], self.written, self.converted,
-            self._write_refused_deals(of_deals), self.stages_derived,
+            self._write_refused("deals", of_deals), self._refused_of_dated(typed), self.stages_derived,
         )  # fmt: skip
 
     def _paths(self, spec: TableMap) -> list[Path]:
@@ -332,13 +332,15 @@ class _Reader:
             columns = [
                 f"{quoted(c.stored)}"
                 if c.name in brought
-                else f"NULL::{SQL_TYPES[ARROW[c.kind]]} AS {quoted(c.stored)}"
+                else f"NULL::{parse.SQL_TYPES[ARROW[c.kind]]} AS {quoted(c.stored)}"
                 for c in table.columns
             ]
             selects.append(
                 f"SELECT {number} AS part, n, file, row, {', '.join(columns)} FROM read_parquet({literal(str(part.path))}) WHERE bad = 0"
             )
-        view = self._view(name, "rows", " UNION ALL ".join(selects))
+        blanks = [f"coalesce({c.stored}, {literal(c.blank)}) AS {c.stored}" for c in table.columns if c.blank]
+        meant = f" REPLACE ({', '.join(blanks)})" if blanks else ""
+        view = self._view(name, "rows", f"SELECT *{meant} FROM ({' UNION ALL '.join(selects)})")
         if any(part.chances for part in done):
             most = f"(SELECT max(probability) FROM {view})"  # 60 or 0.6: the whole column tells
             share = f"CASE WHEN {most} > 1 THEN probability / 100 ELSE probability END"
@@ -377,6 +379,24 @@ class _Reader:
                 "each key once; it stood in a row before",
                 and_then="EXCLUDE (nth)",
             )
+        if table.is_dated and {"valid_from", "valid_to"} & brought:
+            self._check_spans(name)
+
+    def _check_spans(self, name: str) -> None:
+        """Spans of days that end before they begin, or overlap, are refused: which row holds on a day could not be told.
+
+        A rep's row without a last day is not: it ends where the next one begins, as lists of positions are written.
+        """
+        says = "a day not before valid_from, the first one of the row"
+        view = self._drop(name, self.views[name], "valid_to < valid_from", "valid_to", "valid_to", says)
+        subject = [quoted(column) for column in TABLES[name].subject]
+        last = "valid_to" if name == "reps" else "coalesce(valid_to, DATE '9999-12-31')"
+        before = f"PARTITION BY {', '.join(subject)} ORDER BY valid_from NULLS FIRST, part, n"
+        before += " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+        view = self._view(name, "spans", f"SELECT *, max({last}) OVER ({before}) AS earlier_to FROM {view}")
+        says = f"a day after the last one (valid_to) of the row before it of the same {', '.join(TABLES[name].subject)}"
+        bad, column = "coalesce(valid_from, DATE '0001-01-01') <= earlier_to", "valid_from"
+        self.views[name] = self._drop(name, view, bad, column, column, says, and_then="EXCLUDE (earlier_to)")
 
     # money
 
@@ -439,8 +459,7 @@ class _Reader:
             case "subscriptions":
                 return "started_on"
             case "quotas":
-                month = "CASE WHEN substr(period, 6, 1) = 'Q' THEN 3 * TRY_CAST(substr(period, 7, 1) AS INT) - 2 ELSE coalesce(TRY_CAST(substr(period, 6, 2) AS INT), 1) END"
-                return f"make_date(TRY_CAST(substr(period, 1, 4) AS INT), {month}, 1)"
+                return parse.period_begins("period")
         return f"CAST({moment} AT TIME ZONE 'UTC' AT TIME ZONE {zone} AS DATE)"
 
     def _convert_lines(self) -> None:
@@ -586,9 +605,17 @@ class _Reader:
         if "deals" not in self.views or any(row["pipeline"] for row in rows):
             return rows
         found = self.con.execute(
-            f"SELECT DISTINCT coalesce(pipeline, '') FROM {self.views['deals']} ORDER BY 1"
+            f"SELECT DISTINCT coalesce(pipeline, '') FROM ({self._pipelines()}) ORDER BY 1"
         ).fetchall()
         return [{**row, "pipeline": pipeline} for (pipeline,) in found for row in rows] or rows
+
+    def _pipelines(self) -> str:
+        """Those that deals are in, and were in by their log."""
+        pipelines = f"SELECT pipeline FROM {self.views['deals']}"
+        if "changes" in self.views:
+            both = f"SELECT unnest([old_value, new_value]) FROM {self.views['changes']} WHERE field = 'pipeline'"
+            pipelines += f" UNION ALL {both}"
+        return pipelines
 
     def _check_deals(self) -> None:
         """Their stages are declared, their currency is the reporting one, and only closed ones have been closed."""
@@ -646,8 +673,10 @@ class _Reader:
         view = self._view(
             "changes", "piped", f"SELECT c.*, k.pipeline, k.times, k.per FROM {view} c JOIN known k USING (deal_id)"
         )
+        self._note_pipelines(view)
         for side in ("old_value", "new_value"):
             strange = f"field = 'stage' AND {side} IS NOT NULL AND {_not_among(side)}"
+            strange += f" AND deal_id || chr(31) || {side} NOT IN (SELECT deal_id || chr(31) || stage FROM passed)"
             view = self._drop("changes", view, strange, side, side, f"a stage of its pipeline: {self._names()}")
         if "rates" in self.views:  # a logged amount is in the currency of its deal
             logged = ", ".join(
@@ -657,6 +686,14 @@ class _Reader:
             )
             view = self._view("changes", "converted", f"SELECT * REPLACE ({logged}) FROM {view}")
         self.views["changes"] = view
+
+    def _note_pipelines(self, changes: str) -> None:
+        """The stages of the pipelines that deals were in before, by their log, as the engine's table `passed`."""
+        was = f"SELECT deal_id, unnest([old_value, new_value]) AS pipeline FROM {changes} WHERE field = 'pipeline'"
+        self.con.execute(
+            f"CREATE TEMP TABLE passed AS SELECT DISTINCT w.deal_id, d.stage FROM ({was}) w"
+            " JOIN declared d ON d.pipeline = coalesce(w.pipeline, '')"
+        )
 
     def _raise_if_fatal(self) -> None:
         if self.fatal:
@@ -701,18 +738,39 @@ class _Reader:
         rows = " UNION ALL ".join(selects) or "SELECT NULL::VARCHAR AS deal_id, NULL::VARCHAR AS stage WHERE false"
         return f"SELECT * FROM ({rows}) WHERE deal_id IS NULL OR deal_id NOT IN (SELECT deal_id FROM {self.views['deals']})"
 
+    def _refused_ids(self, name: str, parts: Sequence[Typed]) -> str:
+        """The first column of the key of the rows of a table that were read and refused."""
+        table = TABLES[name]
+        first, selects = table.key[0], []
+        for part in parts:
+            key = [column if column in part.columns else f"NULL::VARCHAR AS {column}" for column in table.key]
+            selects.append(f"SELECT {', '.join(key)} FROM read_parquet({literal(str(part.path))})")
+        key = " || chr(31) || ".join(
+            f"coalesce(CAST({column} AS VARCHAR), {literal(table[column].blank)})" for column in table.key
+        )
+        rows = f"SELECT {first}, {key} AS key FROM ({' UNION ALL '.join(selects)})"
+        return (
+            f"SELECT {first} FROM ({rows}) WHERE {first} IS NULL OR key NOT IN (SELECT {key} FROM {self.views[name]})"
+        )
+
     # out
 
-    def _write_refused_deals(self, of_deals: Sequence[Typed]) -> int:
-        """The ids of deals whose rows were refused, into a file if there are any; and how many rows say no id."""
-        if not self.n_refused["deals"] or "deals" not in self.views:
+    def _write_refused(self, name: str, parts: Sequence[Typed]) -> int:
+        """The ids of the deals or people whose rows of a table were refused, into a file if there are any; and how many
+        rows say no id."""
+        if not self.n_refused[name] or name not in self.views:
             return 0
-        path = self.target / "refused_deals.parquet"
-        rows = self._refused_rows(of_deals)
-        ids = f"SELECT DISTINCT deal_id FROM ({rows}) WHERE deal_id IS NOT NULL ORDER BY 1"
+        path = self.target / f"refused_{name}.parquet"
+        first, rows = TABLES[name].key[0], self._refused_ids(name, parts)
+        ids = f"SELECT DISTINCT {first} FROM ({rows}) WHERE {first} IS NOT NULL ORDER BY 1"
         self.con.execute(f"COPY ({ids}) TO {literal(str(path))} (FORMAT parquet)")
-        without = self.con.execute(f"SELECT count(*) FROM ({rows}) WHERE deal_id IS NULL").fetchone()[0]
-        return without + self.n_unread["deals"]
+        without = self.con.execute(f"SELECT count(*) FROM ({rows}) WHERE {first} IS NULL").fetchone()[0]
+        return without + self.n_unread[name]
+
+    def _refused_of_dated(self, typed: dict[str, list[Typed]]) -> dict[str, int]:
+        """`_write_refused` of each dated table that has any rows refused."""
+        counts = {name: self._write_refused(name, parts) for name, parts in typed.items() if TABLES[name].is_dated}
+        return {name: n for name, n in counts.items() if n}
 
     def _write(self, name: str) -> None:
         columns = ", ".join(quoted(column.stored) for column in TABLES[name].columns)

@@ -191,7 +191,7 @@ def _static(book: Book) -> ibis.Table:
     """What the source says of each deal on the last day known, whatever the day looked at."""
     deals = book.deals
     columns = [name for name in deals.columns if name not in ("status", "stage", "position", "kind", "kind_since")]
-    spans = {"rep_id", "amount_minor", "expected_close_on", "forecast_category", "left_at", "entered_at"}
+    spans = {"rep_id", "amount_minor", "expected_close_on", "forecast_category", "pipeline", "left_at", "entered_at"}
     static = deals.select(*(name for name in columns if name not in spans and name != "stage_entered_at"))
     static = static.rename(chance="probability")
     chances = book.stages.select("pipeline", "stage", stage_chance=_.probability)

@@ -1,7 +1,7 @@
 """History where the CRM keeps none: exports taken now and then, compared with each other.
 
 A book that is fed with snapshots keeps every table of each, as it was read. Its own tables are derived from them: those
-of the last snapshot, and a log of changes. What differs between one snapshot and the next becomes a row of `changes`,
+of the last snapshot, a log of changes, and spans of days for what has no log (see `spells`). What differs between one snapshot and the next becomes a row of `changes`,
 dated on the day of the snapshot that first shows it (a closing on its own day, if that lies between the two); what the
 source logs itself is taken from its log. `audit.parquet` lists what was rewritten: what one snapshot says of the past
 against what an earlier one had seen. A deal whose row was refused is not gone: it stays as it was last seen.
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from salesops import formats, periods
 from salesops.crm import about as about_
-from salesops.crm import whole
+from salesops.crm import spells, whole
 from salesops.crm.parse import literal
 from salesops.crm.prepare import TRACKED
 from salesops.crm.tables import TABLES
@@ -28,7 +28,7 @@ from salesops.problems import BadInput
 
 FACTS = "facts.json"  # of a snapshot: its format and what was known of its source
 NEEDED = (FACTS, "deals.parquet")
-REFUSED = "refused_deals.parquet"  # ids of the deals whose rows were refused
+REFUSED = "refused_deals.parquet"  # ids of the deals whose rows were refused; those of dated tables have others
 FIELDS = {"stage": "stage", **{field: stored for stored, (field, _kind) in TRACKED.items()}}  # logged as -> column
 KINDS = {
     "back_dated": "closed on a day on which it was seen open",
@@ -90,6 +90,12 @@ def keep(folder: Path, about: Mapping) -> None:
     whole.write(folder)
 
 
+def drop_refused(folder: Path) -> None:
+    """Remove the ids of refused rows, which snapshots are compared by, from tables that become a book."""
+    for name in ("deals", *spells.NAMES):
+        (folder / f"refused_{name}.parquet").unlink(missing_ok=True)
+
+
 def migrate(book: Path, day: str, days: Sequence[str], folder: Path) -> Path:
     """Complete the folder of a snapshot from a book of format 1, which kept the deals of each day in
     `snapshots/<day>.parquet`, and all other tables of the last one alone; its log is the source's own part of the book's.
@@ -98,7 +104,8 @@ def migrate(book: Path, day: str, days: Sequence[str], folder: Path) -> Path:
     shutil.copyfile(book / "snapshots" / f"{day}.parquet", folder / "deals.parquet")
     last = day == max(days)
     for name in [*TABLES, "stage_dates", "refused"] if last else ["stages"]:
-        if name != "deals" and (book / f"{name}.parquet").exists():
+        path = book / f"{name}.parquet"
+        if name != "deals" and path.exists() and pq.read_metadata(path).num_rows:  # an empty one may have had no file
             shutil.copyfile(book / f"{name}.parquet", folder / f"{name}.parquet")
     if last:
         _keep_own_log(folder, book, days, about["time_zone"])
@@ -272,12 +279,13 @@ def derive(draft: Path, snapshots: Mapping[str, Path]) -> dict:
         )
     for path in snapshots[days[-1]].glob("*.parquet"):
         shutil.copyfile(path, draft / path.name)
-    (draft / REFUSED).unlink(missing_ok=True)
+    drop_refused(draft)
     with duckdb.connect(config={"memory_limit": "900MB", "temp_directory": str(draft / "scratch")}) as con:
         con.execute("SET enable_progress_bar = false")
         _write_stages(con, draft, snapshots, derived=last.get("stages_derived", False))
         pairs, kept = _pairs(con, draft, snapshots, about, last["time_zone"])
         _write_changes(con, draft, snapshots, pairs)
+        spells.write(con, draft, snapshots, about, last["time_zone"])
         rewritten = _write_audit(con, draft, pairs)
         n_open = con.execute(
             f"SELECT count(*) FROM {_kinds(draft, _rows(draft, 'deals'))} WHERE kind = 'open'"
@@ -381,7 +389,7 @@ def _differences(pairs: Sequence[Pair], fields: Iterable[str], log: str = "") ->
         closed = f"n.closed_at > b.seen_end AND n.closed_at <= TIMESTAMP '{pair.now_end}'"
         for field in selects:
             column, at = FIELDS[field], f"TIMESTAMP '{pair.now_end}'"
-            at = f"CASE WHEN {closed} THEN n.closed_at ELSE {at} END" if field == "stage" else at
+            at = f"CASE WHEN {closed} THEN n.closed_at ELSE {at} END" if field in ("stage", "pipeline") else at
             unsaid = (
                 f" AND NOT EXISTS (SELECT 1 FROM {log} l WHERE l.deal_id = n.deal_id AND l.field = {literal(field)}"
                 f" AND l.changed_at > b.seen_end AND l.changed_at <= TIMESTAMP '{pair.now_end}')"

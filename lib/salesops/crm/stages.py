@@ -43,17 +43,10 @@ def derive(
     sizes = {(pipeline, stage): n for pipeline, stage, n in seen.fetchall()}
     moves: Counter[tuple[str, str, str]] = Counter()
     if changes:
-        log = (
-            f"SELECT coalesce(d.pipeline, '') AS pipeline, new_value AS stage, lag(new_value) OVER"
-            f" (PARTITION BY c.deal_id ORDER BY changed_at, c.part, c.n) AS before, old_value FROM {changes} c"
-            f" JOIN {deals} d ON d.deal_id = c.deal_id WHERE field = 'stage' AND new_value IS NOT NULL"
-        )
-        for pipeline, prior, stage, n in con.execute(
-            f"SELECT pipeline, coalesce(before, old_value), stage, count(*) FROM ({log}) GROUP BY ALL"
-        ).fetchall():
-            for one in filter(None, (prior, stage)):
-                sizes.setdefault((pipeline, one), 0)
-            if prior and prior != stage:
+        for was, prior, pipeline, stage, n in con.execute(_moves(deals, changes)).fetchall():
+            for place in filter(lambda place: place[1], ((was, prior), (pipeline, stage))):
+                sizes.setdefault(place, 0)
+            if prior and prior != stage and was == pipeline:
                 moves[pipeline, prior, stage] += n
     chances = _chances(con, deals)
     for row in before:
@@ -84,6 +77,37 @@ def derive(
             for name in [*order, *closed]
         ]
     return rows
+
+
+def _moves(deals: str, changes: str) -> str:
+    """SQL of the moves of deals between stages: pipeline and stage before, pipeline and stage after, how often.
+
+    The pipeline is the one that the deal was in, by its log, when it entered the stage; of a moment with a change of
+    both, the pipeline changed first.
+    """
+    order = "PARTITION BY deal_id ORDER BY changed_at, field <> 'pipeline', part, n"
+    log = (
+        f"SELECT c.*, coalesce(d.pipeline, '') AS now FROM {changes} c JOIN {deals} d ON d.deal_id = c.deal_id"
+        " WHERE (field = 'stage' AND new_value IS NOT NULL) OR field = 'pipeline'"
+    )
+    then, at_first = (
+        f"{which}(CASE WHEN field = 'pipeline' THEN coalesce({side}, '') END IGNORE NULLS) OVER ({order} {rows})"
+        for which, side, rows in (
+            ("last_value", "new_value", "ROWS UNBOUNDED PRECEDING"),
+            ("first_value", "old_value", "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"),
+        )
+    )
+    placed = (
+        f"SELECT *, coalesce({at_first}, now) AS at_first, coalesce({then}, {at_first}, now) AS pipeline FROM ({log})"
+    )
+    steps = (
+        f"SELECT *, lag(new_value) OVER ({order}) AS prior, lag(pipeline) OVER ({order}) AS was"
+        f" FROM ({placed}) WHERE field = 'stage'"
+    )
+    return (
+        f"SELECT coalesce(was, at_first), coalesce(prior, old_value), pipeline, new_value, count(*)"
+        f" FROM ({steps}) GROUP BY ALL"
+    )
 
 
 def _meanings(mapping: Mapping) -> dict[str, str]:

@@ -39,6 +39,7 @@ class Column(NamedTuple):
     meaning: str
     needed: bool = False  # a row without it is refused
     allowed: tuple[str, ...] = ()
+    blank: str = ""  # what a blank one is read as
 
     @property
     def stored(self) -> str:
@@ -65,6 +66,16 @@ class Table(NamedTuple):
         return tuple(column.name for column in self.columns)
 
     @property
+    def is_dated(self) -> bool:
+        """Whether a row holds for a span of days."""
+        return "valid_from" in self.names
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """The key without its day: of what at most one row holds on a day."""
+        return tuple(name for name in self.key if name != "valid_from")
+
+    @property
     def schema(self) -> pa.Schema:
         import pyarrow as pa  # here, because the names above are needed where nothing heavy may be imported
 
@@ -72,7 +83,7 @@ class Table(NamedTuple):
 
 
 STATUSES = ("open", "won", "lost")
-FIELDS = ("created", "stage", "amount", "expected_close_on", "rep_id", "forecast_category")
+FIELDS = ("created", "stage", "amount", "expected_close_on", "rep_id", "forecast_category", "pipeline")
 CATEGORIES = ("pipeline", "best_case", "most_likely", "commit", "closed", "omitted")
 AS_GIVEN = "as_given"
 VAT = (AS_GIVEN, "in", "out")
@@ -183,21 +194,32 @@ TABLES = {
                 C("role", "text", "role"),
                 C("hired_on", "day", "first day"),
                 C("left_on", "day", "last day; blank while employed"),
-                C("status", "choice", "whether the rep is there on the last day", allowed=("active", "left")),
+                C(
+                    "status",
+                    "choice",
+                    "whether the rep is there on the last day of the row; leave: away for its days",
+                    allowed=("active", "left", "leave"),
+                ),
                 C("valid_from", "day", "first day this row holds; blank: from the beginning"),
-                C("valid_to", "day", "last day this row holds; blank: still"),
+                C("valid_to", "day", "last day this row holds; blank: until the rep's next row, or still"),
             ),
         ),
         Table(
             "quotas",
-            "the quota of a rep in a period",
-            ("rep_id", "period", "kind"),
+            "the quota of a rep in a period, for a span of time",
+            ("rep_id", "period", "kind", "valid_from"),
             (
                 C("rep_id", "id", "the rep", needed=True),
                 C("period", "text", "2026-10, 2026-Q4 or 2026, by the calendar", needed=True),
                 C("amount", "money", "the quota", needed=True),
                 C("currency", "text", "ISO 4217 code"),
                 C("kind", "choice", "what counts", allowed=("bookings", "revenue")),
+                C(
+                    "valid_from",
+                    "day",
+                    "first day on which this was the quota of the period; blank: from the beginning",
+                ),
+                C("valid_to", "day", "last day on which it was, not that of the period; blank: still"),
             ),
         ),
         Table(
@@ -321,12 +343,21 @@ TABLES = {
         ),
         Table(
             "splits",
-            "a share of the credit for a deal",
-            ("deal_id", "rep_id"),
+            "a share of the credit for a deal, for a span of time",
+            ("deal_id", "rep_id", "kind", "valid_from"),
             (
                 C("deal_id", "id", "the deal", needed=True),
                 C("rep_id", "id", "who is credited", needed=True),
                 C("share", "share", "share of the deal's amount", needed=True),
+                C(
+                    "kind",
+                    "choice",
+                    "direct shares part the deal, overlay ones come on top; blank: direct",
+                    allowed=("direct", "overlay"),
+                    blank="direct",
+                ),
+                C("valid_from", "day", "first day this row holds; blank: from the beginning"),
+                C("valid_to", "day", "last day this row holds; blank: still"),
             ),
         ),
         Table(

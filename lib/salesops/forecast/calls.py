@@ -1,8 +1,9 @@
 """Judgement: what reps and managers called, how far off each of them usually is, and what each hand-off added.
 
-A call counts as it stood at a day: the last one made before it for the quarter. Nothing is overwritten. A manager calls
-for all who report to them, directly or through others; who does is taken as it is known now. Quarters are called for by
-their calendar names.
+A call counts as it stood at a day: the last one made before it for the quarter. Nothing is overwritten. It is judged
+by what the caller won: a deal that is handed over after the call and before its win counts for who won it. A manager
+calls for all who report to them, directly or through others: at a call for those of that day, at a win above whoever
+won it then. Quarters are called for by their calendar names.
 """
 
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from ibis import _
 from scipy.stats import t
 
 from salesops import crm, periods, stats
+from salesops.crm import owners
 from salesops.forecast.params import Params
 from salesops.forecast.weeks import NOW
 from salesops.stats import Estimate, scores
@@ -52,13 +54,15 @@ def measure(book: crm.Book, params: Params, origins: pd.DataFrame, made: list) -
     now = made[-1]
     callers = _callers(book, _pairs(called, booked, origins, now.point))
     mine = called[called["week"] == origins["week"].iloc[-1]]
-    callers["now"] = callers["rep_id"].map(mine.set_index("rep_id")["amount"]).astype("float64")
+    of = ["level", "rep_id"]  # who was promoted has a record at each level
+    callers["now"] = callers[of].merge(mine, on=of, how="left")["amount"].to_numpy("float64")
     callers["corrected"] = [
         row.now if row.bias is None else row.now / (1 + row.bias.value) for row in callers.itertuples()
     ]
     totals = mine.groupby("level")["amount"].sum().to_dict()
-    lowest = mine[mine["level"] == min(totals, default=0)].set_index("rep_id")["amount"]
-    known = callers.set_index("rep_id")["corrected"].reindex(lowest.index)
+    level = min(totals, default=0)
+    lowest = mine[mine["level"] == level].set_index("rep_id")["amount"]
+    known = callers[callers["level"] == level].set_index("rep_id")["corrected"].reindex(lowest.index)
     return Calls(
         callers, float(lowest.sum()) if len(lowest) else None,
         float(known.fillna(lowest).sum()) if len(lowest) else None, len(lowest), _record(called, origins), totals,
@@ -75,44 +79,75 @@ def _read(book: crm.Book, params: Params, origins: pd.DataFrame) -> tuple[pd.Dat
         return empty, empty.rename(columns={"week": "quarter"}).astype({"quarter": "str"})
     calls = book.forecast_calls.filter(_.category.isnull() | (_.category == "commit"))
     names = [periods.calendar_name(periods.quarter_of(day, params.year_starts)) for day in origins["due_by"]]
-    moments = ibis.memtable(origins[["week", "at"]].assign(called=names).astype({"at": "datetime64[us]"}))
-    known = calls.join(moments, [calls.period == moments.called, calls.called_at < moments.at])
+    asked = ibis.memtable(origins[["week", "at"]].assign(called=names).astype({"at": "datetime64[us]"}))
+    known = calls.join(asked, [calls.period == asked.called, calls.called_at < asked.at])
     last = known.group_by("week", "rep_id").agg(minor=_.amount_minor.argmax(_.called_at))
     called = last.order_by("week", "rep_id").execute()
-    deals = book.deals.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
-    spans = (
-        origins[["quarter", "begun", "end"]]
-        .drop_duplicates()
-        .astype({"begun": "datetime64[us]", "end": "datetime64[us]"})
-    )
-    spans = ibis.memtable(spans[spans["end"] <= pd.Timestamp(book.cut)])
-    won = deals.join(spans, [deals.closed_at >= spans.begun, deals.closed_at < spans.end])
-    own = (
-        won.group_by("quarter", "rep_id")
-        .agg(minor=_.amount_minor.sum().coalesce(0))
-        .order_by("quarter", "rep_id")
-        .execute()
-    )
+    moments, eras = _eras(book)
+    own = _booked(book, origins, moments)
     for table in (called, own):
         table["amount"] = table.pop("minor").astype("float64") / book.minor_units
-    reps = book.reps.select("rep_id", "manager_id", "region", "team").execute()
-    reports = reps[reps["manager_id"].notna()]
-    above = find_managers(dict(zip(reports["rep_id"], reports["manager_id"], strict=True)))
-    levels: dict[str, int] = {}
-    for managers in above.values():
-        for height, manager in enumerate(managers, 1):
-            levels[manager] = max(levels.get(manager, 0), height)
-    called["level"] = called["rep_id"].map(levels).fillna(0).astype("int64")
+    at = dict(zip(origins["week"], np.searchsorted(moments, origins["at"].to_numpy("datetime64[us]")), strict=True))
+    era = called["week"].map(at)
+    called["level"] = [eras[k].levels.get(rep, 0) for k, rep in zip(era, called["rep_id"], strict=True)]
+    called = called.astype({"level": "int64"})
     if params.region or params.team:
-        inside = (reps["region"] == params.region) | (not params.region)
-        inside &= (reps["team"] == params.team) | (not params.team)
-        theirs = set(reps.loc[inside, "rep_id"])
-        # A manager counts where all who report to them do: what others called for is no call for this part.
-        mixed = {one for rep in reps.loc[~inside, "rep_id"] for one in above.get(rep, ())}
-        theirs = (theirs | {one for rep in theirs for one in above.get(rep, ())}) - mixed
-        called = called[called["rep_id"].isin(theirs)]
-    under = own.assign(rep_id=own["rep_id"].map(lambda rep: [rep, *above.get(rep, ())])).explode("rep_id")
+        inside = [_inside(one, params) for one in eras]
+        called = called[[rep in inside[k] for k, rep in zip(era, called["rep_id"], strict=True)]]
+    lines = [[rep, *eras[k].above.get(rep, ())] for rep, k in zip(own["rep_id"], own["era"], strict=True)]
+    under = own.assign(rep_id=pd.Series(lines, index=own.index, dtype="object")).explode("rep_id")
     return called, under.groupby(["quarter", "rep_id"], as_index=False)["amount"].sum()
+
+
+class Era(NamedTuple):
+    """Days between which nobody changed place. reps : rep_id, manager_id, region, team. above : rep -> managers, the
+    nearest first. levels : manager -> the number of hand-offs below."""
+
+    reps: pd.DataFrame
+    above: dict[str, list[str]]
+    levels: dict[str, int]
+
+
+def _eras(book: crm.Book) -> tuple[np.ndarray, list[Era]]:
+    """The moments at which some rep changes place, and what holds before the first, between them and after the last."""
+    spans = owners.assignments(book.whole)
+    since, until = (pd.to_datetime(spans[name]).to_numpy("datetime64[us]") for name in ("since_at", "until_at"))
+    moments, found = np.unique(since[~np.isnat(since)]), []
+    for moment in [None, *moments]:
+        here = np.isnat(since) if moment is None else (np.isnat(since) | (since <= moment)) & ~(until <= moment)
+        reps = spans.loc[here, ["rep_id", "manager_id", "region", "team"]]
+        reports = reps[reps["manager_id"].notna()]
+        above = find_managers(dict(zip(reports["rep_id"], reports["manager_id"], strict=True)))
+        levels: dict[str, int] = {}
+        for managers in above.values():
+            for height, manager in enumerate(managers, 1):
+                levels[manager] = max(levels.get(manager, 0), height)
+        found.append(Era(reps, above, levels))
+    return moments, found
+
+
+def _inside(era: Era, params: Params) -> set[str]:
+    """Who calls for the part asked for: its reps, and managers all of whose reports are in it, since another manager's
+    call is no call for this part."""
+    reps = era.reps
+    inside = (reps["region"] == params.region) | (not params.region)
+    inside &= (reps["team"] == params.team) | (not params.team)
+    theirs = set(reps.loc[inside, "rep_id"])
+    mixed = {one for rep in reps.loc[~inside, "rep_id"] for one in era.above.get(rep, ())}
+    return (theirs | {one for rep in theirs for one in era.above.get(rep, ())}) - mixed
+
+
+def _booked(book: crm.Book, origins: pd.DataFrame, moments: np.ndarray) -> pd.DataFrame:
+    """quarter, rep_id, era, minor: what each won in the quarters, by who had the deal at its win."""
+    won = book.credited.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
+    spans = origins[["quarter", "begun", "end"]].drop_duplicates()
+    spans = spans.astype({"begun": "datetime64[us]", "end": "datetime64[us]"})
+    spans = ibis.memtable(spans[spans["end"] <= pd.Timestamp(book.cut)])
+    won = won.join(spans, [won.closed_at >= spans.begun, won.closed_at < spans.end])
+    passed = [(won.closed_at >= ibis.literal(pd.Timestamp(moment))).cast("int64") for moment in moments]
+    won = won.mutate(era=sum(passed, start=ibis.literal(0, "int64")))
+    by = ["quarter", "rep_id", "era"]
+    return won.group_by(*by).agg(minor=_.amount_minor.sum().coalesce(0)).order_by(*by).execute()
 
 
 def find_managers(reports_to: dict[str, str]) -> dict[str, list[str]]:

@@ -54,14 +54,16 @@ def write(params: Params) -> dict[str, bytes]:
 
 def by_rep(found: Forecast, book: crm.Book, params: Params) -> bytes:
     """What is still to be won in the quarter by each rep: one row for each draw and rep, with the same common shock for
-    all reps of a draw. Deals to come are the reps' who are there, by what each has won in the last twelve months."""
+    all reps of a draw. Open deals are their owners' of now. Deals to come are the reps' who are there, by what each has
+    won in the last twelve months, whoever owns it now."""
     made = found.made
     owners = book.deals.filter(row_.deal_id.isin(made.deals["deal_id"].tolist())).select("deal_id", "rep_id").execute()
     of = made.deals["deal_id"].map(owners.set_index("deal_id")["rep_id"])
     since = periods.start_of(periods.add_months(periods.days_after(book.as_of, 1), -12), book.time_zone)
     there = book.reps.filter(row_.left_on.isnull() | (row_.left_on > book.as_of)).select("rep_id")
-    won = book.deals.filter(row_.status == "won", row_.closed_at >= since).semi_join(there, "rep_id").group_by("rep_id")
-    won = won.agg(minor=row_.amount_minor.sum()).order_by("rep_id").execute().set_index("rep_id")["minor"].fillna(0)
+    won = book.credited.filter(row_.status == "won", row_.closed_at >= since).semi_join(there, "rep_id")
+    won = won.group_by("rep_id").agg(minor=row_.amount_minor.sum()).order_by("rep_id").execute()
+    won = won.set_index("rep_id")["minor"].fillna(0)
     reps = sorted({*of.dropna(), *won.index})
     share = won.reindex(reps).fillna(0).to_numpy("float64")
     share = share / share.sum() if share.sum() else np.full(len(reps), 1 / max(len(reps), 1))

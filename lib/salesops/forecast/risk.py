@@ -143,7 +143,7 @@ def read_spans(book: crm.Book, params: Params, layout: Layout) -> Spans:
         n_pushes=_.pushed.sum().over(ibis.cumulative_window(group_by="deal_id", order_by="entered_at"))
     )
     deals = _deals(book, params, list(dict.fromkeys([params.segment_by, *layout.units])))
-    kept = ["deal_id", "pipeline", "created_at", *(f"by_{one}" for one in layout.units)]
+    kept = ["deal_id", "created_at", *(f"by_{one}" for one in layout.units)]
     spans = spans.drop("stage", "seq", "month", "was_month", "was_kind", "pushed").join(
         deals.select(*kept, group=deals[f"by_{params.segment_by}"]), "deal_id"
     )

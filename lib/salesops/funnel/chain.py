@@ -98,7 +98,7 @@ def _times(found: Estimate, amount: float, spread: float) -> Estimate:
 def move_counts(book: crm.Book, scope: Scope, deals: ibis.Table) -> pd.DataFrame:
     """stage (0, 1, ...), to (a stage, won, lost, open), age (hours), n: what ended each visit of some deals."""
     first = scope.rules.accepted_stage
-    visits = book.visits
+    visits = book.own_visits
     order = ibis.window(group_by=visits.deal_id, order_by=visits.seq)
     visits = visits.mutate(to=visits.position.lead().over(order), to_kind=visits.kind.lead().over(order))
     visits = visits.filter(_.kind == OPEN, _.entered_at.notnull(), _.position >= first).semi_join(deals, "deal_id")

@@ -231,6 +231,6 @@ def _entered(book: crm.Book, scope: Scope, deals: ibis.Table) -> ibis.Table:
     """`deals` with `entry_s`: when each reached or passed the accepted stage; those that never did are gone."""
     if scope.rules.accepted_stage == 1:
         return deals.mutate(entry_s=deals.created_at.epoch_seconds()).filter(_.entry_s.notnull())
-    visits = book.visits.filter(_.kind != LOST, (_.position >= scope.rules.accepted_stage) | (_.kind == WON))
+    visits = book.own_visits.filter(_.kind != LOST, (_.position >= scope.rules.accepted_stage) | (_.kind == WON))
     reached = visits.filter((_.kind == OPEN) | _.left_at.isnull()).group_by("deal_id").agg(at=_.entered_at.min())
     return deals.join(reached, "deal_id").mutate(entry_s=_.at.epoch_seconds()).filter(_.entry_s.notnull()).drop("at")

@@ -33,7 +33,7 @@ def paths(book: crm.Book, scope: Scope, cohort: ibis.Table) -> ibis.Table:
     ...` are when it was reached or passed. `own0, ...`: whether it was entered itself, which dates it.
     """
     n, offset = len(scope.stages), scope.rules.accepted_stage - 1
-    visits = book.visits.semi_join(cohort, "deal_id")
+    visits = book.own_visits.semi_join(cohort, "deal_id")
     won, lost = (visits.kind == kind for kind in (WON, LOST))
     ended = visits.left_at.isnull()
     at = visits.entered_at.epoch_seconds()
@@ -84,7 +84,7 @@ def step_counts(scope: Scope, paths: ibis.Table) -> pd.DataFrame:
 
 def visit_counts(book: crm.Book, scope: Scope, cohort: ibis.Table) -> pd.DataFrame:
     """As `step_counts`, each visit of a stage for itself: it ended further on, lost, other (a stage before), or not."""
-    visits = book.visits
+    visits = book.own_visits
     order = ibis.window(group_by=visits.deal_id, order_by=visits.seq)
     visits = visits.mutate(
         to=visits.position.lead().over(order), to_kind=visits.kind.lead().over(order), to_at=visits.left_at
@@ -182,5 +182,5 @@ def open_before(book: crm.Book, scope: Scope) -> pd.DataFrame:
         return pd.DataFrame(columns=["n_open", "amount_minor"])
     end = periods.end_of(scope.cohorts["before"].last_on, book.time_zone)
     spans = book.states.filter(_.kind == OPEN, _.entered_at < end, _.left_at.isnull() | (_.left_at >= end))
-    spans = spans.semi_join(book.deals.filter(_.pipeline == scope.pipeline), "deal_id")
+    spans = spans.filter(_.pipeline == scope.pipeline)
     return spans.agg(n_open=_.count(), amount_minor=_.amount_minor.sum()).execute()

@@ -34,7 +34,7 @@ def measure(book: crm.Book, scope: Scope, base: ibis.Table) -> Losses:
     """The reasons of the deals lost in the months."""
     deals = base.filter(_.status == LOST, _.closed_at.notnull())
     deals = deals.filter(closed_within(deals, book, scope) == "now")
-    visits = book.visits.semi_join(deals, "deal_id").filter(_.kind == OPEN)
+    visits = book.own_visits.semi_join(deals, "deal_id").filter(_.kind == OPEN)
     last = visits.group_by("deal_id").agg(stage=_.stage.argmax(_.seq))
     rows = deals.select("deal_id", "amount_minor", reason=_.lost_reason.strip().nullif(""))
     rows = rows.left_join(last, "deal_id").drop("deal_id_right")

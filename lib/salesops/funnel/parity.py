@@ -48,7 +48,7 @@ def _win(book: crm.Book, scope: Scope) -> dict[str, Figure]:
     won, lost = deals.status == WON, deals.status == LOST
     real = (deals.amount_minor > 0).fill_null(False)
     if scope.rules.accepted_stage > 1:
-        reached = book.visits.filter(_.position >= scope.rules.accepted_stage, _.kind != LOST)
+        reached = book.own_visits.filter(_.position >= scope.rules.accepted_stage, _.kind != LOST)
         real = real & deals.deal_id.isin(reached.deal_id)
     amount = deals.amount_minor.cast("float64")
     row = deals.agg(
@@ -109,7 +109,7 @@ def _closed(book: crm.Book, scope: Scope) -> dict[int, tuple[int, int]]:
     """step -> (won, closed) of the deals closed in the months that were ever in the stage."""
     low, high = bounds(scope.cohorts["now"], book)
     deals = book.deals.filter(_.pipeline == scope.pipeline, _.closed_at >= low, _.closed_at < high)
-    visits = book.visits.filter(_.kind == OPEN, _.position.notnull()).select("deal_id", "position").distinct()
+    visits = book.own_visits.filter(_.kind == OPEN, _.position.notnull()).select("deal_id", "position").distinct()
     seen = visits.join(deals.select("deal_id", "status"), "deal_id")
     table = seen.group_by(step=seen.position - scope.rules.accepted_stage).agg(
         won=(seen.status == WON).sum(), n=seen.count()

@@ -41,7 +41,7 @@ def measure(book: crm.Book, scope: Scope, base: ibis.Table) -> Fit:
 def _closed(book: crm.Book, scope: Scope, base: ibis.Table, year: periods.Period) -> pd.DataFrame:
     """group, rep, n_won, n: deals closed in the year whose rep is known."""
     low, high = bounds(year, book)
-    deals = base.filter(_.closed_at >= low, _.closed_at < high, _.rep_id.notnull()).mutate(rep=_.by_rep)
+    deals = base.filter(_.closed_at >= low, _.closed_at < high, _.by_rep.notnull()).mutate(rep=_.by_rep)
     deals = deals.mutate(group=ibis.literal(crm.ALL)) if scope.segment_by == "rep" else deals
     counted = deals.group_by("group", "rep").agg(n_won=(_.status == WON).sum(), n=_.count())
     return counted.order_by("group", "rep").execute().fillna({"group": crm.NOT_KNOWN})

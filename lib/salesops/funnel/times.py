@@ -43,7 +43,7 @@ def stay_counts(book: crm.Book, cohort: ibis.Table, dimensions: list[str]) -> pd
 
     The dimension `all` has one group.
     """
-    visits = book.visits.filter(_.kind == OPEN, _.entered_at.notnull())
+    visits = book.own_visits.filter(_.kind == OPEN, _.entered_at.notnull())
     again = ibis.row_number().over(ibis.window(group_by=[visits.deal_id, visits.stage], order_by=visits.seq)) > 0
     visits = visits.mutate(again=again)
     names = [f"by_{one}" for one in dimensions]
@@ -63,7 +63,7 @@ def stay_correlations(book: crm.Book, scope: Scope, cohort: ibis.Table) -> dict[
     A slow deal is slow in every stage, so stays are no independent witnesses of a group's pace.
     """
     stages = [stage for stage in scope.stages if stage]
-    visits = book.visits.filter(_.kind == OPEN, _.entered_at.notnull(), _.left_at.notnull())
+    visits = book.own_visits.filter(_.kind == OPEN, _.entered_at.notnull(), _.left_at.notnull())
     visits = visits.semi_join(cohort.filter(_.cohort == "now"), "deal_id")
     hours = (visits.left_at.epoch_seconds() - visits.entered_at.epoch_seconds()).cast("float64") / HOUR
     logs = (ibis.greatest(hours, 0.0) + 1).ln()
@@ -124,7 +124,7 @@ def _in_days(hours: Estimate | None) -> Estimate | None:
 
 def _totals(book: crm.Book, cohort: ibis.Table) -> pd.DataFrame:
     """stage, age (hours, all visits of a deal together), n_ended, n_open (the deal is in the stage)."""
-    visits = book.visits.filter(_.kind == OPEN, _.entered_at.notnull())
+    visits = book.own_visits.filter(_.kind == OPEN, _.entered_at.notnull())
     visits = visits.semi_join(cohort.filter(_.cohort == "now"), "deal_id")
     seconds = visits.left_at.coalesce(book.cut).epoch_seconds() - visits.entered_at.epoch_seconds()
     deals = visits.group_by("deal_id", "stage").agg(seconds=seconds.sum(), going_on=visits.left_at.isnull().any())
@@ -136,7 +136,7 @@ def _won_stays(book: crm.Book, scope: Scope, base: ibis.Table) -> pd.DataFrame:
     """stage, group, age (hours), n: the ended stays of deals won in the year up to the end of the months."""
     low, high = bounds(periods.trailing(scope.cohorts["now"], 12), book)
     won = base.filter(_.status == WON, _.closed_at >= low, _.closed_at < high).select("deal_id", "group")
-    visits = book.visits.filter(_.kind == OPEN, _.entered_at.notnull(), _.left_at.notnull()).join(won, "deal_id")
+    visits = book.own_visits.filter(_.kind == OPEN, _.entered_at.notnull(), _.left_at.notnull()).join(won, "deal_id")
     age = (visits.left_at.epoch_seconds() - visits.entered_at.epoch_seconds()) // HOUR
     rows = visits.select("stage", "group", age=age)
     table = rows.group_by("stage", "group", "age").agg(n=_.count()).execute()
@@ -182,7 +182,7 @@ def _after(book: crm.Book, scope: Scope, base: ibis.Table, limits: pd.DataFrame)
     deals = base.filter((_.status == OPEN) | _.closed_at.notnull()).select(
         "deal_id", "status", "group", closed_s=_.closed_at.epoch_seconds()
     )
-    visits = book.visits.filter(_.kind == OPEN, _.entered_at >= low).join(deals, "deal_id")
+    visits = book.own_visits.filter(_.kind == OPEN, _.entered_at >= low).join(deals, "deal_id")
     end = ibis.literal(int(pd.Timestamp(book.cut).timestamp()), "int64")
     entered = visits.entered_at.epoch_seconds()
     limit = _limited(limits, visits.stage, visits.group)

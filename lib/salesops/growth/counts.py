@@ -135,7 +135,8 @@ def name_of(book: crm.Book, account: str) -> str:
 def created_by_month(book: crm.Book, dimension: str, last: periods.Period, n_months: int) -> pd.DataFrame:
     """Deals created: a row for each of the months that end with `last`, a column for each group."""
     span = periods.trailing(last, n_months)
-    deals = crm.with_group(book, book.deals.filter(_.created_at.notnull()), dimension)
+    created = crm.with_owner(book, book.deals.filter(_.created_at.notnull()), "created_at")
+    deals = crm.with_group(book, created, dimension)
     deals = deals.filter(deals.created_at.between(*_moments(book, span)), deals.group.notnull())
     month = crm.month_number(deals.created_at, book.time_zone, span.last_on)
     table = deals.mutate(month=month).group_by("month", "group").agg(n=_.count()).execute()

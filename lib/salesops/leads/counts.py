@@ -34,8 +34,7 @@ def looked_at(book: crm.Book, params: Params) -> ibis.Table:
     if params.region:
         leads = leads.filter(_.region == params.region)
     if params.team:
-        reps = book.reps.filter(_.team == params.team).select("rep_id")
-        leads = leads.semi_join(reps, "rep_id")
+        leads = crm.with_assignment(book, leads, "created_at").filter(_.rep_team == params.team)
     if params.split_by != "none" and params.split_by not in book.about["filled"]["leads"]:
         raise ValueError(f"split_by {params.split_by}: the source has no value of it on leads")
     group = leads[params.split_by] if params.split_by != "none" else ibis.literal(crm.ALL)

@@ -83,7 +83,7 @@ def _span(book: crm.Book, months: periods.Period) -> tuple:
 
 def _won(book: crm.Book, months: periods.Period) -> ibis.Table:
     begin, end = _span(book, months)
-    return book.deals.filter(_.status == "won", _.closed_at >= begin, _.closed_at < end)
+    return book.credited.filter(_.status == "won", _.closed_at >= begin, _.closed_at < end)
 
 
 def _quarters(book: crm.Book, months: periods.Period) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def read_history(book: crm.Book, plan: Plan) -> pd.DataFrame:
     ends, rows = periods.quarter_of(book.as_of, plan.year_starts), []
     before = periods.quarter_of(periods.days_after(ends.first_on, -1), plan.year_starts)
     quarter = ends if ends.last_on == book.as_of else before
-    won = book.deals.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
+    won = book.credited.filter(_.status == "won", _.closed_at.notnull(), _.rep_id.notnull())
     for _back in range(QUARTERS):
         since = periods.start_of(quarter.first_on, book.time_zone)
         until = periods.end_of(quarter.last_on, book.time_zone)

@@ -8,7 +8,7 @@ from salesops import periods
 from salesops.pay.plans import Plan
 from salesops.pay.records import ZERO, Line, Person, Step, round_money
 
-COUNTED = ("earned", "true_up", "spiff")  # what is held, released or taken back is no matter of draws
+COUNTED = ("earned", "true_up", "spiff", "adjustment")  # what is held, released or taken back is no matter of draws
 
 
 def balance(person: Person, plans: Mapping[str, Plan], lines: list[Line], through: dt.date) -> list[Line]:

@@ -1,6 +1,7 @@
 """A line of pay in sentences, in every language: what was measured, by what rule, and how the amount came about."""
 
 import datetime as dt
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
@@ -24,6 +25,7 @@ def kind_name(kind: str) -> str:
         "held": _("held until it is due"),
         "released": _("released, as it fell due"),
         "clawback": _("taken back, the deal was cancelled"),
+        "adjustment": _("adjustment of earlier months"),
         "draw": _("draw"),
         "recovered": _("draw recovered"),
         "guarantee": _("guarantee"),
@@ -46,16 +48,20 @@ def unpaid(error: BadInput) -> str:
 
 def explain(line: Line, currency: str) -> list[str]:
     """How a line came about, a sentence for each step."""
-    measure = next((step.values["measure"] for step in line.steps if step.what == "measured"), "bookings")
+    measure = next((step.values["measure"] for step in line.steps if "measure" in step.values), "bookings")
     return [_sentence(step, currency, measure) for step in line.steps]
 
 
 def _sentence(step: Step, currency: str, measure: str) -> str:
-    shown = {name: _shown(name, value, currency, measure) for name, value in step.values.items() if name != "bands"}
+    lists = ("bands", "kinds")
+    shown = {name: _shown(name, value, currency, measure) for name, value in step.values.items() if name not in lists}
     if step.what == "bands":
         parts = [
             _band(step.values["kind"], value, part, currency, measure) for _at, value, part in step.values["bands"]
         ]
+        shown["parts"] = "; ".join(parts)
+    if step.what == "parts":
+        parts = [f"{kind_name(kind)} {_money(amount, currency)}" for kind, amount in step.values["kinds"]]
         shown["parts"] = "; ".join(parts)
     return _text(step).format(**shown)
 
@@ -150,10 +156,38 @@ def _text(step: Step) -> str:
             return _("Of {held} for deal {deal}, {share} has fallen due; {before} was released before.")
         case "clawback":
             return _("{share} of deal {deal} was cancelled, which had earned {earned}; {before} was taken back before.")
+        case "credit_known":
+            return _("On {on} it became known: deal {deal} counts for {over}, before {measured}.")
+        case "restored":
+            return _("On {on} {share} of deal {deal} counted again, which had been cancelled.")
+        case "quota_known" if step.values["whole"] is None:
+            return _("The quota of {span} was set: {quota}.")
+        case "quota_known":
+            return _("The quota of {span} is {quota} now, before {whole}.")
+        case "parts":
+            return _("By what is known now: {parts}; together {known}.")
+        case "adjusted":
+            return _(
+                "Paid for it so far, after what is held and taken back: {reported}; by what is known now: {known}; the "
+                "difference: {amount}."
+            )
+        case "spiff_again":
+            return _("Deals that counted were cancelled: together {after}, before {before}.")
         case "spiff":
-            return _("Deals that count: {deals}.")
+            return _spiff(step.values)
         case _:
             return _("Earned in the month: {earned}; the draw is {draw}; still to be recovered: {balance}.")
+
+
+def _spiff(values: Mapping[str, object]) -> str:
+    if values["rate"] is not None:
+        text = _("Deals that count so far: {deals}, {rate} of their amounts: together {after}, {before} of it before.")
+    else:
+        text = _(
+            "Deals that count so far: {deals}, {each} for each, of a split deal the share: together {after}, {before} "
+            "of it before."
+        )
+    return text if values["most"] is None else " ".join([text, _("It is never more than {most}.")])
 
 
 def share(value: Fraction) -> str:

@@ -21,7 +21,7 @@ from salesops.pay.plans import Plan
 from salesops.pay.records import Credit, Line
 from salesops.pay.statements import Statement
 
-ORDER = ("earned", "true_up", "spiff", "held", "released", "clawback", "draw", "recovered", "guarantee")
+ORDER = ("earned", "true_up", "spiff", "held", "released", "clawback", "adjustment", "draw", "recovered", "guarantee")
 
 
 def write(
@@ -32,7 +32,8 @@ def write(
 
     Parameters
     ----------
-    lines : of one person, all of them. versions : of the plan, by version. deals : deal -> its name.
+    lines : of one person, all of them. credits : theirs, with the days on which they were known. versions : of the
+    plan, by version. deals : deal -> its name.
     facts : of the run, put into the chain: its period, and the last day known, by which an earlier one shows.
     """
     drawn, asked = statements.draw_up(lines), set(months)
@@ -43,8 +44,9 @@ def write(
         if one.month in asked:
             plan = versions[one.lines[-1].version]
             year = [line for line in lines if one.month[:4] + "-01" <= line.month <= one.month]
-            mine = [credit for credit in credits if f"{credit.on:%Y-%m}" == one.month]
-            made[f"{one.month}.html"] = page = _page(name, one, year, mine, plan, deals)
+            ends_on = periods.month_end(dt.date.fromisoformat(f"{one.month}-01"))
+            own = [credit for credit in credits if f"{credit.on:%Y-%m}" == one.month and credit.is_known(ends_on)]
+            made[f"{one.month}.html"] = page = _page(name, one, year, own, plan, deals)
             entry["page"] = hashlib.sha256(page).hexdigest()
         chain.append(entry)
     if made:

@@ -2,6 +2,10 @@
 
 Everything is computed in fractions and rounded once for each line, so the order of credits and of files does not
 matter. A month's lines depend only on what was known at its end: computing a later month leaves them as they were.
+
+What is cancelled before its period is paid was never earned, whatever the plan says. What is cancelled later is taken
+back as the plan's `clawback` says; a plan without one takes nothing back. Any other fact that becomes known later
+(`ledger`) is an adjustment of the month in which it became known.
 """
 
 import datetime as dt
@@ -9,11 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from typing import NamedTuple
 
-from salesops import periods
-from salesops.pay import curves, draws, spans
+from salesops import periods, workdays
+from salesops.pay import curves, draws, ledger, spans
 from salesops.pay.plans import SPANS, Component, Plan, Spiff
-from salesops.pay.records import ONE, ZERO, Cancellation, Credit, Line, Payment, Person, Step, round_money
+from salesops.pay.records import ONE, ZERO, Cancellation, Credit, Line, Payment, Person, Step, Win, round_money
 from salesops.pay.spans import Span
 from salesops.problems import BadInput
 
@@ -40,23 +45,33 @@ def pay(
     BadInput
         Where a plan is not known, a day of a plan, a credit twice, a quota missing or below zero: all at once.
     """
-    credits, cancelled, paid = list(credits), _of_deals(cancellations), _of_deals(payments)
+    credits = list(credits)
     _check(person, plans, credits, through)
-    lines: list[Line] = []
-    for assignment in person.assignments:
-        plan = plans[assignment.plan]
-        lines += Run(person, plan, assignment, credits, cancelled, paid, through).lines()
-    lines.sort(key=lambda line: line.month)
+    deals = {one.deal_id for one in credits}
+    own_payments, own_cancellations = (
+        [one for one in all_ if one.deal_id in deals] for all_ in (payments, cancellations)
+    )
+
+    def reckon(person: Person, credits: list[Credit], through: dt.date) -> list[Line]:
+        lines: list[Line] = []
+        known = ([one for one in events if one.is_known(through)] for events in (own_payments, own_cancellations))
+        paid, cancelled = map(by_deal, known)
+        for assignment in person.assignments:
+            lines += Run(person, plans[assignment.plan], assignment, credits, cancelled, paid, through).lines()
+        return sorted(lines, key=lambda line: line.month)
+
+    lines = ledger.post(person, plans, credits, own_cancellations, through, reckon)
     return draws.balance(person, plans, lines, through)
 
 
 def _check(person: Person, plans: Mapping[str, Plan], credits: list[Credit], through: dt.date) -> None:
     who, problems = person.person_id, []
-    ids = [one.credit_id for one in credits]
-    problems += [f"{who}: credit {one} stands twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
+    problems += [f"{who}: credit {one} stands twice" for one in ledger.doubled(credits)]
+    quotas = [(*key, value) for key, value in sorted(person.quotas.items())]
+    quotas += [(one.measure, one.period, one.value) for one in person.quota_spells if one.value is not None]
     problems += [
         f"{who}: the quota of {measure} in {period} is {float(value):,.2f}, must not be below 0"
-        for (measure, period), value in sorted(person.quotas.items())
+        for measure, period, value in quotas
         if value < 0
     ]
     held = sorted((one.start, one.until or dt.date.max) for one in person.assignments)
@@ -76,14 +91,14 @@ def _check(person: Person, plans: Mapping[str, Plan], credits: list[Credit], thr
 
 
 class Run:
-    """One person on one plan."""
+    """One person on one plan, by one state of knowledge. cancelled, paid : by deal."""
 
     def __init__(self, person, plan, assignment, credits, cancelled, paid, through):
         self.person, self.plan, self.cancelled, self.paid = person, plan, cancelled, paid
         self.days: dict[tuple[dt.date, dt.date], list[dt.date]] = {}
         self.first_on = max(assignment.start, person.hired_on)
         self.last_on = min(assignment.until or plan.until, person.left_on or dt.date.max, plan.until)
-        self.through = periods.days_after(periods.add_months(through.replace(day=1), 1), -1)
+        self.through = periods.month_end(through)
         self.credits = sorted(
             (one for one in credits if self.first_on <= one.on <= min(self.last_on, self.through)),
             key=lambda one: (one.on, one.credit_id),
@@ -111,33 +126,37 @@ class Run:
 
     # What is measured
 
-    def _active(self, first: dt.date, last: dt.date) -> list[dt.date]:
-        """The days on the plan and not on leave."""
-        if (first, last) not in self.days:
-            days = (first + dt.timedelta(days=k) for k in range((last - first).days + 1))
-            there = [day for day in days if self.first_on <= day <= self.last_on]
+    def _days(self, span: Span) -> list[dt.date]:
+        """The days of a period that count: all, or the working days of the plan's calendar."""
+        days = [span.first_on + dt.timedelta(days=k) for k in range((span.last_on - span.first_on).days + 1)]
+        if self.plan.prorate != "working_days":
+            return days
+        return [day for day in days if workdays.is_working(day, self.plan.calendar)] or days
+
+    def _active(self, span: Span) -> list[dt.date]:
+        """Those of them on the plan and not on leave."""
+        if (span.first_on, span.last_on) not in self.days:
+            there = [day for day in self._days(span) if self.first_on <= day <= self.last_on]
             away = self.person.leaves
-            self.days[first, last] = [day for day in there if not any(one <= day <= other for one, other in away)]
-        return self.days[first, last]
+            active = [day for day in there if not any(first <= day <= last for first, last in away)]
+            self.days[span.first_on, span.last_on] = active
+        return self.days[span.first_on, span.last_on]
 
     def presence(self, span: Span) -> Fraction:
         """The share of a period's days that the person is on the plan and not on leave; 1 where nothing is prorated."""
         if not self.plan.prorate:
             return ONE
-        return Fraction(len(self._active(span.first_on, span.last_on)), (span.last_on - span.first_on).days + 1)
+        return Fraction(len(self._active(span)), len(self._days(span)))
 
     def _ramped(self, span: Span) -> Fraction:
         """The share of a period's quota that is asked for: by days there, and by the ramp of the month of tenure."""
-        n_days = (span.last_on - span.first_on).days + 1
-        days = self._active(span.first_on, span.last_on) if self.plan.prorate else [
-            span.first_on + dt.timedelta(days=k) for k in range(n_days)
-        ]  # fmt: skip
+        days = self._active(span) if self.plan.prorate else self._days(span)
         ramp = self.plan.ramp
         total = ZERO
         for day in days:
             month = spans.tenure_month(self.person.hired_on, day)
             total += ramp[month] if 0 <= month < len(ramp) else ONE
-        return total / n_days
+        return total / len(self._days(span))
 
     def quota(self, component: Component, span: Span) -> tuple[Fraction, Step] | None:
         """The quota of a period: its own, else those of its parts; prorated and ramped. None where there is none."""
@@ -151,9 +170,7 @@ class Run:
 
     def counts(self, component: Component, credit: Credit) -> Fraction:
         """What of a credit a component measures; 0 where it is none of its."""
-        if credit.kind not in component.credits:
-            return ZERO
-        if any(credit.facts.get(name) not in allowed for name, allowed in component.only.items()):
+        if credit.kind not in component.credits or not component.takes(credit.facts):
             return ZERO
         name = component.measure.removeprefix("column:")
         return Fraction(credit.measures.get(name, 0))
@@ -161,36 +178,61 @@ class Run:
     def measured(
         self, component: Component, first: dt.date, last: dt.date, known: dt.date
     ) -> list[tuple[Credit, Fraction]]:
-        """The credits of some days and what each counts for, as known on a day: under `rerun`, without what was
-        cancelled in time up to then."""
-        found = []
+        """The credits of some days and what each counts for, as known on a day: without what was cancelled before its
+        period was paid, and under `rerun` without what was cancelled in time after it."""
+        values = []
         for credit in self.credits:
             if not first <= credit.on <= last:
                 continue
             value = self.counts(component, credit)
-            if self.plan.clawback is not None and self.plan.clawback.way == "rerun":
-                value *= ONE - self._undone(credit, known)
+            if value and (credit.deal_id in self.cancelled or credit.earlier):
+                until = known if self._reruns else min(known, self._closes_on(component, credit.on))
+                value *= self._fresh(component, credit) * (ONE - self._undone(component, credit, until))
             if value:
-                found.append((credit, value))
-        return found
+                values.append((credit, value))
+        return values
 
-    def _undone(self, credit: Credit, known: dt.date) -> Fraction:
-        """The share of a credit that was cancelled in time, up to a day."""
-        days = self.plan.clawback.days
-        shares = [
-            Fraction(one.share)
-            for one in self.cancelled.get(credit.deal_id, ())
-            if one.on <= known and 0 <= (one.on - credit.on).days <= days
-        ]
-        return min(sum(shares, ZERO), ONE)
+    @property
+    def _reruns(self) -> bool:
+        return self.plan.clawback is not None and self.plan.clawback.way == "rerun"
 
-    def _lapsed(self, credit: Credit, since: dt.date, known: dt.date) -> Fraction:
-        """The share of what was earned that a later cancellation undid; under `rerun` earlier ones were never
-        earned."""
-        if self.plan.clawback is None:
+    def _closes_on(self, component: Component | None, day: dt.date) -> dt.date:
+        """The last day of the period of a component that a day is in; of a spiff (None), of its month."""
+        n_months = SPANS.get(component.period, 1) if component is not None else 1
+        return spans.find(n_months, day, day, self.plan.year_starts, dt.date.max)[0].last_on
+
+    def _undone(self, component: Component | None, credit: Credit, known: dt.date) -> Fraction:
+        """The share of a credit that is cancelled by the end of a day: before its period was paid in any case, later
+        within the days of the clawback."""
+        clawback, closes_on = self.plan.clawback, self._closes_on(component, credit.on)
+        undone = ZERO
+        for event in self.cancelled.get(credit.deal_id, ()):
+            if event.on > known or event.on < credit.on or event.won_on not in (None, credit.on):
+                continue
+            if event.cause == "lowered" and component is not None and component.measure != "bookings":
+                continue
+            in_time = clawback is not None and (event.on - credit.on).days <= clawback.days
+            if in_time or event.on <= closes_on:
+                undone += Fraction(event.share)
+        return min(undone, ONE)
+
+    def _fresh(self, component: Component | None, credit: Credit) -> Fraction:
+        """The share of a credit that was not credited before: what of earlier wins of the deal was not taken back is
+        not credited again."""
+        kept: list[tuple[Win, Fraction]] = []
+        for win in (*credit.earlier, Win(credit.on, ONE)):
+            before = ZERO
+            for prior, worth in kept:
+                before += worth * (ONE - self._undone(component, credit._replace(on=prior.on), win.on))
+            kept.append((win, max(win.worth - before, ZERO)))
+        return kept[-1][1]
+
+    def _lapsed(self, component: Component, credit: Credit, since: dt.date, known: dt.date) -> Fraction:
+        """The share of what was earned, as known on the day `since`, that later cancellations undid."""
+        if self.plan.clawback is None or credit.deal_id not in self.cancelled:
             return ZERO
-        before = self._undone(credit, since) if self.plan.clawback.way == "rerun" else ZERO
-        return (self._undone(credit, known) - before) / (ONE - before) if before < 1 else ZERO
+        before = self._undone(component, credit, since)
+        return (self._undone(component, credit, known) - before) / (ONE - before) if before < 1 else ZERO
 
     def attainment(self, component: Component, span: Span, known: dt.date) -> Fraction | None:
         """Measured over quota, of the period or of the year up to it; None where the quota is zero."""
@@ -237,8 +279,11 @@ class Run:
         attainment = measured / quota if quota else None
         if quota is not None:
             steps.append(Step("attainment", {"measured": measured, "quota": quota, "attainment": attainment}))
+        first = self._year_start(span.first_on) if component.to_date else span.first_on
+        parts = self.measured(component, first, span.last_on, known)
         if component.threshold is not None and (attainment is None or attainment < component.threshold):
-            return ZERO, [*steps, Step("below_threshold", {"threshold": component.threshold})]
+            steps.append(Step("below_threshold", {"threshold": component.threshold}))
+            return self._taken_back(component, parts, quota, target, steps)
         open_to = None
         if component.accelerates_after is not None and not self._year_reached(component, span, known):
             open_to = 1
@@ -249,10 +294,8 @@ class Run:
                 values = {"of": component.gate.of, "at_least": component.gate.at_least, "attainment": other}
                 steps.append(Step("gate_closed", values))
                 if component.gate.otherwise == "nothing":
-                    return ZERO, steps
+                    return self._taken_back(component, parts, quota, target, steps)
                 open_to = 1
-        first = self._year_start(span.first_on) if component.to_date else span.first_on
-        parts = self.measured(component, first, span.last_on, known)
         amount, more = self._earned(component, parts, quota, target, open_to)
         steps += more
         if component.multiplier is not None:
@@ -269,6 +312,12 @@ class Run:
             steps.append(Step("period_cap", {"cap": most, "before": amount}))
             amount = most
         return amount, steps
+
+    def _taken_back(self, component, parts, quota, target, steps) -> tuple[Fraction, list[Step]]:
+        """What a period earns whose threshold or gate is not met: nothing; but more returned than sold is taken back,
+        for a gate stops what is paid, not what is owed."""
+        amount, more = self._earned(component, parts, quota, target, 1)
+        return (amount, [*steps, *more]) if amount < 0 else (ZERO, steps)
 
     def _earned(self, component, parts, quota, target, open_to) -> tuple[Fraction, list[Step]]:
         over, steps = over_windfall(component, parts), []
@@ -315,24 +364,27 @@ class Run:
     # What is paid when
 
     def by_period(self, component: Component) -> list[Line]:
-        """Each period when it ends; under `rerun` also what earlier ones have become by then, also after the plan."""
-        n_months = SPANS[component.period]
+        """Each period when it ends; under `rerun` also what earlier ones have become, in the month in which it became
+        known, also after the plan."""
         own = self.spans_of(component)
-        reruns = self.plan.clawback is not None and self.plan.clawback.way == "rerun"
-        ends = self._spans(n_months, self.first_on, self.through) if reruns else own
+        events = (event for credit in self.credits for event in self.cancelled.get(credit.deal_id, ()))
+        changed = {event.on.replace(day=1) for event in events} if self._reruns else set()
+        closing = {span.last_on for span in own}
+        ends = [month for month in self.months if month.first_on in changed or month.last_on in closing]
         posted: dict[str, Fraction] = {}  # by the period that it was earned in
         found: list[Line] = []
         for now in ends:
             for span in own:
-                if span.last_on > now.last_on or (span != now and not reruns):
+                is_its_end = span.last_on == now.last_on
+                if span.last_on > now.last_on or not (is_its_end or now.first_on in changed):
                     continue
                 amount, steps = self._still_due(component, span, now.last_on, posted, own)
-                if span != now and not amount:
+                if not is_its_end and not amount:
                     continue
                 posted[span.name] = posted.get(span.name, ZERO) + Fraction(amount)
-                kind = "earned" if span == now else "true_up"
+                kind = "earned" if is_its_end else "true_up"
                 found.append(self._line(now.month, component.name, kind, span.name, amount, steps))
-                if span == now:
+                if is_its_end:
                     found += self._timed(component, span, now, amount)
         return found
 
@@ -364,74 +416,89 @@ class Run:
 
     def _of_deals(self, component: Component, parts, amount: Decimal, span: str, posted_on: dt.date) -> list[Line]:
         """What was earned is each deal's by its part of what is measured; the parts are whole cents, and sum to it."""
-        first: dict[str, Credit] = {}
-        for credit, _value in parts:
-            first.setdefault(credit.deal_id, credit)
-        found, so_far, given = [], ZERO, Decimal(0)
+        lines, so_far, given = [], ZERO, Decimal(0)
         worth = _by_deal(parts)
         for deal, share in sorted(_shares(parts).items()):
             so_far += share
-            mine = round_money(Fraction(amount) * so_far, self.plan) - given
-            given += mine
-            found += self._of_credit(component.name, first[deal], Fraction(mine), span, posted_on)
-            if component.windfall is not None and component.windfall.way == "schedule" and mine > 0:
+            own = round_money(Fraction(amount) * so_far, self.plan) - given
+            given += own
+            sold = Sold(component, deal, [part for part in parts if part[0].deal_id == deal], Fraction(own), span)
+            lines += self._held(sold, posted_on) + self._clawed_back(sold, posted_on)
+            if component.windfall is not None and component.windfall.way == "schedule" and own > 0:
                 over = max(worth[deal] - component.windfall.over, ZERO) / worth[deal]
-                found += self._scheduled(component, first[deal], Fraction(mine), over, span, posted_on)
-        return found
+                lines += self._scheduled(sold, over, posted_on)
+        return lines
 
-    def _scheduled(self, component, credit, earned: Fraction, over: Fraction, span: str, posted_on) -> list[Line]:
+    def _gone(self, sold: "Sold", since: dt.date, known: dt.date) -> Fraction:
+        """The share of what a deal earned that was cancelled after `since`: by the worth of its credits."""
+        if sold.deal not in self.cancelled:
+            return ZERO
+        whole = sum((value for _credit, value in sold.parts), ZERO)
+        lapsed = (value * self._lapsed(sold.component, credit, since, known) for credit, value in sold.parts)
+        return min(max(sum(lapsed, ZERO) / whole, ZERO), ONE)
+
+    def _paid(self, sold: "Sold", known: dt.date) -> Fraction:
+        """The share of a deal's price that is paid by the end of a day: by the worth of its credits."""
+        payments, whole, paid = self.paid.get(sold.deal, ()), ZERO, ZERO
+        for credit, value in sold.parts:
+            whole += value
+            shares = (Fraction(one.share) for one in payments if one.on <= known and one.won_on in (None, credit.on))
+            paid += value * sum(shares, ZERO)
+        return paid / whole
+
+    def _months_from(self, posted_on: dt.date) -> list[Span]:
+        return [month for month in self.months if month.last_on >= posted_on]
+
+    def _scheduled(self, sold: "Sold", over: Fraction, posted_on: dt.date) -> list[Line]:
         """What the part of a deal above the windfall's limit earns, paid in equal months from the next one on; of what
         is cancelled nothing is kept back any more."""
-        kept, n = round_money(earned * over, self.plan), component.windfall.months
+        kept, n = round_money(sold.earned * over, self.plan), sold.component.windfall.months
         if not kept:
             return []
-        months = [one for one in self.months if one.last_on >= posted_on]
-        values = {"deal": credit.deal_id, "earned": earned, "share": over, "months": n}
-        found = [self._line(months[0].month, component.name, "held", span, -kept, [Step("scheduled", values)])]
-        gone = Decimal(0)
-        for k, month in enumerate(months):
-            share = min(Fraction(k, n) + self._lapsed(credit, posted_on, month.last_on), ONE)
-            due = round_money(Fraction(kept) * share, self.plan)
-            if due != gone:
-                values = {"deal": credit.deal_id, "held": kept, "share": share, "before": gone}
-                step = Step("scheduled_part", values)
-                found.append(self._line(month.month, component.name, "released", span, due - gone, [step]))
-                gone = due
-        return found
+        months = self._months_from(posted_on)
+        values = {"deal": sold.deal, "earned": sold.earned, "share": over, "months": n}
+        lines = [self._line(months[0].month, sold.name, "held", sold.span, -kept, [Step("scheduled", values)])]
+        shares = (Fraction(k, n) + self._gone(sold, posted_on, month.last_on) for k, month in enumerate(months))
+        return lines + self._released(sold, kept, months, shares, "scheduled_part")
 
-    def _of_credit(self, name: str, credit: Credit, earned: Fraction, span: str, posted_on: dt.date) -> list[Line]:
-        found = []
-        months = [one for one in self.months if one.last_on >= posted_on]
-        kept = self.plan.hold.share if self.plan.hold is not None else ZERO
-        if kept and earned > 0:
-            held = round_money(earned * kept, self.plan)
-            values = {"deal": credit.deal_id, "earned": earned, "share": kept}
-            found.append(self._line(months[0].month, name, "held", span, -held, [Step("held", values)]))
-            gone = Decimal(0)
-            for month in months:
-                paid = [one.share for one in self.paid.get(credit.deal_id, ()) if one.on <= month.last_on]
-                # Of what is cancelled nothing is held any more: it is taken back whole.
-                undone = self._lapsed(credit, posted_on, month.last_on)
-                share = min(sum(map(Fraction, paid), undone), ONE)
-                due = round_money(Fraction(held) * share, self.plan)
-                if due != gone:
-                    values = {"deal": credit.deal_id, "held": held, "share": share, "before": gone}
-                    found.append(
-                        self._line(month.month, name, "released", span, due - gone, [Step("released", values)])
-                    )
-                    gone = due
-        if self.plan.clawback is not None and self.plan.clawback.way == "original_rate" and earned > 0:
-            gone = Decimal(0)
-            for month in months:
-                share = self._undone(credit, month.last_on)
-                due = round_money(earned * share, self.plan)
-                if due != gone:
-                    values = {"deal": credit.deal_id, "earned": earned, "share": share, "before": gone}
-                    found.append(
-                        self._line(month.month, name, "clawback", span, gone - due, [Step("clawback", values)])
-                    )
-                    gone = due
-        return found
+    def _held(self, sold: "Sold", posted_on: dt.date) -> list[Line]:
+        """What a deal earned that waits for the customer's payments; of what is cancelled nothing waits any more, for
+        it is taken back whole."""
+        share = self.plan.hold.share if self.plan.hold is not None else ZERO
+        if not share or sold.earned <= 0:
+            return []
+        months = self._months_from(posted_on)
+        kept = round_money(sold.earned * share, self.plan)
+        values = {"deal": sold.deal, "earned": sold.earned, "share": share}
+        lines = [self._line(months[0].month, sold.name, "held", sold.span, -kept, [Step("held", values)])]
+        shares = (self._paid(sold, month.last_on) + self._gone(sold, posted_on, month.last_on) for month in months)
+        return lines + self._released(sold, kept, months, shares, "released")
+
+    def _released(self, sold: "Sold", kept: Decimal, months, shares, what: str) -> list[Line]:
+        """Month by month, what has fallen due of what was kept back."""
+        lines, before = [], Decimal(0)
+        for month, share in zip(months, shares, strict=True):
+            share = min(share, ONE)
+            due = round_money(Fraction(kept) * share, self.plan)
+            if due != before:
+                step = Step(what, {"deal": sold.deal, "held": kept, "share": share, "before": before})
+                lines.append(self._line(month.month, sold.name, "released", sold.span, due - before, [step]))
+                before = due
+        return lines
+
+    def _clawed_back(self, sold: "Sold", posted_on: dt.date) -> list[Line]:
+        """Month by month, what was cancelled of what a deal earned, at the rate that it was paid at."""
+        if self.plan.clawback is None or self._reruns or sold.earned <= 0 or sold.deal not in self.cancelled:
+            return []
+        lines, before = [], Decimal(0)
+        for month in self._months_from(posted_on):
+            share = self._gone(sold, posted_on, month.last_on)
+            due = round_money(sold.earned * share, self.plan)
+            if due != before:
+                step = Step("clawback", {"deal": sold.deal, "earned": sold.earned, "share": share, "before": before})
+                lines.append(self._line(month.month, sold.name, "clawback", sold.span, before - due, [step]))
+                before = due
+        return lines
 
     def _each_deal(self, component: Component) -> list[Line]:
         found = []
@@ -451,38 +518,71 @@ class Run:
         return found
 
     def _spiff(self, spiff: Spiff) -> list[Line]:
-        """Each deal once, in the month of its first credit, while it is sold at all; together never above `most`."""
-        found, before, seen, exact = [], Decimal(0), set(), ZERO
-        for month in self._spans(1, self.first_on, min(self.last_on, self.through)):
-            worth: dict[str, Fraction] = {}
-            for one in self.credits:
-                inside = month.first_on <= one.on <= month.last_on and spiff.start <= one.on <= spiff.until
-                meant = all(one.facts.get(name) in allowed for name, allowed in spiff.only.items())
-                if inside and meant and one.kind == "direct" and one.deal_id not in seen:
-                    left = ONE - self._undone(one, month.last_on) if self.plan.clawback is not None else ONE
-                    value = Fraction(one.measures.get("bookings", 0)) * left
-                    worth[one.deal_id] = worth.get(one.deal_id, ZERO) + value
-            sold = {deal: value for deal, value in worth.items() if value > 0}
-            if not sold:
-                continue
-            seen |= set(sold)
-            exact += spiff.each * len(sold) if spiff.each is not None else spiff.rate * sum(sold.values(), ZERO)
-            due = round_money(exact if spiff.most is None else min(exact, spiff.most), self.plan)
-            step = Step("spiff", {"deals": len(sold), "each": spiff.each, "rate": spiff.rate, "most": spiff.most})
-            found.append(self._line(month.month, spiff.name, "spiff", month.name, due - before, [step]))
+        """Each deal once, while it is sold at all, `each` by the person's share of it; together never above `most`.
+
+        Whatever the clawback's way, a spiff is run again: what deals that were cancelled brought is taken back, as far
+        as others do not fill the place under `most` that they leave.
+        """
+        lines, before = [], Decimal(0)
+        for month in self.months:
+            _n_deals, known = self._spiff_due(spiff, periods.days_after(month.first_on, -1), month.last_on)
+            n_deals, due = self._spiff_due(spiff, month.last_on, month.last_on)
+            if known != before:
+                values = {"name": spiff.name, "before": before, "after": known}
+                step = Step("spiff_again", values)
+                lines.append(self._line(month.month, spiff.name, "clawback", month.name, known - before, [step]))
+            if due != known:
+                step = Step("spiff", {"deals": n_deals, "each": spiff.each, "rate": spiff.rate, "most": spiff.most,
+                                      "after": due, "before": known})  # fmt: skip
+                lines.append(self._line(month.month, spiff.name, "spiff", month.name, due - known, [step]))
             before = due
-        return found
+        return lines
+
+    def _spiff_due(self, spiff: Spiff, sold_by: dt.date, known: dt.date) -> tuple[int, Decimal]:
+        """How many deals won by a day count, and what they bring together, as known on another."""
+        worth: dict[str, Fraction] = {}
+        shares: dict[str, Fraction] = {}
+        for credit in self.credits:
+            if not spiff.start <= credit.on <= min(spiff.until, sold_by) or credit.kind != "direct":
+                continue
+            if not spiff.takes(credit.facts):
+                continue
+            left = self._fresh(None, credit) * (ONE - self._undone(None, credit, known))
+            value, deal = Fraction(credit.measures.get("bookings", 0)) * left, credit.deal_id
+            worth[deal] = worth.get(deal, ZERO) + value
+            shares[deal] = shares.get(deal, ZERO) + (Fraction(credit.measures.get("units", 1)) if value > 0 else ZERO)
+        sold = [deal for deal, value in worth.items() if value > 0]
+        if spiff.each is not None:
+            exact = spiff.each * sum((min(shares[deal], ONE) for deal in sold), ZERO)
+        else:
+            exact = spiff.rate * sum((worth[deal] for deal in sold), ZERO)
+        return len(sold), round_money(exact if spiff.most is None else min(exact, spiff.most), self.plan)
 
     def _line(self, month: str, name: str, kind: str, span: str, amount: Decimal, steps: list[Step]) -> Line:
         return Line(self.person.person_id, month, name, kind, span, amount, tuple(steps), self.plan.plan,
                     self.plan.version)  # fmt: skip
 
 
-def _of_deals(events: Iterable[Cancellation | Payment]) -> dict[str, list[Cancellation | Payment]]:
-    found: dict[str, list[Cancellation | Payment]] = {}
-    for one in events:
-        found.setdefault(one.deal_id, []).append(one)
-    return found
+class Sold(NamedTuple):
+    """A deal's part in what a component earned for a span. parts : its credits there, and what each counts for."""
+
+    component: Component
+    deal: str
+    parts: Sequence[tuple[Credit, Fraction]]
+    earned: Fraction
+    span: str
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+
+def by_deal(events: Iterable[Cancellation | Payment]) -> dict[str, list[Cancellation | Payment]]:
+    """Events by deal, the earliest first."""
+    deals: dict[str, list[Cancellation | Payment]] = {}
+    for event in sorted(events, key=lambda event: event.on):
+        deals.setdefault(event.deal_id, []).append(event)
+    return deals
 
 
 def _by_deal(parts: Sequence[tuple[Credit, Fraction]]) -> dict[str, Fraction]:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from salesops import periods, yamlfile
+from salesops import periods, workdays, yamlfile
 from salesops.problems import BadInput, printable
 
 MEASURES = ("bookings", "revenue", "margin", "units", "score")
@@ -212,7 +212,26 @@ class Windfall(Part):
         return self
 
 
-class Component(Part):
+class Choice(Part):
+    """What of the credits is meant. only : fact -> the values that count. all_but : fact -> the values that do not; a
+    credit that lacks the fact counts as none of them."""
+
+    only: Only = Field(default_factory=dict)
+    all_but: Only = Field(default_factory=dict)
+
+    @property
+    def facts(self) -> set[str]:
+        """The names of the facts that it looks at."""
+        return set(self.only) | set(self.all_but)
+
+    def takes(self, facts: Mapping[str, str]) -> bool:
+        """Whether a credit with such facts is meant."""
+        return all(facts.get(name) in values for name, values in self.only.items()) and not any(
+            facts.get(name) in values for name, values in self.all_but.items()
+        )
+
+
+class Component(Choice):
     """One thing that is paid for.
 
     measure : what of a credit counts; one of `MEASURES`, or another column as `column:name`. period : what is measured
@@ -225,7 +244,6 @@ class Component(Part):
     name: Name
     measure: str
     credits: tuple[Literal[CREDITS], ...] = ("direct", "overlay")
-    only: Only = Field(default_factory=dict)
     period: Literal["deal", "month", "quarter", "half", "year"]
     to_date: bool = False
     weight: Rate = Fraction(0)
@@ -260,6 +278,8 @@ class Component(Part):
             said.append("a windfall needs bands in steps")
         if not self.credits or not all(self.only.values()):
             said.append("`credits` and each of `only` name at least one: nothing is ever paid otherwise")
+        if not all(self.all_but.values()):
+            said.append("each of `all_but` names at least one")
         if self.period == "deal" and (self.to_date or self.needs_quota or self.gate or self.multiplier):
             said.append("`period: deal` takes each deal by its amount: no to_date, quota, gate or multiplier")
         if self.period == "year" and self.to_date:
@@ -280,13 +300,13 @@ class Component(Part):
         return self
 
 
-class Spiff(Part):
-    """Money for each deal of a kind in a span of days: `each` deal so much, or (a kicker) a `rate` of its bookings."""
+class Spiff(Choice):
+    """Money for each deal of a kind in a span of days: `each` deal so much (of a split deal, each person their share of
+    it), or (a kicker) a `rate` of its bookings."""
 
     name: Name
     start: Day = Field(alias="from")
     until: Day
-    only: Only = Field(default_factory=dict)
     each: Number | None = None
     rate: Rate | None = None
     most: Number | None = None
@@ -317,10 +337,18 @@ class Hold(Part):
 
 class Clawback(Part):
     """What is cancelled within so many days of its credit: taken back at the rate it was paid at, or by running its
-    period again."""
+    period again. unpaid_after : days after the win at which what the customer has not paid counts as cancelled, until
+    it is paid; None waits for ever."""
 
     days: int = Field(ge=1, le=3650)
     way: Literal["original_rate", "rerun"]
+    unpaid_after: int | None = Field(default=None, ge=1, le=3650)
+
+    @model_validator(mode="after")
+    def _in_time(self):
+        if self.unpaid_after is not None and self.unpaid_after > self.days:
+            raise ValueError(f"unpaid_after {self.unpaid_after} is beyond the {self.days} days of the clawback")
+        return self
 
 
 class Pay(Part):
@@ -334,8 +362,11 @@ class Plan(Part):
     """One version of a plan, as people are assigned to it.
 
     year_starts : first month of the plan's year. digits : of the currency. rounding : of each line, once. prorate :
-    whether quotas and target pay are for the days that a person is there and not on leave. ramp : share of the quota in
-    each month since hiring, then all of it. rates : currency -> what one unit of it is worth in the plan's, all the
+    whether quotas and target pay are for the days that a person is there and not on leave: calendar days (true), or the
+    working days of a `calendar` (a country, as RU or DE-BY). ramp : share of the quota in each month since hiring, then
+    all of it. reassign_days : a deal whose owner changes within so many days of the win was credited to the wrong
+    person: the credit moves, as an adjustment; later, and by default always, it stays with the owner on the day of the
+    win. rates : currency -> what one unit of it is worth in the plan's, all the
     plan long; deals of a currency that is not here are converted at the day they were won.
     """
 
@@ -351,13 +382,27 @@ class Plan(Part):
         default_factory=dict
     )
     pay: Pay
-    prorate: bool = True
+    prorate: bool | Literal["working_days"] = True
+    calendar: str = ""
+    reassign_days: int = Field(default=0, ge=0, le=3650)
     ramp: tuple[Rate, ...] = ()
     components: tuple[Component, ...] = Field(min_length=1, max_length=20)
     spiffs: tuple[Spiff, ...] = ()
     draw: Draw | None = None
     hold: Hold | None = None
     clawback: Clawback | None = None
+
+    @model_validator(mode="after")
+    def _calendar_of_working_days(self):
+        workdays.checked(self.calendar)
+        if (self.prorate == "working_days") != bool(self.calendar):
+            raise ValueError("`calendar` goes with `prorate: working_days`, and that with a calendar, as RU or DE-BY")
+        return self
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """Components and spiffs by name: what looks at facts of credits."""
+        return {one.name: one for one in (*self.components, *self.spiffs)}
 
     def component(self, name: str) -> Component:
         return next(one for one in self.components if one.name == name)

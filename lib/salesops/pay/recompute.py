@@ -5,14 +5,14 @@ the deals it leaves out, those it adds, amounts, days. What each step changes is
 inputs are theirs is the arithmetic: a rate or a rule, or rounding."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 from salesops.pay import payouts, spans
 from salesops.pay.claims import Claims, Given
 from salesops.pay.plans import SPANS, Plan
-from salesops.pay.records import ONE, ZERO, Credit, Person
+from salesops.pay.records import ONE, ZERO, Cancellation, Credit, Person
 
 CAUSES = ("quota", "not_credited", "credited_besides", "amount", "day", "rounding", "rule", "person", "component")
 
@@ -61,6 +61,7 @@ class Audit(NamedTuple):
 def audit(
     people: Sequence[Person], plans: Mapping[str, Plan], credits: Mapping[str, Sequence[Credit]], claims: Claims,
     names: Mapping[str, str], components: Mapping[str, str], *, through: dt.date,
+    cancellations: Iterable[Cancellation] = (),
 ) -> Audit:  # fmt: skip
     """Compare all that the export says of periods that have ended.
 
@@ -75,6 +76,7 @@ def audit(
         own = claims.people.get(theirs, theirs)
         return own if own in known else by_name.get(own, own)
 
+    undone = list(cancellations)
     paid = _claimed(claims, who, plans, components, through)
     rows, odd = [], []
     for person_id in sorted({key[0] for key in paid} | set(known)):
@@ -87,7 +89,7 @@ def audit(
         mine = [one for one in claims.credits or () if who(one.person) == person_id]
         quotas = None if claims.quotas is None else [one for one in claims.quotas if who(one.person) == person_id]
         made, differ = _person(known[person_id], plans, list(credits.get(person_id, ())), theirs,
-                               mine if claims.credits is not None else None, quotas, through)  # fmt: skip
+                               mine if claims.credits is not None else None, quotas, through, undone)  # fmt: skip
         rows += made
         odd += differ
     return Audit(rows, odd)
@@ -116,7 +118,7 @@ def period_start(day: dt.date, months: int, year_starts: int) -> dt.date:
     return spans.find(months, day, day, year_starts, dt.date.max)[0].first_on
 
 
-def _person(person, plans, ours, theirs, given, quotas, through) -> tuple[list[Row], list[Odd]]:
+def _person(person, plans, ours, theirs, given, quotas, through, undone) -> tuple[list[Row], list[Odd]]:
     steps, odd = [], []
     steps.append(("start", person, ours))
     with_quotas = person
@@ -134,7 +136,8 @@ def _person(person, plans, ours, theirs, given, quotas, through) -> tuple[list[R
         by_deal = _by_deal(given)
         mine = {one.deal_id for one in ours}
         odd += [Odd(person.person_id, one.deal_id, "not_credited", None, one) for one in ours
-                if one.deal_id not in by_deal]  # fmt: skip
+                if one.deal_id not in by_deal and not any(each.deal_id == one.deal_id and each.cause == "lost"
+                                                          for each in undone)]  # fmt: skip
         now = [one for one in now if one.deal_id in by_deal]
         steps.append(("not_credited", with_quotas, list(now)))
         for deal, one in by_deal.items():
@@ -148,7 +151,7 @@ def _person(person, plans, ours, theirs, given, quotas, through) -> tuple[list[R
                 wholes[one.deal_id] = wholes.get(one.deal_id, ZERO) + one.measures.get("bookings", ZERO)
             now = [_taken(one, by_deal[one.deal_id], what, person.person_id, odd, wholes[one.deal_id]) for one in now]
             steps.append((what, with_quotas, list(now)))
-    paid = [_paid(who, plans, credits, through) for _name, who, credits in steps]
+    paid = [_paid(who, plans, credits, through, undone) for _name, who, credits in steps]
     found = []
     for key in sorted(set(theirs) | {key for one in paid for key in one}):
         amounts = [one.get(key, ZERO) for one in paid]
@@ -186,11 +189,11 @@ def _taken(one: Credit, theirs: Given, what: str, person_id: str, odd: list[Odd]
     return one
 
 
-def _paid(person, plans, credits, through) -> dict[tuple[str, str], Fraction]:
+def _paid(person, plans, credits, through, undone) -> dict[tuple[str, str], Fraction]:
     found: dict[tuple[str, str], Fraction] = {}
     by_deal = {part.name for plan in plans.values() for part in plan.components if part.period == "deal"}
-    for line in payouts.pay(person, plans, credits, through=through):
-        if line.kind in ("earned", "true_up", "spiff"):
+    for line in payouts.pay(person, plans, credits, through=through, cancellations=undone):
+        if line.kind in ("earned", "true_up", "spiff", "clawback", "adjustment"):
             span = line.month if line.component in by_deal else line.span
             key = line.component, span
             found[key] = found.get(key, ZERO) + Fraction(line.amount)

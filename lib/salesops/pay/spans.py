@@ -1,6 +1,7 @@
 """Periods of a plan's year: their names, their days, the quotas given for them."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
@@ -47,6 +48,16 @@ def name(first: dt.date, n_months: int, year_starts: int) -> str:
     into = (first.month - year_starts) % 12
     year = periods.add_months(first, -into).year
     return {1: f"{first:%Y-%m}", 3: f"{year}-Q{into // 3 + 1}", 6: f"{year}-H{into // 6 + 1}", 12: f"{year}"}[n_months]
+
+
+def days(name: str, year_starts: int) -> tuple[dt.date, dt.date]:
+    """The first and last day of a period by its name in the plan's year."""
+    if re.fullmatch(r"\d{4}-\d{2}", name):
+        first, n_months = dt.date.fromisoformat(f"{name}-01"), 1
+    else:
+        n_months = {"Q": 3, "H": 6, "": 12}[name[5:6]]
+        first = periods.add_months(dt.date(int(name[:4]), year_starts, 1), (int(name[6:] or 1) - 1) * n_months)
+    return first, periods.days_after(periods.add_months(first, n_months), -1)
 
 
 def find_quota(

@@ -13,6 +13,7 @@ import ibis
 from ibis import _
 
 from salesops import crm, plaintext
+from salesops.crm import owners
 from salesops.problems import BadInput
 
 CASE = ("name", "pipeline", "status", "segment", "region", "source", "product", "deal_type")
@@ -68,11 +69,10 @@ def _events(book: crm.Book, pipeline: str) -> ibis.Table:
     if pipeline:
         crm.find_pipeline(book, pipeline)
         deals = deals.filter(_.pipeline == pipeline)
-    case = deals.select(
-        "deal_id", "amount_minor", "currency", "rep_id", **{f"case_{name}": deals[name] for name in CASE}
-    )
+    case = deals.select("deal_id", "amount_minor", "currency", **{f"case_{name}": deals[name] for name in CASE})
     visits = book.visits.filter(_.entered_at.notnull(), _.stage.notnull())
     visits = visits.select("deal_id", "seq", "stage", "entry_kind", "entered_at")
+    visits = crm.with_owner(book, visits, "entered_at").drop(*owners.ASSIGNED)  # who moved it is who had it then
     return visits.join(case, "deal_id").order_by("deal_id", "seq")
 
 

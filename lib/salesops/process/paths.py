@@ -70,7 +70,7 @@ def measure(book: crm.Book, params: Params, pipeline: str, deals: ibis.Table) ->
     """The ways of the deals looked at; see `Ways`."""
     stages = book.stages.filter(_.pipeline == pipeline).order_by("position").execute()
     names = _names(stages)
-    visits = book.visits.semi_join(deals, "deal_id").filter(_.entered_at.notnull(), _.position.notnull())
+    visits = book.own_visits.semi_join(deals, "deal_id").filter(_.entered_at.notnull(), _.position.notnull())
     last = int((stages["kind"] == OPEN).sum())
     place = ibis.cases(
         (visits.kind == WON, WON_AT), (visits.kind == LOST, LOST_AT), else_=ibis.least(visits.position, LATER)
@@ -150,13 +150,16 @@ def _median(values: pd.Series, n: pd.Series) -> float:
 
 def _edges(book: crm.Book, deals: ibis.Table, names: dict[int, str]) -> pd.DataFrame:
     """The directly-follows graph, by position of the stages."""
-    visits = book.visits.semi_join(deals, "deal_id")
+    visits = book.own_visits.semi_join(deals, "deal_id")
     order = ibis.window(group_by=visits.deal_id, order_by=visits.seq)
     after = visits.mutate(
         to=visits.position.lead().over(order),
         to_kind=visits.kind.lead().over(order),
         entry=visits.entry_kind.lead().over(order),
-    ).filter(_.to.notnull(), _.position.notnull(), _.entered_at.notnull())
+        then=visits.seq.lead().over(order),
+    ).filter(
+        _.to.notnull(), _.position.notnull(), _.entered_at.notnull(), _.then == _.seq + 1
+    )  # not by another pipeline
     kind = ibis.cases((after.to_kind != OPEN, after.to_kind), (after.entry == "advance", "forward"), else_=after.entry)
     age = ibis.greatest((after.left_at.epoch_seconds() - after.entered_at.epoch_seconds()) // HOUR, 0)
     rows = after.select("position", "to", kind=kind, age=age)
@@ -172,7 +175,7 @@ def _edges(book: crm.Book, deals: ibis.Table, names: dict[int, str]) -> pd.DataF
 
 def detour_events(book: crm.Book, deals: ibis.Table) -> ibis.Table:
     """deal_id, kind (of `DETOURS`), at (epoch seconds): the first of each kind of each deal."""
-    visits = book.visits.semi_join(deals, "deal_id").filter(_.entered_at.notnull())
+    visits = book.own_visits.semi_join(deals, "deal_id").filter(_.entered_at.notnull())
     moved = visits.filter(_.entry_kind.isin(["skip", "back", "reopen"])).select(
         "deal_id", kind=_.entry_kind, at=_.entered_at.epoch_seconds()
     )

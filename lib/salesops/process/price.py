@@ -83,7 +83,7 @@ def _weeks(book: crm.Book, deals: ibis.Table) -> ibis.Table:
     rows = rows.mutate(ends=rows.begun + rows.week * WEEK)
     rows = rows.filter(_.ends < as_of_end(book), _.closed.isnull() | (_.closed > _.ends) | (_.status == OPEN))
     visits = (
-        book.visits.filter(_.entered_at.notnull())
+        book.own_visits.filter(_.entered_at.notnull())
         .semi_join(deals, "deal_id")
         .select(
             "deal_id",

@@ -152,10 +152,11 @@ def _seats(book: crm.Book, plan: Plan, read: team.Team, quarters) -> tuple[pd.Da
     names = dict(book.reps.select("rep_id", "name").execute().itertuples(index=False))
     rows, booked, left_out = [], [], 0
     for one in read.people:
-        if one.left_on is not None and one.left_on <= book.as_of:
+        assignment = one.on_plan(book.as_of)
+        if assignment is None or (one.left_on is not None and one.left_on <= book.as_of):
             continue
         own = read.credits.get(one.person_id, [])
-        run = payouts.Run(one, plan, one.assignments[0], own, {}, {}, quarters[-1].last_on)
+        run = payouts.Run(one, plan, assignment, own, {}, {}, quarters[-1].last_on)
         quotas = [_of(run, main, span) for span in quarters]
         if any(quota is None for quota in quotas) or not sum(quotas):
             left_out += 1
@@ -184,9 +185,11 @@ def _groups(book: crm.Book, seats: pd.DataFrame, history: pd.DataFrame, params: 
     sizes = teams.value_counts()
     teams = teams.where(teams.map(sizes) >= params.min_group, OTHERS)
     since = periods.start_of(periods.add_months(periods.days_after(book.as_of, 1), -12), book.time_zone)
-    deals = book.deals.filter(_.rep_id.notnull(), _.amount_minor.notnull())
-    new = deals.filter(_.created_at >= since).group_by("rep_id").agg(made=_.amount_minor.sum()).order_by("rep_id")
-    won = deals.filter(_.status == "won", _.closed_at >= since).group_by("rep_id").agg(won=_.amount_minor.sum())
+    new = book.deals.filter(_.amount_minor.notnull(), _.created_at >= since)
+    new = crm.with_owner(book, new, "created_at").filter(_.rep_id.notnull())  # who had it when it was created
+    new = new.group_by("rep_id").agg(made=_.amount_minor.sum()).order_by("rep_id")
+    won = book.credited.filter(_.status == "won", _.closed_at >= since, _.rep_id.notnull(), _.amount_minor.notnull())
+    won = won.group_by("rep_id").agg(won=_.amount_minor.sum())
     made = new.execute().set_index("rep_id")["made"].reindex(teams.index).fillna(0)
     closed = won.order_by("rep_id").execute().set_index("rep_id")["won"].reindex(teams.index).fillna(0)
     means = history.groupby("rep_id")["attainment"].mean().reindex(teams.index)

@@ -114,8 +114,13 @@ def note(sentence: str) -> None:
     _emit(f'<p class="note">{_e(sentence)}</p>')
 
 
-def sources(book: crm.Book) -> None:
-    """Where the numbers come from, and what was refused, mended or left out on the way."""
+def sources(book: crm.Book, *, credits: bool = False) -> None:
+    """Where the numbers come from, and what was refused, mended or left out on the way.
+
+    Parameters
+    ----------
+    credits : whether figures of the page are credited to reps, teams or regions.
+    """
     about = book.about
     history = {
         "changes": _("the CRM's change log"),
@@ -138,8 +143,24 @@ def sources(book: crm.Book) -> None:
     missing = [name for name in ("amount", "expected_close_on", "rep_id") if name not in about["tracked"]]
     if missing:
         rows.append((_("Kept without a log"), ", ".join(missing)))
+    if credits and (known_now := credited_as_now(book)):
+        rows.append((_("Credited"), known_now))
     _emit(f"<dl>{''.join(f'<dt>{_e(name)}</dt><dd>{_e(value)}</dd>' for name, value in rows)}</dl>")
     _refused(about)
+
+
+def credited_as_now(book: crm.Book) -> str:
+    """What of the owners of past deals is not known, in a sentence; blank where all is, or deals have no owners."""
+    if "rep_id" not in book.about["filled"]["deals"]:
+        return ""
+    logged = "rep_id" in book.about["tracked"]
+    if logged and book.has_dated_reps:
+        return ""
+    if logged:
+        return _("to the owner at the close, with role, team, region and manager as known now: reps have no dated rows")
+    if book.has_dated_reps:
+        return _("to the owner known now, where that rep was on the day: owners are on no log")
+    return _("to owner, role, team, region and manager as known now: owners are on no log, reps have no dated rows")
 
 
 def _prices(about: dict) -> list[tuple[str, str]]:

@@ -56,6 +56,8 @@ KERNELS = (
     "ibis.formats.numpy",
     "ibis.formats.pandas",
     "ibis.formats.pyarrow",
+    "matplotlib.style.core",
+    "pyarrow.dataset",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
     "salesops.crm.book",

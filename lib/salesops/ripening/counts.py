@@ -34,7 +34,7 @@ def read(book: crm.Book, params: Params) -> tuple[pd.DataFrame, str]:
         if params.region:
             rows = rows.filter(_.region == params.region)
         if params.team:
-            rows = rows.semi_join(book.reps.filter(_.team == params.team), "rep_id")
+            rows = crm.with_assignment(book, rows, "created_at").filter(_.rep_team == params.team)
         deals = book.deals.select("deal_id", deal_at=_.created_at, worth=_.amount_minor)
         rows = rows.left_join(deals, "deal_id")
         became = rows.deal_at.notnull()

@@ -7,7 +7,7 @@ from ibis import _
 from salesops import crm
 from salesops.crm import rules
 from salesops.crm.worktime import Hours, with_worked
-from salesops.scorecard.months import Span, summed, until
+from salesops.scorecard.months import Span, placed_at_ends, summed, until
 from salesops.scorecard.params import Params
 
 MEETING, CALL = "meeting", "call"
@@ -16,15 +16,15 @@ NO_SHOW = "no_show"
 
 
 def activities(book: crm.Book, months: Span) -> pd.DataFrame:
-    """Meetings and time with customers, by who did it; a deal's first meeting that was held counts once."""
-    people = book.reps.select("rep_id", "region", "team")
+    """Meetings and time with customers, by who did it and where they were then; a deal's first meeting that was held
+    counts once."""
     done = book.activities.filter(_.started_at < until(book, months))
     held = (done.kind == MEETING) & (done.outcome.isnull() | (done.outcome != NO_SHOW))
     month = crm.month_number(done.started_at, book.time_zone, months.last_on(months.last))
     done = done.mutate(month=month, held=held, absent=(done.kind == MEETING) & (done.outcome == NO_SHOW))
     nth = ibis.row_number().over(ibis.window(group_by=["deal_id", "held"], order_by=["started_at", "activity_id"]))
     rows = done.mutate(first=done.held & done.deal_id.notnull() & (nth == 0)).filter(_.month >= months.first)
-    rows = rows.left_join(people, "rep_id")
+    rows = crm.with_assignment(book, rows, "started_at").mutate(region=_.rep_region, team=_.rep_team)
     selling = (rows.kind == CALL) | rows.held
     return summed(rows, sold_seconds=(rows.minutes * 60).round().cast("int64").sum(where=selling).fill_null(0),
                    n_meetings=rows.held.sum(), n_absent=rows.absent.sum(), n_first=rows["first"].sum())  # fmt: skip
@@ -38,8 +38,7 @@ def leads(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     came = leads.created_at.epoch_seconds()
     answer = ibis.greatest(leads.first_response_at.epoch_seconds().fill_null(end), came)
     rows = leads.mutate(month=month, came=came, until=answer).filter(_.month >= months.first)
-    team = book.reps.select("rep_id", "team")
-    rows = rows.left_join(team, "rep_id").drop("rep_id_right")
+    rows = crm.with_assignment(book, rows, "created_at").mutate(team=_.rep_team)
     hours = Hours(params.work_from, params.work_to, params.calendar)
     rows = with_worked(book, rows, ("came", "until"), hours, months.first_on(months.first))
     minutes = ibis.greatest((rows.until_worked - rows.came_worked + MINUTE - 1) // MINUTE, 0)
@@ -48,16 +47,16 @@ def leads(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     return summed(rows, n_answered=rows.answered.sum(), n_late=rows.late.sum())
 
 
-def hygiene(book: crm.Book, deals: ibis.Table, params: Params, months: Span) -> pd.DataFrame | None:
-    """Weight of what is asked of records at each month's end and of what is broken; see `crm.rules`."""
+def hygiene(book: crm.Book, params: Params, months: Span) -> pd.DataFrame | None:
+    """Weight of what is asked of records at each month's end and of what is broken, by who owned them then; see
+    `crm.rules`."""
     wanted = rules.read_rules(params.file("rules"))
     can = rules.askable(book, wanted, past=True)
     if not any(can[rule] for rule in wanted.weights):
         return None
     days = [rules.Day(min(months.last_on(month), book.as_of), months.first_on(month)) for month in months.all]
     facts = rules.weighed(rules.facts(book, wanted, days, {}, past=True), wanted)
-    where = deals.select("deal_id", "region", "team")
-    rows = facts.mutate(month=facts.nth + months.first).join(where, "deal_id")
+    rows = placed_at_ends(book, facts.mutate(month=facts.nth + months.first), months)
     return summed(rows, lost=rows.lost.sum(), asked=rows.weighed.sum())
 
 

@@ -69,6 +69,8 @@ def plan(carried: pd.DataFrame, reported: periods.Period, as_of: dt.date, by: st
     own = own[own["quota"] > 0]
     parts["n"] = own.groupby(level=0).size().reindex(parts.index, fill_value=0)
     parts["n_at"] = (own["booked"] >= own["quota"]).groupby(level=0).sum().reindex(parts.index, fill_value=0)
+    idle = told.groupby("rep_id")[["quota", "booked"]].sum()
+    idle = idle[(idle["quota"] > 0) & (idle["booked"] == 0)]
     parts = parts.astype("int64").rename_axis("group").reset_index()
     order = parts.assign(short=parts["booked"] - parts["quota"]).sort_values(["short", "group"]).index
     last_known = min(as_of, reported.last_on)
@@ -81,7 +83,7 @@ def plan(carried: pd.DataFrame, reported: periods.Period, as_of: dt.date, by: st
     return Plan(
         sorted(told["period"].unique()), int(told["quota"].sum()), int(told["booked"].sum()),
         parts.loc[order].reset_index(drop=True), running, sorted(unsold["period"].unique()), int(unsold["quota"].sum()),
-        int((own["booked"] == 0).sum()), int(own.loc[own["booked"] == 0, "quota"].sum()),
+        len(idle), int(idle["quota"].sum()),
     )  # fmt: skip
 
 

@@ -76,7 +76,8 @@ def measure(book: crm.Book, params: Params) -> Scorecard:
         window.values(metrics, book, params, months),
     ], ignore_index=True)  # fmt: skip
     limits = _behaviours(metrics, found, months)
-    of_reps = cells.merge(here.drop(columns=["region", "team"]), on=["month", "rep_id"], how="left")
+    days = here.groupby(["month", "rep_id"], as_index=False)["work_days"].sum()
+    of_reps = cells.merge(days, on=["month", "rep_id"], how="left")
     table, spread_p = _reps(book, of_reps, known, params, months)
     by = "team" if params.region else "region"
     partial = None

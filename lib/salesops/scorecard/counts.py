@@ -4,9 +4,9 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from salesops import crm, periods
+from salesops import crm
 from salesops.scorecard import around
-from salesops.scorecard.months import KEYS, Span, summed, until
+from salesops.scorecard.months import KEYS, Span, ends, placed, placed_at_ends, summed, until
 from salesops.scorecard.params import Params
 
 DAY = 86_400
@@ -24,15 +24,13 @@ def read(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     expansion, contraction, churn : recurring revenue. Amounts in minor units.
     """
     whole = book.whole
-    deals = _placed(whole)
-    parts = [_closings(whole, deals, months), _creations(whole, deals, months), _open(whole, deals, months)]
-    parts += [_stays(whole, deals, months)]
+    parts = [_closings(whole, months), _creations(whole, months), _open(whole, months), _stays(whole, months)]
     if whole.has("activities"):
         parts.append(around.activities(whole, months))
     if "first_response_at" in whole.about["filled"]["leads"]:
         parts.append(around.leads(whole, params, months))
     if whole.about["history"] == "changes":
-        parts.append(around.hygiene(whole, deals, params, months))
+        parts.append(around.hygiene(whole, params, months))
     if whole.has("revenue"):
         parts.append(around.revenue(whole, months))
     table = pd.concat([part for part in parts if part is not None], ignore_index=True)
@@ -50,17 +48,9 @@ def only(rows: pd.DataFrame, params: Params) -> pd.DataFrame:
     return rows
 
 
-def _placed(book: crm.Book) -> ibis.Table:
-    """Deals with their own region, and the team of their rep."""
-    known = [one for one in ("region", "team") if one in crm.known_dimensions(book)]
-    deals = crm.with_dimensions(book, book.deals, known)
-    nothing = ibis.null("string")
-    where = {one: deals[f"by_{one}"] if one in known else nothing for one in ("region", "team")}
-    return deals.drop("region").mutate(**where).cache()
-
-
-def _closings(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame:
-    closed = deals.filter(_.status != "open", _.closed_at < until(book, months))
+def _closings(book: crm.Book, months: Span) -> pd.DataFrame:
+    """Deals closed, by who had them at the close."""
+    closed = placed(book, book.deals.filter(_.status != "open", _.closed_at < until(book, months)), "closed_at")
     month = crm.month_number(closed.closed_at, book.time_zone, months.last_on(months.last))
     days = (closed.closed_at.epoch_seconds() - closed.created_at.epoch_seconds()) // DAY
     rows = closed.mutate(month=month, days=days).filter(_.month >= months.first)
@@ -85,36 +75,30 @@ def _closings(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame:
     return summed(rows, **sums)
 
 
-def _creations(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | None:
+def _creations(book: crm.Book, months: Span) -> pd.DataFrame | None:
+    """Deals created, by who had them at the beginning."""
     if "created_at" not in book.about["filled"]["deals"]:
         return None
-    rows = deals.filter(_.created_at < until(book, months))
+    rows = placed(book, book.deals.filter(_.created_at < until(book, months)), "created_at")
     month = crm.month_number(rows.created_at, book.time_zone, months.last_on(months.last))
     rows = rows.mutate(month=month).filter(_.month >= months.first)
     return summed(rows, n_created=rows.count(), created=rows.amount_minor.sum().fill_null(0),
                    n_created_priced=rows.amount_minor.count())  # fmt: skip
 
 
-def _ends(book: crm.Book, months: Span) -> ibis.Table:
-    """month, cut: the end of each month looked at, or of the last day known."""
-    ends = [min(months.last_on(month), book.as_of) for month in months.all]
-    moments = pd.to_datetime([periods.end_of(day, book.time_zone) for day in ends])
-    frame = pd.DataFrame({"month": list(months.all), "cut": moments.astype("datetime64[us]")})
-    return ibis.memtable(frame)
-
-
-def _open(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | None:
-    """The pipeline as it stood at the end of each month; of earlier months only where a log tells."""
+def _open(book: crm.Book, months: Span) -> pd.DataFrame | None:
+    """The pipeline as it stood at the end of each month, by who had it then; of earlier months only where a log
+    tells."""
     if "amount" in book.about["tracked"] and book.about["history"] == "changes":
-        rows = book.states.filter(_.kind == "open").cross_join(_ends(book, months))
+        rows = book.states.filter(_.kind == "open").cross_join(ends(book, months))
         begun = rows.entered_at.isnull() | (rows.entered_at < rows.cut)
         rows = rows.filter(begun, rows.left_at.isnull() | (rows.left_at >= rows.cut))
-        where = deals.select("deal_id", "region", "team", "pipeline")
-        rows = rows.join(where, "deal_id")
+        rows = rows.drop("cut").join(book.deals.select("deal_id", "region", "account_id"), "deal_id")
     elif "amount_minor" in book.about["filled"]["deals"] and book.as_of <= months.last_on(months.last):
-        rows = deals.filter(_.status == "open").mutate(month=ibis.literal(months.last))
+        rows = book.deals.filter(_.status == "open").mutate(month=ibis.literal(months.last))
     else:
         return None
+    rows = placed_at_ends(book, rows, months)
     chances = book.stages.select("pipeline", "stage", chance=_.probability)
     rows = rows.left_join(chances, ["pipeline", "stage"])
     amount, chance = rows.amount_minor, rows.chance
@@ -123,15 +107,20 @@ def _open(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | Non
                    weighted=weighted.sum().fill_null(0), n_weighted=weighted.count())  # fmt: skip
 
 
-def _stays(book: crm.Book, deals: ibis.Table, months: Span) -> pd.DataFrame | None:
-    """Stays in open stages that ended in the month, and those of them that ended further on."""
+def _stays(book: crm.Book, months: Span) -> pd.DataFrame | None:
+    """Stays in open stages that ended in the month, by who had the deal then, and those that ended further on."""
     if book.about["history"] != "changes":
         return None
     by_deal = ibis.window(group_by="deal_id", order_by="seq")
-    visits = book.visits.mutate(next_kind=_.kind.lead().over(by_deal), next_at=_.position.lead().over(by_deal))
-    rows = visits.filter(_.kind == "open", _.left_at < until(book, months), _.next_kind.notnull())
+    visits = book.visits.mutate(
+        **{f"next_{name}": book.visits[name].lead().over(by_deal) for name in ("kind", "position", "pipeline")}
+    )
+    rows = visits.filter(
+        _.kind == "open", _.left_at < until(book, months), _.next_kind.notnull(), _.next_pipeline == _.pipeline
+    )
     month = crm.month_number(rows.left_at, book.time_zone, months.last_on(months.last))
-    onward = (rows.next_kind == "won") | ((rows.next_kind == "open") & (rows.next_at > rows.position))
+    onward = (rows.next_kind == "won") | ((rows.next_kind == "open") & (rows.next_position > rows.position))
     rows = rows.mutate(month=month, onward=onward).filter(_.month >= months.first)
-    rows = rows.join(deals.select("deal_id", "region", "team", "rep_id"), "deal_id")
+    rows = rows.join(book.deals.select("deal_id", "region", "account_id"), "deal_id")
+    rows = placed(book, rows, "left_at")
     return summed(rows, n_left=rows.count(), n_moved=rows.onward.sum())

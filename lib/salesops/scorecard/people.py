@@ -21,7 +21,7 @@ HEADLINE = 4
 def presence(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
     """month, region, team, rep_id, work_days (working days in that month, up to the last day known), work_seconds,
     heads (share of a ramped rep that is there at its end), settled (there and ramped at its end). Of reps whose first
-    day is known."""
+    day is known; a rep who changes team or region counts in each for the days there."""
     reps = _reps(book)
     hours = Hours(params.work_from, params.work_to, params.calendar)
     rows = []
@@ -30,7 +30,7 @@ def presence(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
         days = [periods.days_after(first, k) for k in range((last - first).days + 1)]
         works = np.array([hours.works(day) for day in days])
         at = np.array(days, dtype="datetime64[D]")
-        here = (at >= reps["hired"].to_numpy()[:, None]) & (at <= reps["left"].to_numpy()[:, None])
+        here = (at >= reps["since"].to_numpy()[:, None]) & (at <= reps["until"].to_numpy()[:, None])
         n = (here & works).sum(axis=1)
         tenure = (np.datetime64(last) - reps["hired"].to_numpy()) / np.timedelta64(1, "D") / MONTH
         ramped = np.clip(tenure / params.ramp_months, 0, 1) if params.ramp_months else np.ones(len(reps))
@@ -42,24 +42,32 @@ def presence(book: crm.Book, params: Params, months: Span) -> pd.DataFrame:
 
 
 def _reps(book: crm.Book) -> pd.DataFrame:
-    table = book.reps.select("rep_id", "region", "team", "hired_on", "left_on").order_by("rep_id").execute()
+    """rep_id, region, team, hired, since and until (the first and the last day of the rep there): a row for each
+    assignment."""
+    dates = book.reps.select("rep_id", "hired_on", "left_on").order_by("rep_id").execute()
+    spans = book.assignments.select("rep_id", "since_on", "until_on", "region", "team")
+    table = dates.merge(spans.order_by("rep_id", "since_on").execute(), on="rep_id")
     table = table[table["hired_on"].notna()].fillna({"region": crm.NOT_KNOWN, "team": crm.NOT_KNOWN})
     day = lambda column, blank: pd.to_datetime(column).fillna(pd.Timestamp(blank)).to_numpy().astype("datetime64[D]")  # noqa: E731
-    return table.assign(hired=day(table["hired_on"], "1900-01-01"), left=day(table["left_on"], "2200-12-31"))
+    hired, left = day(table["hired_on"], "1900-01-01"), day(table["left_on"], "2200-12-31")
+    since, until = day(table["since_on"], "1900-01-01"), day(table["until_on"], "2200-12-31") - np.timedelta64(1, "D")
+    table = table.assign(hired=hired, since=np.maximum(hired, since), until=np.minimum(left, until))
+    return table[table["since"] <= table["until"]]
 
 
 def quotas(book: crm.Book, params: Params) -> pd.DataFrame:
-    """rep_id, region, team, period, first_on, last_on, quota, booked (minor units), ramped.
+    """rep_id, region, team, period, first_on, last_on, quota, booked (minor units), ramped, share.
 
-    One row per rep and period that quotas are set for: the longest kind of period that most quotas have. A rep's quota
-    counts whole whenever the rep was hired: the source sets it.
+    One row per rep, region and team of theirs, and period that quotas are set for: the longest kind of period that most
+    quotas have. What was booked counts where the rep was on that day; a quota by the `share` of the period's days
+    there, in the role asked for. It counts whole whenever the rep was hired: the source sets it.
 
     Raises
     ------
     ValueError
         If no rep has the role asked for.
     """
-    columns = ["rep_id", "region", "team", "period", "first_on", "last_on", "quota", "booked", "ramped"]
+    columns = ["rep_id", "region", "team", "period", "first_on", "last_on", "quota", "booked", "ramped", "share"]
     if not book.has("quotas"):
         return pd.DataFrame(columns=columns)
     begins = first_watched(book)
@@ -76,22 +84,23 @@ def quotas(book: crm.Book, params: Params) -> pd.DataFrame:
     table["first_on"] = [spans[name].first_on for name in table["period"]]
     table["last_on"] = [spans[name].last_on for name in table["period"]]
     booked = _booked(book, min(book.as_of, params.reported.last_on))
-    reps = book.reps.select("rep_id", "region", "team", "hired_on", "role").execute()
+    table = crm.by_assignment(book, table)
     if params.role:
-        if params.role not in set(reps["role"].dropna()):
-            known = ", ".join(sorted(set(reps["role"].dropna()))) or "none"
-            raise ValueError(f"role {params.role!r} is not in the source; it has: {known}")
-        table = table[table["rep_id"].isin(reps.loc[reps["role"] == params.role, "rep_id"])]
-    table = table.merge(reps, on="rep_id", how="left").fillna({"region": crm.NOT_KNOWN, "team": crm.NOT_KNOWN})
+        _check_role(book, params.role)
+        table, booked = table[table["role"] == params.role], booked[booked["role"] == params.role]
+    where = dict.fromkeys(("region", "team"), crm.NOT_KNOWN)
+    table, booked = table.fillna(where), booked.fillna(where)
+    of = ["rep_id", "region", "team"]
+    kept = [*of, "period", "n_months", "first_on", "last_on"]
+    table = table.groupby(kept, as_index=False)[["quota", "share"]].sum()
     number = lambda day: day.year * 12 + day.month - 1  # noqa: E731
     parts = []
     for first, last in sorted(set(zip(table["first_on"], table["last_on"], strict=True))):
-        own = (
-            booked[booked["month"].between(number(first), number(last))].groupby("rep_id", as_index=False)["won"].sum()
-        )
+        own = booked[booked["month"].between(number(first), number(last))].groupby(of, as_index=False)["won"].sum()
         parts.append(own.assign(first_on=first))
-    sums = pd.concat(parts, ignore_index=True).rename(columns={"won": "booked"})
-    table = table.merge(sums, on=["rep_id", "first_on"], how="left").fillna({"booked": 0})
+    sums = pd.concat(parts, ignore_index=True).rename(columns={"won": "booked"}) if parts else table.assign(booked=0)
+    table = table.merge(sums[[*of, "first_on", "booked"]], on=[*of, "first_on"], how="left").fillna({"booked": 0})
+    table = table.merge(book.reps.select("rep_id", "hired_on").execute(), on="rep_id", how="left")
     tenure = (pd.to_datetime(table["first_on"]) - pd.to_datetime(table["hired_on"])) / pd.Timedelta(days=MONTH)
     table = table.assign(booked=table["booked"].astype("int64"), ramped=tenure.isna() | (tenure >= params.ramp_months))
     table["period"] = [_named(first, n) for first, n in zip(table["first_on"], table["n_months"], strict=True)]
@@ -102,25 +111,36 @@ def _named(first: dt.date, n_months: int) -> str:
     return {1: f"{first:%Y-%m}", 3: f"{first.year}-Q{first.month // 3 + 1}", 12: f"{first.year}"}[n_months]
 
 
+def _check_role(book: crm.Book, role: str) -> None:
+    roles = set(book.assignments.select("role").execute()["role"].dropna())
+    if role not in roles:
+        raise ValueError(f"role {role!r} is not in the source; it has: {', '.join(sorted(roles)) or 'none'}")
+
+
 def _booked(book: crm.Book, last_on: dt.date) -> pd.DataFrame:
-    """rep_id, month, won (minor units) up to a day: by the owner of each deal that was won."""
+    """rep_id, role, region, team, month, won (minor units) up to a day: by who had each deal when it was won, and where
+    they were that day."""
     end = ibis.literal(pd.Timestamp(periods.end_of(last_on, book.time_zone)))
-    won = book.deals.filter(_.status == "won", _.closed_at < end, _.rep_id.notnull())
+    won = book.credited.filter(_.status == "won", _.closed_at < end, _.rep_id.notnull())
     month = crm.month_number(won.closed_at, book.time_zone, book.as_of)
-    return won.mutate(month=month).group_by("rep_id", "month").agg(won=_.amount_minor.sum().fill_null(0)).execute()
+    won = won.select("rep_id", "amount_minor", month=month, role=_.rep_role, region=_.rep_region, team=_.rep_team)
+    by = ["rep_id", "role", "region", "team", "month"]
+    return won.group_by(*by).agg(won=_.amount_minor.sum().fill_null(0)).order_by(*by).execute()
 
 
 def calls(book: crm.Book, params: Params, carried: pd.DataFrame) -> pd.DataFrame:
     """period, weeks (before its end), called, actual, off (sum of what each rep was off by), n (reps); minor units.
 
     A call counts as it stood that many weeks before the period's end: the last one of the rep, commit or without a
-    category. Of periods that have ended, and reps who have a quota in them.
+    category, against what the caller won. Of periods that have ended, and reps who have a quota for all of them.
     """
     columns = ["period", "last_on", "weeks", "called", "actual", "off", "n"]
     if not book.has("forecast_calls") or carried.empty:
         return pd.DataFrame(columns=columns)
     made = book.forecast_calls.filter(_.category.isnull() | (_.category == "commit"))
-    ended = carried[carried["last_on"] <= book.as_of]
+    whole = ["rep_id", "period", "last_on"]
+    ended = carried[carried["last_on"] <= book.as_of].groupby(whole, as_index=False)[["booked", "share"]].sum()
+    ended = ended[ended["share"] > 1 - 1e-9]  # who was elsewhere for a part of it called for that too
     if ended.empty:
         return pd.DataFrame(columns=columns)
     ends = ended[["period", "last_on"]].drop_duplicates()
@@ -148,7 +168,7 @@ def p_of_alike(book: crm.Book, months: Span, first: int) -> float:
     more of what is won more easily wins no better. Deals closed from the month `first` on."""
     begun = ibis.literal(pd.Timestamp(periods.start_of(months.first_on(first), book.time_zone)))
     kinds = [name for name in ("deal_type", "segment") if name in crm.known_dimensions(book)]
-    deals = crm.with_dimensions(book, book.deals, kinds)
+    deals = crm.with_dimensions(book, book.credited, kinds)
     closed = deals.filter(
         _.status != "open", _.rep_id.notnull(), _.closed_at >= begun, _.closed_at < until(book, months)
     )

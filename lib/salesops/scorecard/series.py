@@ -159,6 +159,9 @@ def of_quotas(
     parts = []
     for level in LEVELS:
         rows = carried.assign(group=crm.ALL) if level == "company" else carried.rename(columns={level: "group"})
+        rows = rows.groupby(["group", "period", "rep_id"], as_index=False).agg(
+            quota=("quota", "sum"), booked=("booked", "sum"), ramped=("ramped", "first")
+        )  # who was in two teams of a group is one carrier
         for (group, period), own in rows.groupby(["group", "period"], sort=True):
             sums = _attained(own)
             if level == "company" and not called.empty:

@@ -115,7 +115,7 @@ def _waits(book: crm.Book, params: Params, since, before) -> pd.DataFrame:
     if params.region:
         leads = leads.filter(_.region == params.region)
     if params.team:
-        leads = leads.semi_join(book.reps.filter(_.team == params.team).select("rep_id"), "rep_id")
+        leads = crm.with_assignment(book, leads, "created_at").filter(_.rep_team == params.team)
     came = leads.created_at.epoch_seconds()
     answer = ibis.greatest(leads.first_response_at.epoch_seconds().fill_null(end), came)
     rows = leads.select(came=came, until=answer, answered=leads.first_response_at.notnull()).cache()

@@ -4,6 +4,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["deals", "money", "people", "truth"],
+    submodules=["deals", "events", "money", "people", "truth"],
     submod_attrs={"make": ["write"], "size": ["Size", "parse_size"]},
 )

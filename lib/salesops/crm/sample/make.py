@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salesops.crm import prepare
-from salesops.crm.sample import deals, money, people, truth
+from salesops.crm.sample import deals, events, money, people, truth
 from salesops.crm.sample.size import Size
 from salesops.crm.tables import TABLES
 
@@ -28,17 +28,21 @@ def write(folder: Path, size: Size) -> None:
     sizes[: size.deals % n_divisions] += 1
     writers: dict[str, pq.ParquetWriter] = {}
     dirty: dict[str, int] = {}
+    happened: dict[str, int] = {}
     callers: dict[str, str] = {}
     for number, (n, seed) in enumerate(zip(sizes, np.random.SeedSequence(size.seed).spawn(n_divisions), strict=True)):
-        made, found = _division(int(n), plan, shocks, np.random.default_rng(seed))
+        made, found, later = _division(int(n), plan, shocks, np.random.default_rng(seed))
         dirty = {kind: dirty.get(kind, 0) + count for kind, count in found.items()}
+        happened = {kind: happened.get(kind, 0) + count for kind, count in later.items()}
+        made = {name: _numbered(frame, number if n_divisions > 1 else None) for name, frame in made.items()}
         callers = callers or money.callers(made["reps"])
         for name, frame in made.items():
-            _append(folder, writers, name, _numbered(frame, number if n_divisions > 1 else None))
+            _append(folder, writers, name, frame)
     for writer in writers.values():
         writer.close()
     pq.write_table(pa.Table.from_pandas(deals.stages(), schema=TABLES["stages"].schema), folder / "stages.parquet")
-    facts = {"size": size._asdict(), "plan": plan._asdict(), "dirty": dirty, **callers, "shocks": list(shocks.round(3))}
+    facts = {"size": size._asdict(), "plan": plan._asdict(), "dirty": dirty, "happened": happened, **callers}
+    facts["shocks"] = list(shocks.round(3))
     facts["conversion"] = {f"{p} / {s}": truth.conversion(plan, p, s) for p, s in truth.MOVES}
     (folder / "truth.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     about = {
@@ -61,14 +65,16 @@ def write(folder: Path, size: Size) -> None:
 
 def _division(
     n: int, plan: truth.Plan, shocks: np.ndarray, rng: np.random.Generator
-) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """All tables of one division, and its dirty records by kind."""
+) -> tuple[dict[str, pd.DataFrame], dict[str, int], dict[str, int]]:
+    """All tables of one division, its dirty records by kind, and what happened after wins by kind."""
     made = {"reps": people.reps(n, rng), "accounts": people.accounts(n, rng)}
     created = deals.create(n, made["reps"], made["accounts"], plan, rng)
     log = deals.live(created, plan, shocks, rng)
     made["deals"], made["changes"], dirty = deals.tables(created, log, made["reps"], plan, rng)
     made["leads"], made["activities"] = people.leads(created, rng), people.activities(created, made["deals"], rng)
-    return made | money.tables(made["deals"], made["reps"], plan, rng), dirty
+    made |= money.tables(made["deals"], made["reps"], plan, rng)
+    made, happened = events.happen(made, plan, people.own_stream(rng, 1))
+    return made, dirty, happened
 
 
 def _numbered(frame: pd.DataFrame, division: int | None) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from salesops.crm.sample.truth import MONTHS, REGIONS, SEGMENTS, SOURCES, UNTIL
 END = pd.Timestamp(UNTIL) + pd.Timedelta(days=1)
 START = (END - pd.DateOffset(months=MONTHS)).normalize()
 DAY = 86_400
-OWN = 1_000  # of the streams of a table that came later
+OWN = 1_000  # first key of the streams of what was added to the company later
 # fmt: off
 FIRST = (
     "Anna", "Boris", "Clara", "Dmitri", "Elena", "Frank", "Galina", "Hugo", "Irina", "Jonas", "Kira", "Leo",
@@ -45,6 +45,12 @@ def moments(seconds: np.ndarray) -> pd.Series:
     """Seconds since `START` as naive UTC moments; NaN is missing. Whole seconds."""
     whole = pd.Series(np.floor(seconds))
     return START.as_unit("us") + pd.to_timedelta(whole, unit="s").dt.as_unit("us")
+
+
+def own_stream(rng: np.random.Generator, nth: int) -> np.random.Generator:
+    """A stream beside `rng`, so that nothing else is drawn differently; `nth` is 0, 1, ..."""
+    seed = rng.bit_generator.seed_seq
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, OWN + nth)))
 
 
 def reps(n_deals: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -128,8 +134,7 @@ def activities(created: pd.DataFrame, deals: pd.DataFrame, rng: np.random.Genera
     kind = rng.choice(3, n, p=[0.45, 0.25, 0.30])
     held = np.where(rng.random(n) < 0.85, "held", "no_show")
     minutes = np.where(kind == 2, 5, np.where(kind == 1, 45, 12)) * rng.lognormal(0, 0.3, n)
-    seed = rng.bit_generator.seed_seq  # a stream of its own, so that nothing after it is drawn differently
-    own = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, OWN)))
+    own = own_stream(rng, 0)
     done = own.random(n) < _lived(created, end_s - start_s, own)[owner]
     made = pd.DataFrame({
         "activity_id": ids("T", n), "rep_id": deals["rep_id"].to_numpy()[owner],

@@ -67,11 +67,34 @@ class Plan(NamedTuple):
     price_rise_cohort: str = "2025-Q1"
     price_rise_churn_factor: float = 3.0
     dirty_share: float = 0.04  # of deals, for each kind of dirt
+    # What was true on the day of the win and is not true now; see `events`. No deal has two of these.
+    handed_over: float = 0.06  # share of won deals that another rep of the region gets
+    handed_over_days: tuple[int, int] = (10, 120)  # after the win, both inclusive; so are those below
+    events_since: str = "2025-07"  # first and last month of the wins that are cancelled or change their amount
+    events_until: str = "2026-09"
+    cancelled: float = 0.02  # share of those wins
+    cancelled_days: tuple[int, int] = (15, 160)
+    lowered: float = 0.02
+    raised: float = 0.01
+    amended_days: tuple[int, int] = (10, 90)
+    amended_by: tuple[float, float] = (0.10, 0.40)  # of the amount, down or up
+    shared: float = 0.03  # share of wins since `shared_since` whose credit two reps of the region share
+    shared_since: str = "2026-01"
+    reshared: float = 0.25  # share of shared deals whose shares change
+    reshared_days: tuple[int, int] = (20, 70)
+    promoted_on: tuple[str, ...] = ("2026-05-01", "2026-07-01")  # a rep each; the first within a quarter
+    manager_on: tuple[str, ...] = ("2026-04-01",)
+    moved_on: tuple[str, ...] = ("2026-05-15",)  # to another team of the region, where it has one
+    on_leave: int = 2  # reps, in 2026
+    leave_weeks: tuple[int, int] = (4, 8)
+    quota_cut_on: tuple[str, ...] = ("2026-05-18",)  # a rep each, of the quarter that the day is in
+    quota_cut: float = 0.25
 
 
 NOTHING = Plan(drop_factor=1.0, stale_share=0.0, partner_dwell_factor=1.0, sandbagger_factor=1.0,
                optimist_factor=1.0, price_rise=0.0, price_rise_churn_factor=1.0, dirty_share=0.0,
-               stalled_since="2099-01")  # fmt: skip
+               stalled_since="2099-01", handed_over=0.0, cancelled=0.0, lowered=0.0, raised=0.0, shared=0.0,
+               promoted_on=(), manager_on=(), moved_on=(), on_leave=0, quota_cut_on=())  # fmt: skip
 
 
 def moves(plan: Plan, pipeline: str, segment: str, *, dropped: bool = False) -> list[Moves]:
