@@ -12,7 +12,7 @@ from salesops.pay import accrual, costing, payouts, plans, team
 from salesops.problems import BadInput
 from salesops.report import inputs
 
-from tests.conftest import ROOT, checked
+from tests.conftest import ROOT, by_owner_then, checked
 from tests.pay_cases import YEAR_END, by_month, credit, person, small_book
 
 # The page
@@ -169,7 +169,7 @@ def test_the_year_on_the_page_is_what_its_history_says(found, book):
     costs = found.costs
     history = costing.read_history(book, found.plan)
     assert history["quarter"].max() == "2026-07-01" and history["quarter"].min() == "2024-01-01"
-    quotas, deals = book.quotas.execute(), book.deals.execute()
+    quotas, deals = book.quotas.execute(), by_owner_then(book, book.deals.execute(), "closed_at")
     one = history[history["quarter"] == "2026-07-01"].iloc[-1]
     won = deals[(deals["status"] == "won") & (deals["rep_id"] == one["rep_id"])]
     won = won[(won["closed_at"] >= "2026-07-01") & (won["closed_at"] < "2026-10-01")]
