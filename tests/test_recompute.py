@@ -9,6 +9,7 @@ import python_calamine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from salesops.pay import claims, payouts, plans, recompute, team
+from salesops.pay.records import QuotaSpell
 from salesops.problems import BadInput
 
 from tests.conftest import ROOT, examples
@@ -88,6 +89,9 @@ def test_another_quota_is_a_cause_of_its_own():
     who = person({"2026-Q1": 100_000})
     rows = recompute.audit([who], {"AE": plan()}, {"P1": sold}, claimed, {}, {}, through=dt.date(2026, 3, 31)).rows
     assert rows[0].causes == {"quota": 300} and rows[0].ours == 3000
+    dated = who._replace(quotas={}, quota_spells=(QuotaSpell("bookings", "2026-Q1", F(100_000)),))  # as a book has it
+    again = recompute.audit([dated], {"AE": plan()}, {"P1": sold}, claimed, {}, {}, through=dt.date(2026, 3, 31)).rows
+    assert again == rows
 
 
 amounts = st.integers(1, 9_000_000).map(lambda cents: F(cents, 100))

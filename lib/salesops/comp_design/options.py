@@ -13,7 +13,6 @@ from salesops.pay.plans import Plan
 from salesops.pay.records import Credit
 from salesops.problems import BadInput
 
-EARNED = ("earned", "true_up", "spiff", "clawback", "adjustment")
 POINTS = np.linspace(0, 2, 81)  # of attainment, at which curves are drawn
 SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)  # of all attainments
 EDGES = (0.5, 1.0, 1.5)  # of the target pay
@@ -86,18 +85,22 @@ class Past:
         self.book, self.role, self.through = book, role, through
 
     def earned(self, plan: Plan) -> tuple[dict[str, float], list[BadInput]]:
-        """Earned in the periods that have ended, by rep; and why others cannot be paid."""
+        """Earned in the periods that have ended, by what is known at their end, by rep; and why others cannot be paid.
+        What is held or drawn is a matter of time, and no part of it."""
         found, why = {}, []
         if self.through is None:
             return found, why
         read = team.read(self.book, [plan], self.role)
         for one in read.people:
             try:
-                lines = read.paid(one, {plan.version: plan}, self.through)
+                lines = payouts.rerun(
+                    one, {plan.version: plan}, read.history.credits.get(one.person_id, []), through=self.through,
+                    cancellations=read.history.cancellations,
+                )  # fmt: skip
             except BadInput as error:
                 why.append(error)
                 continue
-            found[one.person_id] = float(sum(line.amount for line in lines if line.kind in EARNED))
+            found[one.person_id] = float(sum(line.amount for line in lines if line.kind in payouts.EARNED))
         return found, why
 
     def attained(self, plan: Plan, read: team.Team) -> dict[str, np.ndarray]:

@@ -22,6 +22,8 @@ from salesops.pay.records import ONE, ZERO, Cancellation, Credit, Line, Payment,
 from salesops.pay.spans import Span
 from salesops.problems import BadInput
 
+EARNED = ("earned", "true_up", "spiff", "clawback")  # kinds of lines of a rerun, whatever is held or drawn
+
 
 class NoQuota(BadInput):
     """A quota that a plan asks for is missing: of a `measure`, for a `span`."""
@@ -62,6 +64,33 @@ def pay(
 
     lines = ledger.post(person, plans, credits, own_cancellations, through, reckon)
     return draws.balance(person, plans, lines, through)
+
+
+def rerun(
+    person: Person,
+    plans: Mapping[str, Plan],
+    credits: Iterable[Credit],
+    *,
+    through: dt.date,
+    cancellations: Iterable[Cancellation] = (),
+    payments: Iterable[Payment] = (),
+) -> list[Line]:
+    """What the whole history pays if everything known at the end of `through` had been known from the beginning: the
+    lines of `pay` without adjustments. What is cancelled still has its day, which a clawback asks for.
+
+    Raises
+    ------
+    BadInput
+        As `pay`.
+    """
+
+    def known(events: Iterable) -> list:
+        return [one._replace(since=None, until=None) for one in events if one.is_known(through)]
+
+    settled = person.as_known(through)._replace(quota_spells=())
+    return pay(
+        settled, plans, known(credits), through=through, cancellations=known(cancellations), payments=known(payments)
+    )
 
 
 def _check(person: Person, plans: Mapping[str, Plan], credits: list[Credit], through: dt.date) -> None:

@@ -120,6 +120,7 @@ def period_start(day: dt.date, months: int, year_starts: int) -> dt.date:
 
 def _person(person, plans, ours, theirs, given, quotas, through, undone) -> tuple[list[Row], list[Odd]]:
     steps, odd = [], []
+    person = person.as_known(through)._replace(quota_spells=())  # their quotas take the place of ours
     steps.append(("start", person, ours))
     with_quotas = person
     if quotas is not None:
@@ -192,8 +193,8 @@ def _taken(one: Credit, theirs: Given, what: str, person_id: str, odd: list[Odd]
 def _paid(person, plans, credits, through, undone) -> dict[tuple[str, str], Fraction]:
     found: dict[tuple[str, str], Fraction] = {}
     by_deal = {part.name for plan in plans.values() for part in plan.components if part.period == "deal"}
-    for line in payouts.pay(person, plans, credits, through=through, cancellations=undone):
-        if line.kind in ("earned", "true_up", "spiff", "clawback", "adjustment"):
+    for line in payouts.rerun(person, plans, credits, through=through, cancellations=undone):
+        if line.kind in payouts.EARNED:
             span = line.month if line.component in by_deal else line.span
             key = line.component, span
             found[key] = found.get(key, ZERO) + Fraction(line.amount)
