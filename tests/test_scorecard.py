@@ -491,7 +491,7 @@ def test_what_came_after_the_period_is_no_part_of_it(source):
     then, now = (scorecard.measure(crm.open(**one.book), one) for one in (told, again))
     for key in ("n_created", "meetings", "time_selling"):
         assert value(now, key) == pytest.approx(value(then, key)), key
-    # In the sample company amounts of won deals change later, and deals won earlier are lost; in the other nothing does.
+    # In the sample company amounts of won deals change later and deals won earlier are lost; in the other none does.
     since = {"rel": 1e-6 if source == "sample:planted=0" else 0.005}
     for key in ("bookings", "discount", "capacity", "attainment"):
         assert value(now, key) == pytest.approx(value(then, key), **since), key
