@@ -104,6 +104,26 @@ def test_a_pile_is_told_only_where_chance_makes_none(found):
     assert sum("is not tested" in note for note in table.notes) == 2
 
 
+def test_no_pile_is_denied_that_was_not_looked_for(found):
+    quiet = found.pull.at_the_end._replace(p=0.9)
+    said = {
+        (True, True): "Neither the quota nor the end of a quarter gathers more than chance does",
+        (False, True): "The ends of quarters gather no more wins than chance does",
+        (True, False): "Just above the quota end no more reps than chance brings there",
+        (False, False): None,
+    }
+    for (quota, ends), text in said.items():
+        pull = found.pull._replace(at_quota=quiet if quota else None, at_the_end=quiet if ends else None)
+        headlines = [one.headline for one in words.findings(found._replace(pull=pull), "USD")]
+        assert [one for one in headlines if one in said.values()] == ([text] if text else [])
+
+
+def test_a_year_that_is_not_drawn_has_its_reason(found, book):
+    text = "What a year may cost is not drawn: too few attainments of quarters with a quota of their own are known."
+    assert text not in words.note(found, book.as_of)
+    assert text in words.note(found._replace(costs=None), book.as_of)
+
+
 def test_the_running_quarter_is_told_where_a_forecast_is_named(found, book, tmp_path):
     assert found.accrual is None and tables.accrual_table(found, "USD") is None
     rows = [(book.as_of, "2026-Q4", "USD", draw, f"R{k:07d}", 1000.0 * draw) for draw in range(5) for k in range(1, 27)]

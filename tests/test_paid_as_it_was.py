@@ -1502,8 +1502,8 @@ def test_what_is_held_follows_the_amount_and_the_shares(run):
         ("cat", "2025-03"): 1000, ("cat", "2025-04"): 1000, ("cat", "2025-05"): -1000, ("dan", "2025-05"): 1000,
     }  # fmt: skip
     assert run.explained("flat, held", "ann", "2025-05", "adjustment")[-2:] == [
-        "By what is known now: earned $2,000.00; held until it is due −$1,000.00; released, as it fell due $500.00; "
-        "together $1,500.00.",
+        "What is known now makes $1,500.00 (earned: $2,000.00; held until it is due: −$1,000.00; released, as it fell "
+        "due: $500.00).",
         "Paid for it so far, after what is held and taken back: $1,000.00; by what is known now: $1,500.00; the "
         "difference: $500.00.",
     ]

@@ -347,10 +347,10 @@ def test_a_spiff_pays_by_the_deal_up_to_its_most():
     assert [line[2] for line in paid(one, sold) if line[1] == "spiff"] == ["300.00", "200.00"]
     lines = [line for line in payouts.pay(person(), {"AE": one}, sold, through=YEAR_END) if line.kind == "spiff"]
     assert [explain.explain(line, "USD") for line in lines] == [
-        ["Deals that count so far: 1, $300.00 for each, of a split deal the share: together $300.00, $0.00 of it "
-         "before. It is never more than $500.00."],
-        ["Deals that count so far: 2, $300.00 for each, of a split deal the share: together $500.00, $300.00 of it "
-         "before. It is never more than $500.00."],
+        ["Deals that count so far: 1. At $300.00 each, and a share of it for a split deal, they bring $300.00, $0.00 "
+         "of it before. Together they bring at most $500.00."],
+        ["Deals that count so far: 2. At $300.00 each, and a share of it for a split deal, they bring $500.00, $300.00 "
+         "of it before. Together they bring at most $500.00."],
     ]  # fmt: skip
 
 
@@ -862,6 +862,17 @@ def test_what_waiting_would_have_paid_is_what_the_engine_pays_for_the_other_day(
     assert [got.by_waiting, got.by_hurrying] == pytest.approx(gained, abs=0.5)
     to_date = plan(component(to_date=True))
     assert gaming.moves(to_date, to_date.components[0], [], {}, YEAR_END) is None
+
+
+def test_quotas_of_something_else_are_refused_with_what_to_write(tmp_path):
+    quotas = [{"rep_id": "r1", "period": "2026-Q1", "amount_minor": 100, "currency": "USD", "kind": "revenue"}]
+    book = small_book(tmp_path / "a", quotas=quotas)
+    with pytest.raises(BadInput, match="of revenue: if they are of what is booked, write kind: bookings"):
+        team.read(book, [plan()], "")
+    flat = plan(component(table=table([{"from": 0, "rate": "5%"}], by="amount")))  # asks for no quota
+    assert len(team.read(book, [flat], "").people) == 3
+    both = small_book(tmp_path / "b", quotas=[*quotas, quotas[0] | {"kind": None}])
+    assert team.read(both, [plan()], "").people[0].quotas == {("bookings", "2026-Q1"): 1}
 
 
 def test_a_pile_above_the_quota_is_seen_and_a_smooth_record_is_not():

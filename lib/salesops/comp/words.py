@@ -136,13 +136,14 @@ def as_now(found: Found) -> str:
 
 
 def _piles(found: Found) -> list[Finding]:
-    """Piles that chance does not make; two are looked for."""
+    """Piles that chance does not make; two are looked for, each where there is enough to tell one."""
+    at_quota, at_the_end = found.pull.at_quota, found.pull.at_the_end
     said = []
     for key, one, text in (
-        ("quota", found.pull.at_quota, _("Just above the quota end {ratio} times as many as expected")),
+        ("quota", at_quota, _("Just above the quota end {ratio} times as many as expected")),
         (
             "quarter_end",
-            found.pull.at_the_end,
+            at_the_end,
             _("In the last days of quarters {ratio} times as many deals are won as on others"),
         ),
     ):
@@ -151,8 +152,12 @@ def _piles(found: Found) -> list[Finding]:
                 "95% interval {low} to {high}; deals may be held back or pulled in.").format(
                 low=lang.decimal(one.low, 1), high=lang.decimal(one.high, 1)),
                 key=f"pile/{key}", p=min(1.0, 2 * float(one.p)), family="piles"))  # fmt: skip
-    if not said and (found.pull.at_quota is not None or found.pull.at_the_end is not None):
+    if not said and (at_quota is not None or at_the_end is not None):
         text = _("Neither the quota nor the end of a quarter gathers more than chance does")
+        if at_quota is None:
+            text = _("The ends of quarters gather no more wins than chance does")
+        elif at_the_end is None:
+            text = _("Just above the quota end no more reps than chance brings there")
         said.append(Finding("plain", text, family="piles"))
     return said
 
@@ -228,7 +233,14 @@ def note(found: Found, as_of: dt.date) -> str:
         "on the day they were won, for who owned them on that day."
     )
     said = text.format(start=lang.day(found.plan.start), as_of=lang.day(as_of))
-    return " ".join(filter(None, [said, as_now(found), _uneven(found.history.n_uneven)]))
+    undrawn = (
+        ""
+        if found.costs is not None
+        else _(
+            "What a year may cost is not drawn: too few attainments of quarters with a quota of their own are known."
+        )
+    )
+    return " ".join(filter(None, [said, as_now(found), _uneven(found.history.n_uneven), undrawn]))
 
 
 def _uneven(n: int) -> str:

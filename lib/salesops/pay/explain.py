@@ -61,7 +61,7 @@ def _sentence(step: Step, currency: str, measure: str) -> str:
         ]
         shown["parts"] = "; ".join(parts)
     if step.what == "parts":
-        parts = [f"{kind_name(kind)} {_money(amount, currency)}" for kind, amount in step.values["kinds"]]
+        parts = [f"{kind_name(kind)}: {_money(amount, currency)}" for kind, amount in step.values["kinds"]]
         shown["parts"] = "; ".join(parts)
     return _text(step).format(**shown)
 
@@ -165,7 +165,7 @@ def _text(step: Step) -> str:
         case "quota_known":
             return _("The quota of {span} is {quota} now, before {whole}.")
         case "parts":
-            return _("By what is known now: {parts}; together {known}.")
+            return _("What is known now makes {known} ({parts}).")
         case "adjusted":
             return _(
                 "Paid for it so far, after what is held and taken back: {reported}; by what is known now: {known}; the "
@@ -181,13 +181,15 @@ def _text(step: Step) -> str:
 
 def _spiff(values: Mapping[str, object]) -> str:
     if values["rate"] is not None:
-        text = _("Deals that count so far: {deals}, {rate} of their amounts: together {after}, {before} of it before.")
+        text = _(
+            "Deals that count so far: {deals}. At {rate} of their amounts they bring {after}, {before} of it before."
+        )
     else:
         text = _(
-            "Deals that count so far: {deals}, {each} for each, of a split deal the share: together {after}, {before} "
-            "of it before."
+            "Deals that count so far: {deals}. At {each} each, and a share of it for a split deal, they bring {after}, "
+            "{before} of it before."
         )
-    return text if values["most"] is None else " ".join([text, _("It is never more than {most}.")])
+    return text if values["most"] is None else " ".join([text, _("Together they bring at most {most}.")])
 
 
 def share(value: Fraction) -> str:

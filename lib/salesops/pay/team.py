@@ -70,6 +70,7 @@ def read(book: crm.Book, versions: Sequence[Plan], role: str, scores: Sequence[S
             f"{len(on_it) - len(own)} reps have another role than {role!r}, fewer than {least}: their pay could be "
             "had by subtraction; leave the role blank"
         )
+    _check_quotas(book, versions)
     quotas = _quotas(book, versions[-1], convert)
     goals: dict[str, dict] = {}
     for one in scores:
@@ -113,6 +114,19 @@ def _check(book: crm.Book, versions: Sequence[Plan], scores: Sequence[Score]) ->
     if problems:
         raise BadInput(f"the plan {versions[-1].plan} cannot be paid from this book", list(dict.fromkeys(problems)))
     return found
+
+
+def _check_quotas(book: crm.Book, versions: Sequence[Plan]) -> None:
+    """Refuse a plan that asks for quotas of bookings where a book's quotas are all of something else."""
+    asking = [part.name for plan in versions for part in plan.components
+              if part.needs_quota and part.measure == "bookings"]  # fmt: skip
+    if not asking or not book.has("quotas"):
+        return
+    kinds = book.quotas.select(kind=_.kind.fill_null("bookings")).distinct().order_by("kind").execute()["kind"].tolist()
+    if kinds and "bookings" not in kinds:
+        raise BadInput(f"the plan {versions[-1].plan} cannot be paid from this book", [
+            f"{asking[0]} asks for quotas of bookings, and those of this source are of {', '.join(kinds)}: if they are "
+            "of what is booked, write kind: bookings for quotas into its mapping"])  # fmt: skip
 
 
 def converter(book: crm.Book, plan: Plan) -> Callable[[Fraction, dt.date], Fraction]:
