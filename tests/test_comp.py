@@ -118,6 +118,18 @@ def test_no_pile_is_denied_that_was_not_looked_for(found):
         assert [one for one in headlines if one in said.values()] == ([text] if text else [])
 
 
+def test_deals_that_pay_nobody_are_counted_by_why(found):
+    assert not [one for one in words.findings(found, "USD") if one.key == "nobody"]
+    some = found._replace(history=found.history._replace(n_unowned=2), n_unlisted=3, n_absent=1)
+    (finding,) = [one for one in words.findings(some, "USD") if one.key == "nobody"]
+    assert finding.headline == "6 won deals pay nobody, or only in part"
+    assert finding.detail == (
+        "2 without an owner, 3 of people who are not among the reps, 1 of reps who were not there on the day."
+    )
+    empty = found._replace(curve=found.curve.iloc[:0])
+    assert words.caption(empty, "USD").startswith("Left: nothing, for") and "$0" not in words.caption(empty, "USD")
+
+
 def test_a_year_that_is_not_drawn_has_its_reason(found, book):
     text = "What a year may cost is not drawn: too few attainments of quarters with a quota of their own are known."
     assert text not in words.note(found, book.as_of)

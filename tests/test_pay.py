@@ -875,6 +875,27 @@ def test_quotas_of_something_else_are_refused_with_what_to_write(tmp_path):
     assert team.read(both, [plan()], "").people[0].quotas == {("bookings", "2026-Q1"): 1}
 
 
+def test_credits_of_people_who_are_not_among_the_reps_are_counted(tmp_path):
+    """r3 is no rep, and has a tenth of d0 and all of d3; r2 left before the win of d1."""
+    shares = [{"deal_id": "d0", "rep_id": rep, "share": share, "kind": "direct"} for rep, share in
+              (("r1", 0.9), ("r3", 0.1))]  # fmt: skip
+    reps = [{"rep_id": "r1", "role": "AE"}, {"rep_id": "r2", "role": "AE", "left_on": dt.date(2026, 3, 1)}]
+    read = team.read(small_book(tmp_path, splits=shares, reps=reps), [plan()], "")
+    assert (read.unlisted, read.absent) == ({"d0", "d3"}, {"d1"})
+    assert {rep: [one.deal_id for one in listed] for rep, listed in read.history.credits.items()} == {
+        "r1": ["d0", "d2"], "r2": [],
+    }  # fmt: skip
+
+
+def test_what_a_component_takes_of_all_that_is_booked():
+    """Of 100, 300 and 600, `only` takes the first, and all but it the rest."""
+    sold = [credit(k, "2026-02-01", amount, product=product) for k, (product, amount) in
+            enumerate((("A", 100), ("B", 300), ("C", 600)))]  # fmt: skip
+    made = plan(component(name="A", weight="50%", only={"product": ["A"]}),
+                component(name="Rest", weight="50%", all_but={"product": ["A"]}))  # fmt: skip
+    assert costing.shares(made, {"P1": sold}) == {"A": 0.1, "Rest": 0.9}
+
+
 def test_a_pile_above_the_quota_is_seen_and_a_smooth_record_is_not():
     """Two hundred records of each: about one in twenty of the smooth ones is called a pile, nearly all planted ones."""
     rng = np.random.default_rng(2)

@@ -42,7 +42,8 @@ class Found(NamedTuple):
     what a year of it earns (main component), whole units; empty where there is none. quota, target : of that year.
     issues : see `lint`. costs : of a year, see `costing`; None where too few attainments are known. unpaid : of each
     rep who could not be, why. history, later : what was credited, and what became known of it after the day of the win.
-    blind : clauses without data. unlogged : what is taken as known now, see `clauses`.
+    blind : clauses without data. unlogged : what is taken as known now, see `clauses`. n_unlisted, n_absent : deals
+    that pay nobody, or only in part, see `team.Team`.
     """
 
     plan: Plan
@@ -62,6 +63,8 @@ class Found(NamedTuple):
     later: list[Later]
     blind: list[Blind]
     unlogged: list[str]
+    n_unlisted: int
+    n_absent: int
 
     @property
     def currency(self) -> str:
@@ -116,7 +119,8 @@ def measure(book: crm.Book, params: Params) -> Found:
         _costs(book, params, plan, read, history) if main is not None else None,
         _pull(book, params, plan, main, read, history, through),
         _accrual(book, params, plan, read),
-        unpaid, read.history, read.later, clauses.find(book, known), clauses.unlogged(book),
+        unpaid, read.history, read.later, clauses.find(book, known), clauses.unlogged(book), len(read.unlisted),
+        len(read.absent),
     )  # fmt: skip
 
 

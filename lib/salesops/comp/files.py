@@ -13,6 +13,7 @@ from salesops.pay import claims, clauses, letters, proof, recompute, signing, sp
 from salesops.problems import BadInput, printable
 
 LONGEST = 80  # characters of a folder's name
+MOST_NAMED = 5  # deals
 
 
 def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], list[str]]:
@@ -46,7 +47,7 @@ def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], l
     deals = _deal_names(book, read)
     facts = {"period": params.period, "as_of": str(book.as_of)}
     made: dict[str, dict[str, bytes]] = {}
-    left_out: list[str] = []
+    left_out = _unlisted(sorted(read.unlisted))
     for one in read.people:
         if rep_id and one.person_id != rep_id:
             continue
@@ -63,6 +64,15 @@ def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], l
     if not made:
         raise BadInput("nothing was written", left_out or [f"nothing is paid in {params.period}"])
     return proof.sealed(made, facts, key), left_out
+
+
+def _unlisted(deals: list[str]) -> list[str]:
+    """What is said of deals that are credited to people who are not among the reps."""
+    if not deals:
+        return []
+    first = ", ".join(deals[:MOST_NAMED]) + (", ..." if len(deals) > MOST_NAMED else "")
+    return [printable("won deals that are credited, at least in part, to people who are not among the reps: "
+                      f"{len(deals)} ({first})")]  # fmt: skip
 
 
 def _folder(rep_id: str, taken: set[str]) -> str:

@@ -45,12 +45,7 @@ def findings(found: Found, currency: str) -> list[Finding]:
         text = ngettext("{n} rep could not be paid", "{n} reps could not be paid", n)
         reasons = "; ".join(dict.fromkeys(explain.unpaid(one) for one in found.unpaid))
         said.append(Finding("bad", text.format(n=lang.count(n)), reasons[0].upper() + reasons[1:] + ".", key="unpaid"))
-    left = found.history.n_unowned + found.history.n_unpriced
-    if left:
-        text = ngettext("{n} won deal pays nobody", "{n} won deals pay nobody", left)
-        detail = _("{unowned} without an owner, {unpriced} without an amount.")
-        said.append(Finding("warn", text.format(n=lang.count(left)), detail.format(
-            unowned=lang.count(found.history.n_unowned), unpriced=lang.count(found.history.n_unpriced))))  # fmt: skip
+    said += _paying_nobody(found)
     said += [*_blind(found), *_after_the_win(found, currency)]
     if found.costs is not None:
         low, middle, high = (lang.money(one, currency, compact=True) for one in found.costs.quantiles())
@@ -60,6 +55,21 @@ def findings(found: Found, currency: str) -> list[Finding]:
         )
     said += _piles(found)
     return [*said, *(_issue(found, one, currency) for one in found.issues[:SHOWN_ISSUES])]
+
+
+def _paying_nobody(found: Found) -> list[Finding]:
+    """Deals that were won and are credited, at least in part, to nobody who can be paid."""
+    counts = {
+        _("{n} without an owner"): found.history.n_unowned, _("{n} without an amount"): found.history.n_unpriced,
+        _("{n} of people who are not among the reps"): found.n_unlisted,
+        _("{n} of reps who were not there on the day"): found.n_absent,
+    }  # fmt: skip
+    left = sum(counts.values())
+    if not left:
+        return []
+    text = ngettext("{n} won deal pays nobody, or only in part", "{n} won deals pay nobody, or only in part", left)
+    parts = [part.format(n=lang.count(n)) for part, n in counts.items() if n]
+    return [Finding("warn", text.format(n=lang.count(left)), ", ".join(parts) + ".", key="nobody")]
 
 
 def _blind(found: Found) -> list[Finding]:
@@ -279,10 +289,17 @@ def band_alt(found: Found) -> str:
 
 
 def caption(found: Found, currency: str) -> str:
+    n_quotas = lang.count(int((found.reps["quota"] > 0).sum()))
+    if found.curve.empty:
+        text = _(
+            "Left: nothing, for no component pays by the attainment of a quota, or nobody has one for the whole year. "
+            "Right: n = {n} reps with a quota."
+        )
+        return text.format(n=n_quotas)
     text = _(
         "Left: variable pay of a year by attainment, at the median quota of {quota}; the target pay "
         "is {target}. Right: "
     
              "n = {n} reps with a quota.")  # fmt: skip
     return text.format(quota=lang.money(found.quota, currency), target=lang.money(found.target, currency),
-                       n=lang.count(int((found.reps["quota"] > 0).sum())))  # fmt: skip
+                       n=n_quotas)  # fmt: skip

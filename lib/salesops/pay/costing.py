@@ -192,8 +192,7 @@ def shares(plan: Plan, credits: Mapping[str, Sequence[Credit]]) -> dict[str, flo
     whole = float(sum((one.measures["bookings"] for one in all_ if one.kind == "direct"), Fraction(0)))
     found = {}
     for part in plan.components:
-        mine = [one for one in all_ if one.kind in part.credits
-                and all(one.facts.get(key) in allowed for key, allowed in part.only.items())]  # fmt: skip
+        mine = [one for one in all_ if one.kind in part.credits and part.takes(one.facts)]
         booked = float(sum((one.measures["bookings"] for one in mine), Fraction(0)))
         found[part.name] = booked / whole if whole else 1.0
     return found

@@ -23,7 +23,8 @@ class Team(NamedTuple):
     """people : who is on the plan at some day of it. history : what each is credited for, with the days on which it
     became known; of it, what was undone when. later : that of all wins together, by cause. credits : by person, as
     known on the last day, net of what was lost or lowered. payments : of the deals credited. teams : person -> team on
-    the last day on the plan, None where it is not known."""
+    the last day on the plan, None where it is not known. unlisted, absent : ids of deals won under the plan that are
+    credited, at least in part, to people who are not among the reps, or were not there on the day: that pays nobody."""
 
     people: list[Person]
     history: history.History
@@ -31,6 +32,8 @@ class Team(NamedTuple):
     credits: Mapping[str, list[Credit]]
     payments: list[Payment]
     teams: Mapping[str, str | None]
+    unlisted: set[str]
+    absent: set[str]
 
     def paid(self, person: Person, versions: Mapping[str, Plan], through: dt.date) -> list[Line]:
         """What a person is paid, see `payouts.pay`."""
@@ -81,13 +84,24 @@ def read(book: crm.Book, versions: Sequence[Plan], role: str, scores: Sequence[S
         for rep, one in own.items()
     ]  # fmt: skip
     past, later, payments = _history(book, versions, convert, columns)
-    for rep, listed in past.credits.items():  # a deal won while its owner was not there is nobody's
-        past.credits[rep] = [one for one in listed if rep not in everybody or everybody[rep].is_there(one.on)]
+    unlisted, absent = _drop_strays(past.credits, everybody)
     for one in scores:
         credit = Credit(f"score/{one.person_id}/{one.span}", "", one.on, {"score": one.score})
         past.credits.setdefault(one.person_id, []).append(credit)
     teams = {rep: one.team(min(book.as_of, _last_day(people, rep) or book.as_of)) for rep, one in everybody.items()}
-    return Team(people, past, later, history.net(past.credits, past.cancellations, book.as_of), payments, teams)
+    net = history.net(past.credits, past.cancellations, book.as_of)
+    return Team(people, past, later, net, payments, teams, unlisted, absent)
+
+
+def _drop_strays(by_person: dict[str, list[Credit]], everybody: Mapping[str, careers.Career]) -> tuple[set, set]:
+    """Take out the credits of people who are not among the reps, and of days on which a rep was not there; the ids of
+    the deals of both."""
+    unlisted = {one.deal_id for person in by_person.keys() - everybody.keys() for one in by_person.pop(person)}
+    absent: set[str] = set()
+    for rep, listed in by_person.items():
+        by_person[rep] = [one for one in listed if everybody[rep].is_there(one.on)]
+        absent |= {one.deal_id for one in listed} - {one.deal_id for one in by_person[rep]}
+    return unlisted, absent
 
 
 def _last_day(people: Sequence[Person], rep: str) -> dt.date | None:
