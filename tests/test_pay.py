@@ -26,7 +26,7 @@ from salesops.pay import (
     team,
     vector,
 )
-from salesops.pay.records import Assignment, Cancellation, Credit, Payment, Person, round_money
+from salesops.pay.records import Assignment, Cancellation, Credit, Payment, Person, QuotaSpell, round_money
 from salesops.problems import BadInput
 from scipy.stats import norm
 
@@ -873,6 +873,14 @@ def test_quotas_of_something_else_are_refused_with_what_to_write(tmp_path):
     assert len(team.read(book, [flat], "").people) == 3
     both = small_book(tmp_path / "b", quotas=[*quotas, quotas[0] | {"kind": None}])
     assert team.read(both, [plan()], "").people[0].quotas == {("bookings", "2026-Q1"): 1}
+
+
+def test_a_wrong_quota_with_days_is_said_once():
+    spell = QuotaSpell("bookings", "2026-Q1", F(-5))
+    who = person()._replace(quotas={("bookings", "2026-Q1"): F(-5)}, quota_spells=(spell,))
+    with pytest.raises(BadInput) as refused:
+        payouts.pay(who, {"AE": plan()}, [], through=YEAR_END)
+    assert refused.value.problems == ["P1: the quota of bookings in 2026-Q1 is -5.00, must not be below 0"]
 
 
 def test_credits_of_people_who_are_not_among_the_reps_are_counted(tmp_path):

@@ -114,6 +114,7 @@ def test_names_of_deals_and_people_are_text_and_who_cannot_be_paid_is_said(tmp_p
     assert "<script>" not in page and "&lt;script&gt;" in page and "{{ 7*7 }}" in page
     stranger = "won deals that are credited, at least in part, to people who are not among the reps: 1 (d1)"
     assert len(left_out) == 2 and left_out[0] == stranger and left_out[1].startswith("r3: no quota of bookings")
+    assert left_out[1].endswith("(Bookings) asks for")  # whole
     with pytest.raises(BadInput, match="'r9' is not on the plan"):
         files.statements(checked("comp", period="2026-03"), rep_id="r9")
     only, _none = files.statements(checked("comp", period="2026-03"), rep_id="r1")

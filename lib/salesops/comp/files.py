@@ -14,6 +14,7 @@ from salesops.problems import BadInput, printable
 
 LONGEST = 80  # characters of a folder's name
 MOST_NAMED = 5  # deals
+WIDE = 400  # characters of a reason
 
 
 def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], list[str]]:
@@ -55,7 +56,7 @@ def statements(params: Params, *, rep_id: str = "") -> tuple[dict[str, bytes], l
         try:
             lines = read.paid(one, by_version, through)
         except BadInput as error:
-            left_out += [printable(str(problem)) for problem in error.problems]
+            left_out += [printable(str(problem), WIDE) for problem in error.problems]
             continue
         name = names.get(one.person_id)
         name = name if isinstance(name, str) else one.person_id
@@ -71,8 +72,8 @@ def _unlisted(deals: list[str]) -> list[str]:
     if not deals:
         return []
     first = ", ".join(deals[:MOST_NAMED]) + (", ..." if len(deals) > MOST_NAMED else "")
-    return [printable("won deals that are credited, at least in part, to people who are not among the reps: "
-                      f"{len(deals)} ({first})")]  # fmt: skip
+    text = "won deals that are credited, at least in part, to people who are not among the reps"
+    return [printable(f"{text}: {len(deals)} ({first})", WIDE)]
 
 
 def _folder(rep_id: str, taken: set[str]) -> str:

@@ -116,7 +116,7 @@ def _check(person: Person, plans: Mapping[str, Plan], credits: list[Credit], thr
             problems.append(f"{who}: {one.plan} holds from {plan.start} to {plan.until}, not from {one.start} on to "
                             f"{one.until or through}")  # fmt: skip
     if problems:
-        raise BadInput("pay cannot be computed", problems)
+        raise BadInput("pay cannot be computed", list(dict.fromkeys(problems)))
 
 
 class Run:
