@@ -8,7 +8,7 @@ import stat
 import pandas as pd
 import pytest
 from ibis import _
-from salesops import crm, lang
+from salesops import cli, crm, lang
 from salesops.comp import files
 from salesops.pay import payouts, plans, proof, signing, team
 from salesops.problems import BadInput
@@ -121,6 +121,18 @@ def test_names_of_deals_and_people_are_text_and_who_cannot_be_paid_is_said(tmp_p
     assert {one.split("/")[0] for one in only} == {"r1", "run.json"}
     russian, _none = files.statements(checked("comp", period="2026-03", lang="ru"), rep_id="r1")
     assert "Квота на 2026-Q1" in russian["r1/2026-03.html"].decode()
+
+
+def test_of_two_runs_into_one_folder_the_second_leaves_what_the_first_wrote(tmp_path, capsys):
+    def make():  # while it was made, another run wrote the folder
+        (tmp_path / "st").mkdir()
+        (tmp_path / "st" / "run.json").write_text("first")
+        return {"run.json": b"second"}
+
+    with pytest.raises(SystemExit) as ended:
+        cli._write_whole(tmp_path / "st", make)
+    assert ended.value.code == 2 and "exists already" in capsys.readouterr().err
+    assert (tmp_path / "st" / "run.json").read_text() == "first" and [one.name for one in tmp_path.iterdir()] == ["st"]
 
 
 @pytest.fixture(scope="module")

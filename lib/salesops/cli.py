@@ -580,6 +580,7 @@ def _new_folder(folder: Path):
             draft = place / "files"
             draft.mkdir()
             yield draft
+            _check_new(folder)  # another run may have written it meanwhile
             draft.rename(folder)
     except shutil.Error as error:  # of many files, each with its reason
         raise BadInput(f"{folder} cannot be written", [printable(one[-1]) for one in error.args[0][:3]]) from None
